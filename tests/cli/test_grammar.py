@@ -332,7 +332,7 @@ SHAPES = [
     ("call show {leg}", dict),
     ("profile show", dict),
     ("profile show test", dict),
-    ("jwt show", dict),
+    ("jwt show -", dict),
     ("mute {leg}", dict),
     ("mute {leg} {leg}", list),
     ("mute -", list),
@@ -357,7 +357,7 @@ def test_the_command_line_decides_between_an_object_and_an_array(
     voicectl: Room, line: str, shape: type
 ) -> None:
     leg, other = voicectl.call(), voicectl.call("447700900002")
-    stdin = voicectl("jwt create").stdout if line == "jwt show" else leg
+    stdin = voicectl("jwt create").stdout if line == "jwt show -" else leg
 
     ran = voicectl(line.format(leg=leg, other=other) + " -o json --yes", stdin=stdin)
 

@@ -317,7 +317,8 @@ def test_no_process_has_a_secret_among_its_words(sandbox: tuple[Room, int], tmp_
     secrets |= set((stored / "sandbox.pem").read_text().splitlines()[1:-1])
     record = tmp_path / "cmdlines"
     watcher = f"cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' >> {record}"
-    script = f"{watcher}; {sys.executable} -m voicectl jwt create | {sys.executable} -m voicectl jwt show & {watcher}"
+    run = f"{sys.executable} -m voicectl"
+    script = f"{watcher}; {run} jwt create | {run} jwt show - & {watcher}"
     room.process(["sandbox", "exec", "--", "bash", "-c", script])
     words = record.read_text() + Path(f"/proc/{pid}/cmdline").read_text()
 

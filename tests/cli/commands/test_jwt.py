@@ -113,7 +113,7 @@ def test_a_user_has_a_name(signed_in: Room, sub: str) -> None:
 def test_show_tells_the_times_and_whose_key_made_it(signed_in: Room) -> None:
     token = signed_in("jwt create --sub alice").stdout
 
-    shown = signed_in("jwt show -o json", stdin=token).json
+    shown = signed_in("jwt show - -o json", stdin=token).json
 
     assert shown["application_id"] == APP
     assert (shown["issued"], shown["expires"]) == ("2026-02-02T02:40:00Z", "2026-02-02T02:55:00Z")
@@ -121,6 +121,15 @@ def test_show_tells_the_times_and_whose_key_made_it(signed_in: Room) -> None:
     assert shown["signature"] == "by the key of VOICECTL_APPLICATION_ID"
     assert shown["header"] == {"alg": "RS256", "typ": "JWT"}
     assert shown["claims"]["sub"] == shown["sub"] == "alice"
+
+
+def test_show_reads_no_pipe_unasked(signed_in: Room) -> None:
+    token = signed_in("jwt create").stdout
+
+    ran = signed_in("jwt show", stdin=token)
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "- to read it from standard input" in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -140,7 +149,7 @@ def test_show_tells_the_times_and_whose_key_made_it(signed_in: Room) -> None:
 def test_show_tells_whether_it_is_good_now(
     signed_in: Room, key: RSAPrivateKey, claims: dict[str, object], state: str
 ) -> None:
-    assert signed_in("jwt show -o json", stdin=tokens.mint(claims, key)).json["state"] == state
+    assert signed_in("jwt show - -o json", stdin=tokens.mint(claims, key)).json["state"] == state
 
 
 def test_show_tells_another_key_s_token_from_ours(signed_in: Room, key: RSAPrivateKey) -> None:
@@ -151,7 +160,7 @@ def test_show_tells_another_key_s_token_from_ours(signed_in: Room, key: RSAPriva
     unsigned = jwt.encode({"iat": NOW}, None, "none")
 
     def signature_of(token: str) -> str:
-        found: str = signed_in("jwt show -o json", stdin=token).json["signature"]
+        found: str = signed_in("jwt show - -o json", stdin=token).json["signature"]
         return found.partition(" the key of")[0]
 
     assert signature_of(ours) == "by"  # whatever its claims are
@@ -210,7 +219,7 @@ def test_no_token_is_too_odd_to_show_or_to_refuse(
     token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in [*parts, b"signature"])
 
     for form in ("json", "tsv"):
-        ran = signed_in(f"jwt show -o {form}", stdin=token)
+        ran = signed_in(f"jwt show - -o {form}", stdin=token)
 
         assert ran.exit_code in (0, 2)
         assert not unsafe(ran.stdout)

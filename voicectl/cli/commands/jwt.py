@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from voicectl import strict_json, times, tokens
 from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import is_terminal
 from voicectl.cli.output.writer import View
 from voicectl.cli.terminal import Terminal
 from voicectl.errors import InputError, VoicectlError
@@ -68,20 +66,23 @@ def show(
     file: Annotated[
         str | None,
         typer.Argument(
-            metavar="FILE", help="File with the token (default: standard input).", show_default=False
+            metavar="FILE", help="File with the token; - reads standard input.", show_default=False
         ),
     ] = None,
 ) -> None:
     """Decode a token: show its claims and times, and whether your key signed it.
 
     Examples:
-      $ voicectl jwt create | voicectl jwt show
+      $ voicectl jwt create | voicectl jwt show -
       $ voicectl jwt create --ttl 1h | voicectl jwt show - -o json
     """
     app = current(ctx)
-    if file is None and is_terminal(sys.stdin):
-        raise InputError("There is no token to show.", hint="Name the file that holds it, or pipe it in.")
-    token = app.terminal.read_input(file or "-", "a token").decode("ascii", "replace").strip()
+    if file is None:
+        raise InputError(
+            "There is no token to show.",
+            hint="Name the file that holds it, or - to read it from standard input.",
+        )
+    token = app.terminal.read_input(file, "a token").decode("ascii", "replace").strip()
     token = token.removeprefix("Bearer ").strip()
     try:
         header, claims = tokens.read(token)
