@@ -378,6 +378,13 @@ class App:
         """True if there is a store of webhook events. This check does not open the store."""
         return self._store_url(None) is not None or (self.state_directory / "events.db").exists()
 
+    @property
+    def is_receiving(self) -> bool | None:
+        """True if a receiver runs on this machine, False if none does, None if others may receive events."""
+        from voicectl.store import receiver_lock
+
+        return receiver_lock.is_receiving(self.state_directory) or (None if self._store_url(None) else False)
+
     def check_reach(self, url: str) -> None:
         """Check that the command may send requests to *url*. In a rehearsal, it must not reach other hosts.
 

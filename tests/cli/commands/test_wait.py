@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.kept import LEG, EventfulClock, keep, status
 from tests.support.machines import Application, machine
-from tests.support.room import Ran, Room
+from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import Canned, Request, page, reply
 
 GONE = reply(404, {"title": "Not Found"})
@@ -161,3 +161,15 @@ def test_many_legs_that_have_ended_are_requested_at_once(
 
     assert (ran.exit_code, [row[:2] for row in ran.rows]) == (0, [[uuid, "completed"] for uuid in LEGS])
     assert took < 1
+
+
+def test_a_wait_for_what_only_events_report_says_that_none_could_come(room: Room) -> None:
+    keep(room, status("ringing"))
+
+    leg = room(f"call create --to {PERSON} --talk Hello --join room -q --wait human --timeout 5")
+
+    assert leg.exit_code == 8
+    assert leg.stderr.startswith("warning: Only events report 'human', and no receiver runs on this machine")
+    ran = room(f"wait {leg.stdout.strip()} --for human --timeout 5")
+    assert ran.exit_code == 8
+    assert "no receiver runs on this machine: voicectl webhook serve" in ran.stderr

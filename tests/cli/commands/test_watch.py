@@ -493,3 +493,31 @@ def test_ten_thousand_legs_are_watched_within_the_shared_pace(
 
     assert len(set(ran.stdout.split())) == 10_000
     assert len(server.requests) / (room.clock.monotonic() - began) < 6
+
+
+def test_it_says_whether_events_can_arrive_and_when_the_last_one_did(room: Room) -> None:
+    keep(room, status("ringing"))
+    room.clock.sleep(7200)
+    other = room.call()
+    line = f"watch {other} --for answered"
+    silent = "No receiver ('webhook serve') runs on this machine; the last event came 2h ago.\n"
+
+    assert silent in room(line).stderr
+    with room.spawn("webhook serve --port 0 --allow-unsigned") as served:
+        try:
+            assert served.stderr is not None
+            served.stderr.readline()
+            assert "receiver" not in room(line).stderr
+        finally:
+            served.kill()
+    assert silent in room(line).stderr  # it was killed, and could not say goodbye
+
+
+def test_a_machine_that_never_received_events_hears_nothing_of_receivers(room: Room) -> None:
+    assert "receiver" not in room(f"watch {room.call()} --for answered").stderr
+
+
+def test_a_store_that_other_machines_fill_says_nothing_of_a_receiver_here(room: Room, postgres: str) -> None:
+    leg = room.call()
+
+    assert "receiver" not in room(f"watch {leg} --for answered", env={"VOICECTL_STORE": postgres}).stderr

@@ -18,6 +18,8 @@ from tests.support.servers import LEG, Answer, Canned, Listener, page, read_requ
 from tests.support.tty import CTRL_Z, Tty
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.clock import SystemClock
+from voicectl.core.identity.profiles import ProfileStore
+from voicectl.store.receiver_lock import receiving
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")  # pexpect, from Python 3.12 on
 
@@ -87,12 +89,13 @@ def test_the_table_is_kept_up_to_date_and_its_last_state_is_left_behind(live: tu
 def test_an_event_is_shown_before_the_api_is_asked_again(live: tuple[Room, str]) -> None:
     room, leg = live
     keep(room, status("ringing", leg=leg))
-    with Tty(room, "watch --interval 600") as tty:
+    directory = room.state / ProfileStore(room.config).get("test").application_id
+    with receiving(directory), Tty(room, "watch --interval 600") as tty:
         tty.until("ringing")
 
         keep(room, status("answered", leg=leg, second=9))
 
-        assert "Events are shown at once." in tty.until("answered")
+        assert "Events are shown at once; the last one came" in tty.until("answered")
     assert len(room.requests("getCalls")) == 4
 
 

@@ -70,7 +70,15 @@ def test_it_says_what_it_does_not_know() -> None:
     standing.asking, standing.answered = None, 110.0
     assert standing.text(112) == "Updated 2 s ago, every 2 s."
     standing.has_events = True
-    assert standing.text(112) == "Updated 2 s ago, every 2 s. Events are shown at once."
+    for is_receiving, heard, expected in (
+        (True, None, "Events are shown at once; none has come yet."),
+        (True, 100.0, "Events are shown at once; the last one came 12s ago."),
+        (None, 100.0, "Events are shown at once; the last one came 12s ago."),
+        (False, -7200.0, "No receiver ('webhook serve') runs on this machine; the last event came 2h ago."),
+        (False, None, "No receiver ('webhook serve') runs on this machine; no event is stored."),
+    ):
+        standing.is_receiving, standing.heard = is_receiving, heard
+        assert standing.text(112) == f"Updated 2 s ago, every 2 s. {expected}"
     standing.events = "it is locked."
     assert standing.text(112) == "Updated 2 s ago, every 2 s. Stored events cannot be read: it is locked."
 

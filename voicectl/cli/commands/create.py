@@ -25,7 +25,7 @@ from voicectl.cli.arguments import (
     parse_header,
     whole_seconds,
 )
-from voicectl.cli.commands.wait import parse_status, report_change, wait_for
+from voicectl.cli.commands.wait import NO_RECEIVER, parse_status, report_change, wait_for
 from voicectl.cli.context import App, current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.output import views
@@ -37,6 +37,7 @@ from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.order import CallOrder, greeting
 from voicectl.errors import DryRun, GuardError, InputError, Interrupted, VoicectlError
 from voicectl.voice import amd, dtmf, endpoint
+from voicectl.voice.call import HUMAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,6 +213,8 @@ def create(
             "--hangup-on-timeout needs --wait.", hint="Add a status to wait for: --wait answered"
         )
     until = None if wait is None else parse_status(app, wait)
+    if until == HUMAN and app.is_receiving is False:
+        remark(f"warning: {NO_RECEIVER}")
     seconds = times.duration(timeout)
     waiting = None if until is None else _Waiting(until, seconds, hangup_on_timeout)
     _run(app, orders, idempotency_key, waiting, with_journal=not no_journal)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call, Until
 
 ENDED = "ended"
+NO_RECEIVER = f"Only events report {HUMAN!r}, and no receiver runs on this machine: voicectl webhook serve"
 
 _STATUSES = tuple(CallStatus)
 
@@ -60,6 +61,8 @@ def wait(
         except (WaitTimeout, WaitEnded) as exc:
             for call in exc.calls:
                 out.add(call.raw)
+            if status == HUMAN and isinstance(exc, WaitTimeout) and app.is_receiving is False:
+                exc.hint = NO_RECEIVER
             raise
         for call in calls:
             out.add(call.raw)

@@ -90,10 +90,11 @@ def watch(
 ) -> None:
     """Watch live legs: as a table on a terminal, otherwise one line per change.
 
-    If 'webhook serve' stores events on this machine, they are shown at once. If they contradict the API's record of a
-    leg, the leg is marked, and its field 'disagreement' says how. A leg is shown as muted if it was muted from this
-    machine; '?' means unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be older.
-    JSON output has one line per change. Ctrl-C stops the command, with exit status 130.
+    Events that 'webhook serve' stores are shown at once. If they contradict the API's record of a leg, the leg is
+    marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' runs on this machine, and
+    when the last event came. A leg is shown as muted if it was muted from this machine; '?' means unknown. An age of
+    '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one line per change.
+    Ctrl-C stops the command, with exit status 130.
 
     With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in a status other than the one
     waited for. Without LEG, it waits for every live leg; if there are none, 'ended' is reached at once.
@@ -123,6 +124,8 @@ def watch(
         if is_screen:
             _show(app, board, poller.status, rounds)
             return
+        if poller.status.is_receiving is False:
+            remark(poller.status.events_text(app.clock.monotonic()))
         report_troubles = _troubles(app.clock, poller.status)
         for changes in rounds:
             for change in changes:
@@ -151,9 +154,17 @@ def _watched(
         offset=app.clock_offset,
     )
     schedule = PollSchedule(pause, clock.monotonic(), is_steady=is_steady)
-    return board, Poller(
-        app.api, clock, board, schedule, tail=tail, notes=app.action_log, check=app.interrupts.check
+    poller = Poller(
+        app.api,
+        clock,
+        board,
+        schedule,
+        tail=tail,
+        notes=app.action_log,
+        check=app.interrupts.check,
+        is_receiving=lambda: app.is_receiving,
     )
+    return board, poller
 
 
 def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
@@ -223,7 +234,7 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
             if (trouble is not None) is not reported[name]:
                 reported[name] = trouble is not None
                 again = "The API answers again." if name == "api" else "Stored events can be read again."
-                failed = status.api_text(clock.monotonic()) if name == "api" else status.events_text
+                failed = status.api_text(clock.monotonic()) if name == "api" else status.events_failure
                 remark(again if trouble is None else f"warning: {failed}")
 
     return report

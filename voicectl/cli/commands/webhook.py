@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from voicectl.cli.arguments import ID_FORMS, check_url
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
 from voicectl.cli.output import views
-from voicectl.cli.output.text import remark
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
 from voicectl.core import history
 from voicectl.core.calls import references
@@ -112,6 +113,8 @@ def tail(
         shown = 0 if last else max((stored.id for stored in kept.find(Query(last=1))), default=0)
         query = _query(app, kept, leg, conversation, status, kind, after=shown, last=last or None)
         is_reported = False
+        if store is None and is_terminal(sys.stdout) and app.is_receiving is False:
+            remark("No receiver runs on this machine, so no new events are stored: voicectl webhook serve")
         while True:
             try:
                 for stored in kept.find(query):

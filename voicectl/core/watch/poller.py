@@ -73,6 +73,7 @@ class Tail:
 
     Attributes:
         trouble: The message of the store's last error, or None if the store works.
+        heard: The time at which the last event was received, in Unix seconds, or None if there is no event.
     """
 
     RETRY_SECONDS = 5.0
@@ -81,6 +82,7 @@ class Tail:
         self, open_: Callable[[], EventStore | None], clock: Clock, *, is_needed: bool = False
     ) -> None:
         self.trouble: str | None = None
+        self.heard: float | None = None
         self._open = open_
         self._clock = clock
         self._is_needed = is_needed
@@ -90,6 +92,7 @@ class Tail:
         found = self._find(Query(last=1))
         if self.trouble is None:
             self._after = max((stored.id for stored in found), default=0)
+        self._note(found)
 
     def news(self) -> list[Stored]:
         """Return the events that were stored since this method was last called, in the order of their ids."""
@@ -99,7 +102,12 @@ class Tail:
             found = self._find(Query(kinds=_KINDS, after=self._after))
         if found:
             self._after = found[-1].id
+        self._note(found)
         return found
+
+    def _note(self, found: list[Stored]) -> None:
+        if found:
+            self.heard = found[-1].arrival.received
 
     def past(self, uuid: str) -> list[Stored]:
         """Return all stored events about a leg."""
@@ -132,6 +140,7 @@ class Poller:
         tail: The reader of stored events, or None if there is no event store.
         notes: The action log, or None if its entries are not shown.
         check: A function that raises an exception if a signal was received.
+        is_receiving: Returns True if a receiver runs on this machine, False if none runs, or None if this is unknown.
         is_strict: True to let each request take all the time that is left, and to stop if the API returns an error
             for a leg without events.
 
@@ -150,6 +159,7 @@ class Poller:
         tail: Tail | None,
         notes: ActionLog | None = None,
         check: Callable[[], None],
+        is_receiving: Callable[[], bool | None] = lambda: None,
         is_strict: bool = False,
     ) -> None:
         self.status = PollStatus(began=clock.monotonic(), pause=schedule.pause, has_events=tail is not None)
@@ -161,6 +171,7 @@ class Poller:
         self._tail = tail
         self._notes = notes
         self._check = check
+        self._is_receiving = is_receiving
         self._is_strict = is_strict
         self._has_events = False
         self._notes_stamp: object = None
@@ -169,6 +180,7 @@ class Poller:
         self._requests = 0
         self._asked_at: dict[str, float] = {}
         self._has_asked = False
+        self._look_at_receiver()
 
     @property
     def knows_all(self) -> bool:
@@ -229,13 +241,26 @@ class Poller:
                 changes += self._board.events(found, at)
                 self._schedule.stir()
             self.status.events = self._tail.trouble
+            self._look_at_events()
         return changes
+
+    def _look_at_events(self) -> None:
+        """Note when the last event was received."""
+        if self._tail is not None and self._tail.heard is not None:
+            self.status.heard = self._clock.monotonic() - (self._clock.time() - self._tail.heard)
+
+    def _look_at_receiver(self) -> None:
+        """Note whether a receiver runs."""
+        self._look_at_events()
+        if self._tail is not None:
+            self.status.is_receiving = self._is_receiving()
 
     def _ask(self) -> Iterator[list[Change]]:
         """Poll the API, and yield the changes. If an error occurs, the answers received before it are still used."""
         began = self._clock.monotonic()
         self._has_asked_last = began >= self._give_up - SOON_SECONDS
         self._requests = 0
+        self._look_at_receiver()
         is_changed = False
         self.status.asking = began
         try:
@@ -293,7 +318,7 @@ class Poller:
         yield from self._each(lost)
 
     def _still_asked(self, listed: Collection[str] = ()) -> list[str]:
-        """Return the ids of the legs to request: those that the user named, have not ended, and are not in *listed*."""
+        """Return the ids of the legs to request: those that the user named, are live, and are not in *listed*."""
         named = self._board.named or ()
         return [each for each in named if not self._board.is_closed(each) and leg_key(each) not in listed]
 

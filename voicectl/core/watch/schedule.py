@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voicectl.core.watch.frame import age_text
+
 
 class PollSchedule:
     """Schedules the polls of the API, which are frequent while legs change and less frequent while they do not.
@@ -85,6 +87,9 @@ class PollStatus:
         pause: The time from one poll to the next, in seconds.
         events: The error message from the event store, or None if the store works.
         has_events: True if there is an event store.
+        heard: The time at which the last event in the store was received, or None if the store is empty.
+        is_receiving: True if a receiver runs on this machine, False if none runs, or None if events are received on
+            other machines, so that this is unknown.
     """
 
     PATIENCE_SECONDS = 3.0
@@ -97,13 +102,15 @@ class PollStatus:
     is_limited: bool = False
     events: str | None = None
     has_events: bool = False
+    heard: float | None = None
+    is_receiving: bool | None = None
 
     def is_bad(self, now: float) -> bool:
         """Return True if the table of legs may be out of date."""
         return self.trouble is not None or self.events is not None or self._is_late(now)
 
     @property
-    def events_text(self) -> str:
+    def events_failure(self) -> str:
         """The failure of the event store as one sentence for the user."""
         return f"Stored events cannot be read: {self.events}"
 
@@ -111,8 +118,8 @@ class PollStatus:
         """Return the state of polling as one line of text for the user."""
         said = self.api_text(now)
         if self.events is not None:
-            return f"{said} {self.events_text}"
-        return f"{said} Events are shown at once." if self.has_events else said
+            return f"{said} {self.events_failure}"
+        return f"{said} {self.events_text(now)}" if self.has_events else said
 
     def api_text(self, now: float) -> str:
         """Return the state of the API alone as one sentence for the user."""
@@ -124,6 +131,15 @@ class PollStatus:
         if self.answered is None:
             return "Asking the API."
         return f"Updated {now - self.answered:.0f} s ago, every {self.pause:.3g} s."
+
+    def events_text(self, now: float) -> str:
+        """Return one line on whether events can arrive, and when the last one did."""
+        age = None if self.heard is None else age_text(max(now - self.heard, 0), is_exact=True)
+        if self.is_receiving is False:
+            last = "no event is stored" if age is None else f"the last event came {age} ago"
+            return f"No receiver ('webhook serve') runs on this machine; {last}."
+        last = "none has come yet" if age is None else f"the last one came {age} ago"
+        return f"Events are shown at once; {last}."
 
     def _is_late(self, now: float) -> bool:
         return self.asking is not None and now - self.asking > self.PATIENCE_SECONDS

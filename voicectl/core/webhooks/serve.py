@@ -16,6 +16,7 @@ from voicectl.core.webhooks import lease
 from voicectl.core.webhooks.application import webhooks
 from voicectl.errors import ConfigError, InputError, StoreError, VoicectlError
 from voicectl.interrupts import Interrupts
+from voicectl.store import receiver_lock
 from voicectl.store.events import Outcome, Stored
 from voicectl.voice import ncco
 from voicectl.webhook import server
@@ -129,6 +130,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
     is_answering = answers is not None or forwarder is not None
     with ExitStack() as stack:
         sock = stack.enter_context(_listening(options.host, options.port))
+        stack.enter_context(receiver_lock.receiving(resources.state_directory))
         opened = _opened(resources, options.store)
         downloader: Downloader | None = None
         if options.recordings is not None:
