@@ -16,6 +16,11 @@ from voicectl.voice.call import hyphenated, is_leg_id
 _GENERATED = re.compile(r"NAM-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
+def is_generated(name: str) -> bool:
+    """Return True if the platform generated the *name* of a conversation, so that the conversation is no room."""
+    return _GENERATED.fullmatch(name) is not None
+
+
 class ConversationState(StrEnum):
     """The states of a conversation. An inactive conversation can only be read or deleted."""
 
@@ -69,7 +74,7 @@ class Conversation:
     @property
     def is_room(self) -> bool:
         """True if a user named the conversation, so that legs can join it by name; False if the platform named it."""
-        return bool(self.name) and not _GENERATED.fullmatch(self.name)
+        return bool(self.name) and not is_generated(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

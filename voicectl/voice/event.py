@@ -69,6 +69,9 @@ The order matters: for example, ``transcribed`` events also contain ``status``.
 _NESTED = frozenset({"dtmf", "speech", "payload", "headers", "custom_data", "original_request"})
 """The fields whose values are JSON text in the query of a webhook sent by GET."""
 
+LEG_STATUS = "leg:status:update"
+"""The type of the RTC event that reports the status of a leg."""
+
 MAX_DEPTH = 100
 """The maximum nesting depth of an event's fields, in levels. The platform's own fields have five levels."""
 
@@ -110,16 +113,30 @@ def conversation_of(fields: Fields) -> str | None:
 def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
     """Return the type, leg id and conversation id of an RTC event, that is, an event from the Conversation API.
 
-    Each value is None if the event does not contain it. The leg id comes from the ``channel`` in the event.
+    Each value is None if the event does not contain it. The leg id is in ``body.leg_id`` for ``leg:status:update``,
+    in ``body.rtc_id`` for muting and earmuffing, and in ``body.channel`` for all other types.
     """
     kind = fields.get("type", fields.get("event_type"))
+    kind = kind if isinstance(kind, str) else None
     conversation = fields.get("conversation_id")
-    leg = strict_json.fields(strict_json.fields(fields.get("body")).get("channel")).get("id")
+    legs = _rtc_legs(kind or "", strict_json.fields(fields.get("body")))
     return (
-        kind if isinstance(kind, str) else None,
-        leg if isinstance(leg, str) and is_leg_id(leg) else None,
+        kind,
+        next((leg for leg in legs if isinstance(leg, str) and is_leg_id(leg)), None),
         conversation if isinstance(conversation, str) else None,
     )
+
+
+def _rtc_legs(kind: str, body: Fields) -> list[object]:
+    """Return the values of an RTC event's body that may be the id of its leg, the most reliable one first."""
+    if kind == LEG_STATUS:
+        return [body.get("leg_id")]
+    if kind.startswith(("audio:mute:", "audio:earmuff:")):
+        return [body.get("rtc_id")]
+    channel = strict_json.fields(body.get("channel"))
+    legs = channel.get("legs")
+    first = legs[0] if isinstance(legs, list) and legs else None
+    return [channel.get("id"), strict_json.fields(first).get("leg_id")]
 
 
 def is_about_event(fields: Fields) -> bool:

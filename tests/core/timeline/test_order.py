@@ -18,7 +18,7 @@ from voicectl.core.timeline.entries import Happening, Sort, Source, of_call, of_
 from voicectl.core.timeline.gaps import Gap
 from voicectl.core.timeline.order import Trace, trace
 from voicectl.store.action_log import Note
-from voicectl.store.events import Stored
+from voicectl.store.events import Route, Stored
 from voicectl.store.journal import Intent, IntentState
 from voicectl.voice.call import Call
 from voicectl.voice.event import rank
@@ -80,6 +80,7 @@ def traced(
     ours: Iterable[Note | Intent] = (),
     is_gone: bool = False,
     has_events: bool = True,
+    all_events: bool = False,
 ) -> Trace:
     happenings = [of_event(each) for each in stored]
     happenings += [] if call is None else of_call(call, BEGAN + 900)
@@ -92,7 +93,50 @@ def traced(
         reported={} if found is None else {LEG: found},
         gone={LEG: "No leg there. Profile other has it."} if is_gone else {},
         has_events=has_events,
+        all_events=all_events,
     )
+
+
+def rtc(number: int, type_: str, second: float, of: int, where: str = CONVERSATION, **body: Any) -> Stored:
+    """An RTC event in a store: the event *of* its conversation."""
+    fields = {"type": type_, "id": of, "conversation_id": where, "timestamp": iso(second), "body": body}
+    return Stored(number, arrival(fields, route=Route.RTC, received=BEGAN + 500), 0)
+
+
+CHANNEL = {"id": LEG, "type": "phone"}
+
+
+def joined_by_create(late: float = 0.0) -> list[Stored]:
+    """All events of a leg that ``call create --join`` moved from its own conversation into a room.
+
+    Args:
+        late: How much later each further report of the move is told, in seconds.
+    """
+    base = {"channel": CHANNEL}
+    return [
+        rtc(1, "conversation:created", 0, 1, id=CONVERSATION, name="NAM-1"),
+        event(2, "started", 0),
+        rtc(3, "member:invited", 0, 2, **base),
+        rtc(4, "leg:status:update", 0, 3, leg_id=LEG, status="started"),
+        event(5, "ringing", 1),
+        rtc(6, "leg:status:update", 1, 4, leg_id=LEG, status="ringing"),
+        rtc(7, "sip:ringing", 1, 5, **base),
+        event(8, "answered", 3),
+        rtc(9, "leg:status:update", 3, 6, leg_id=LEG, status="answered"),
+        rtc(10, "sip:answered", 3, 7, **base),
+        rtc(11, "member:joined", 3, 8, member_id="MEM-1", **base),
+        rtc(12, "member:joined", 3, 2, ELSEWHERE, member_id="MEM-2", **base),
+        moved(13, 3 + late),
+        rtc(14, "member:left", 3 + 2 * late, 9, reason={"code": "ok", "text": "transferred"}, **base),
+        rtc(15, "rtc:transfer", 3 + 3 * late, 3, ELSEWHERE, transferred_from=CONVERSATION, **base),
+        rtc(16, "conversation:deleted", 3 + 3 * late, 10, id=CONVERSATION, name="NAM-1"),
+        rtc(17, "audio:mute:on", 8, 4, ELSEWHERE, rtc_id=LEG),
+        event(18, "completed", 20, conversation_uuid=ELSEWHERE, duration="17"),
+        rtc(19, "leg:status:update", 20, 5, ELSEWHERE, leg_id=LEG, status="completed"),
+        rtc(20, "sip:hangup", 20, 6, ELSEWHERE, reason={"text": "completed"}, **base),
+        rtc(21, "sip:status", 20, 7, ELSEWHERE, status="completed", **base),
+        rtc(22, "member:left", 20, 8, ELSEWHERE, **base),
+    ]
 
 
 def whats(found: Trace) -> list[str]:
@@ -101,6 +145,111 @@ def whats(found: Trace) -> list[str]:
 
 def gaps(found: Trace) -> list[tuple[int | None, str]]:
     return [(place, gap.what) for place, gap in found.gaps]
+
+
+# RTC events
+
+
+@pytest.mark.parametrize("all_events", [False, True])
+@pytest.mark.parametrize("late", [0.0, 0.001, 0.2])
+def test_leaving_and_joining_at_once_is_one_move_and_no_gap(late: float, all_events: bool) -> None:
+    told = joined_by_create(late)
+    record_there = record("completed", conversation_uuid=ELSEWHERE, duration="17")
+
+    assert gaps(traced(*told, call=record_there, all_events=all_events)) == []
+    without_call_event = [each for each in told if each.arrival.kind != "transfer"]
+    assert gaps(traced(*without_call_event, call=record_there, all_events=all_events)) == []
+
+
+def test_an_event_that_repeats_another_is_folded_into_it() -> None:
+    found = traced(*joined_by_create())
+    events = {step.happening.what: step.happening.events for step in found.steps}
+
+    assert whats(found) == [
+        *("started", "conversation:created", "ringing", "answered", "transfer", "conversation:deleted"),
+        *("audio:mute:on", "completed"),
+    ]
+    assert events["started"] == (2, 3, 4)
+    assert events["answered"] == (8, 9, 10, 11)
+    assert events["transfer"] == (12, 13, 14, 15)
+    assert events["completed"] == (18, 19, 20, 21, 22)
+    assert sorted(number for each in events.values() for number in each) == list(range(1, 23)), "none is lost"
+
+
+def test_all_events_are_told_apart_if_wanted() -> None:
+    found = traced(*joined_by_create(), all_events=True)
+
+    assert [step.happening.events for step in found.steps if step.happening.number] == [
+        *((1,), (3,), (4,), (6,), (7,)),
+        *((12,), (15,), (9,), (10,), (11,), (14,), (16,)),
+        *((17,), (19,), (20,), (21,), (22,)),
+    ]
+
+
+def test_rtc_events_of_one_time_are_in_the_order_of_their_numbers_then_of_arrival() -> None:
+    told = [
+        rtc(number, f"custom:{number}", 5, of, channel=CHANNEL)
+        for number, of in ((1, 7), (2, 10), (4, 9), (3, 9))
+    ]
+    told[0], told[2] = told[2], told[0]
+
+    assert whats(traced(*told)) == ["custom:1", "custom:3", "custom:4", "custom:2"]
+
+
+def test_where_no_call_event_tells_it_the_rtc_event_does() -> None:
+    """A status that only an RTC event reports is no gap."""
+    found = traced(
+        rtc(1, "leg:status:update", 0, 1, leg_id=LEG, status="started"),
+        rtc(2, "sip:answered", 3, 2, channel=CHANNEL),
+        event(3, "completed", 20, duration="17"),
+    )
+
+    assert whats(found) == ["leg:status:update", "sip:answered", "completed"]
+    assert gaps(found) == []
+
+
+def test_a_move_that_rtc_events_alone_report_is_one_entry() -> None:
+    found = traced(
+        event(1, "started", 0),
+        event(2, "answered", 3),
+        rtc(3, "member:joined", 9, 1, ELSEWHERE, channel=CHANNEL),
+        rtc(4, "member:left", 9, 5, channel=CHANNEL),
+        event(5, "completed", 20, conversation_uuid=ELSEWHERE),
+    )
+    (move,) = (step.happening for step in found.steps if step.happening.what.startswith("member:"))
+
+    assert (move.events, move.left, move.conversation) == ((3, 4), CONVERSATION, ELSEWHERE)
+    assert gaps(found) == []
+
+
+def test_a_leg_that_is_elsewhere_though_nothing_reports_a_move_is_a_gap_still() -> None:
+    told = [each for each in joined_by_create() if each.id not in (12, 13, 15)]
+
+    assert gaps(traced(*told)) == [(6, "transfer")]
+    assert gaps(traced(*told, all_events=True))[0][1] == "transfer"
+
+
+def test_a_record_is_told_once() -> None:
+    found = traced(
+        event(1, None, 30, recording_url="https://api.nexmo.com/v1/files/x", recording_uuid="r-1", uuid=None),
+        rtc(2, "audio:record:done", 30.5, 9, recording_id="r-1"),
+        rtc(3, "audio:record:done", 30.5, 10, recording_id="r-2"),
+    )
+
+    assert [(step.happening.what, step.happening.events) for step in found.steps] == [
+        ("record", (1, 2)),
+        ("audio:record:done", (3,)),
+    ]
+
+
+@given(st.randoms())
+def test_it_does_not_matter_in_which_order_rtc_events_are_read(source: random.Random) -> None:
+    told = joined_by_create()
+    shuffled = [*told]
+    source.shuffle(shuffled)
+
+    assert traced(*shuffled) == traced(*told)
+    assert traced(*shuffled, all_events=True) == traced(*told, all_events=True)
 
 
 # order

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
+from voicectl import strict_json
 from voicectl.core.history import leg_key
 from voicectl.store.action_log import REGION
 from voicectl.store.events import Route
 from voicectl.store.journal import IntentState
 from voicectl.voice.call import CallStatus
+from voicectl.voice.conversation import is_generated
 from voicectl.voice.event import Kind, is_about_event, moment
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ class Happening:
         outcome: The outcome of an action, such as ``done``, ``already``, ``unknown`` or ``failed``.
         events: The ids of the events that reported the thing.
         repeats: The number of times that these events were received again.
+        number: The number of an RTC event in its conversation, or None for all other entries.
         reference: The reference of the call if this machine requested the call; otherwise None.
     """
 
@@ -108,6 +111,7 @@ class Happening:
     sources: tuple[Source, ...]
     events: tuple[int, ...] = ()
     repeats: int = 0
+    number: int | None = None
     reference: str | None = None
 
     @property
@@ -123,10 +127,14 @@ class Happening:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """The entry's sort key, for a total order that does not depend on the order in which reports are read."""
+        """The entry's sort key, for a total order that does not depend on the order in which reports are read.
+
+        RTC events of the same time are ordered by their numbers, then by arrival.
+        """
         return (
             self.time,
             self.sort,
+            (-1,) if self.number is None else (self.number, *self.events),
             self.uuid or "",
             self.what,
             self.identity,
@@ -172,7 +180,7 @@ def of_event(stored: Stored) -> Happening:
     fields = arrival.fields
     at = _calendar(arrival.told)
     sort, what, identity = _identified(arrival, at)
-    return Happening(
+    found = Happening(
         sort=sort,
         at=at,
         by=_calendar(arrival.received) if at is None else None,
@@ -185,6 +193,16 @@ def of_event(stored: Stored) -> Happening:
         sources=(Source.EVENT if arrival.is_signed else Source.UNSIGNED,),
         events=(stored.id,),
         repeats=stored.repeats,
+    )
+    if arrival.kind != Route.RTC:
+        return found
+    number, body = fields.get("id"), strict_json.fields(fields.get("body"))
+    left = body.get("transferred_from")
+    return replace(
+        found,
+        number=number if isinstance(number, int) else 0,
+        left=left if isinstance(left, str) and left else None,
+        facts={**found.facts, **_rtc_facts(body)},
     )
 
 
@@ -289,6 +307,17 @@ def _event_facts(kind: str, fields: Mapping[str, Any]) -> dict[str, str]:
     if kind == Kind.UNKNOWN:
         return {"fields": _cut(" ".join(map(str, fields)))} if fields else {}
     return _facts(fields, _FACTS.get(kind, ()))
+
+
+def _rtc_facts(body: Mapping[str, Any]) -> dict[str, str]:
+    found = _facts(body, ("status", "name", "recording_id", "size"))
+    if is_generated(found.get("name", "")):
+        del found["name"]
+    reason = strict_json.fields(body.get("reason"))
+    for each in ("text", "code"):
+        if isinstance(reason.get(each), str):
+            return found | {"reason": _cut(reason[each])}
+    return found
 
 
 def _pressed(dtmf: object) -> dict[str, str]:

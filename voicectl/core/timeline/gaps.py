@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
 from voicectl.core.timeline.effects import EFFECTS, NOTED_SECONDS, Own
 from voicectl.core.timeline.entries import DONE, UNKNOWN, Happening, Sort
+from voicectl.core.timeline.rtc import JOINED, LEFT, statuses
 from voicectl.voice.call import FINAL, CallStatus
 from voicectl.voice.event import Kind, moment, rank
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     from voicectl.core.history import EventSummary
     from voicectl.voice.call import Call
+
+LATE_SECONDS = 1.0
+"""How long after a move a report may name the conversation that the leg has left, in seconds."""
 
 _ANSWERED = rank(CallStatus.ANSWERED)
 
@@ -81,17 +86,17 @@ def _missing(
     if not any(each.events for _, each in own):
         yield first, Gap(uuid=uuid, what="events", detail="The event store has no event of this leg.")
         return
-    statuses = [(number, each.what) for number, each in own if each.sort is Sort.STATUS]
-    known = {what for _, what in statuses}
+    reached = [(number, each.what) for number, each in own if each.sort is Sort.STATUS]
+    known = {what for _, what in reached}.union(*(statuses(each) for _, each in own))
     fields = {} if reported is None else reported.state.fields
-    if statuses and not known & {CallStatus.STARTED, CallStatus.RINGING}:
-        detail = f"The first known status is {statuses[0][1]}."
-        yield statuses[0][0], Gap(uuid=uuid, what=CallStatus.STARTED, detail=detail)
+    if reached and not known & {CallStatus.STARTED, CallStatus.RINGING}:
+        detail = f"The first known status is {reached[0][1]}."
+        yield reached[0][0], Gap(uuid=uuid, what=CallStatus.STARTED, detail=detail)
     was_answered = (reported is not None and reported.state.was_answered) or (
         call is not None and call.was_answered
     )
     if was_answered and CallStatus.ANSWERED not in known:
-        later = (each for each in statuses if rank(each[1]) > _ANSWERED)
+        later = (each for each in reached if rank(each[1]) > _ANSWERED)
         place, what = next(later, (after, "over"))
         detail = f"The leg is {what}, so it must have been answered."
         began = moment(fields.get("start_time"))
@@ -115,31 +120,91 @@ def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Place
 
 def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator[_Placed]:
     """Yield a gap for each change of conversation that neither an event nor an action from this machine explains."""
-    unspent = _unreported_moves(own)
-    current: str | None = None
-    since = -1
+    place = _Whereabouts(_unreported_moves(own))
+    reports = [each for each in own if each[1].events and each[1].conversation is not None]
+    for _, instant in groupby(reports, key=lambda each: each[1].time):
+        for number, left in place.changes(list(instant)):
+            detail = f"The leg was in {left}, and then in {place.current}."
+            yield number, Gap(uuid=uuid, what="transfer", detail=detail)
+    if call is None or place.current is None or call.conversation_uuid in ("", place.current):
+        return
+    if not place.is_ours(math.inf, math.inf):
+        detail = f"The leg was in {place.current}, but its record says {call.conversation_uuid}."
+        yield own[-1][0] + 1, Gap(uuid=uuid, what="transfer", detail=detail)
 
-    def is_ours(before: float, by: float) -> bool:
-        """Return True if a move from this machine explains a change of conversation, and then use up that move."""
-        for place, (number, action) in enumerate(unspent):
-            if number > since and (number < before or action.time - NOTED_SECONDS <= by):
-                del unspent[: place + 1]
+
+class _Whereabouts:
+    """Follows a leg from one conversation to the next.
+
+    Several events report a move: the call event ``transfer``, and RTC events about leaving and joining. Their times
+    are equal or nearly so, and neither their order nor that of other events around the move can be relied on.
+
+    Args:
+        unspent: The moves from this machine whose effects no event reports.
+
+    Attributes:
+        current: The id of the conversation that the leg is in, or None if it is not known yet.
+    """
+
+    def __init__(self, unspent: list[_Numbered]) -> None:
+        self.current: str | None = None
+        self._unspent = unspent
+        self._since = -1
+        self._left: str | None = None
+        self._left_at = -math.inf
+
+    def changes(self, instant: Sequence[_Numbered]) -> Iterator[tuple[int, str]]:
+        """Read the reports of one instant, and yield the changes of conversation that they do not explain.
+
+        Each change is the index of the report after it, and the id of the conversation that the leg was in before.
+        """
+        ends = {each.left for _, each in instant if each.left} | {
+            each.conversation for _, each in instant if each.what == LEFT
+        }
+        moves = [each for each in instant if each[1].left or each[1].what == JOINED]
+        others = [each for each in instant if not (each[1].left or each[1].what in (JOINED, LEFT))]
+        seen = {self.current}
+        for number, each in sorted(moves, key=lambda each: each[1].conversation not in ends):
+            if each.conversation != self.current:
+                before = self.current
+                if each.left and self._is_unexplained(each.left, number, each.time):
+                    self.current = each.left
+                    yield number, before or ""
+                self._go(each)
+            self._since = number
+            seen |= {each.left, each.conversation}
+        for number, each in others:
+            if each.conversation not in seen and not self._is_late(each):
+                before = self.current
+                is_unexplained = self._is_unexplained(each.conversation or "", number, each.time)
+                self._go(each)
+                if is_unexplained:
+                    yield number, before or ""
+            self._since = number
+
+    def is_ours(self, before: float, by: float) -> bool:
+        """Return True if a move from this machine explains a change of conversation, and then use up that move.
+
+        Args:
+            before: The index of the first report after the change.
+            by: The time of that report.
+        """
+        for place, (number, action) in enumerate(self._unspent):
+            if number > self._since and (number < before or action.time - NOTED_SECONDS <= by):
+                del self._unspent[: place + 1]
                 return True
         return False
 
-    for number, each in own:
-        if not each.events or each.conversation is None:
-            continue
-        before = each.left or each.conversation
-        if current not in (None, before) and not is_ours(number, each.time):
-            detail = f"The leg was in {current}, and then in {before}."
-            yield number, Gap(uuid=uuid, what="transfer", detail=detail)
-        current, since = each.conversation, number
-    if call is None or current is None or call.conversation_uuid in ("", current):
-        return
-    if not is_ours(math.inf, math.inf):
-        detail = f"The leg was in {current}, but its record says {call.conversation_uuid}."
-        yield own[-1][0] + 1, Gap(uuid=uuid, what="transfer", detail=detail)
+    def _is_unexplained(self, conversation: str, number: int, at: float) -> bool:
+        return self.current not in (None, conversation) and not self.is_ours(number, at)
+
+    def _go(self, report: Happening) -> None:
+        self._left, self._left_at = self.current, report.time
+        self.current = report.conversation
+
+    def _is_late(self, report: Happening) -> bool:
+        """Return True if a report names the conversation that the leg has just left."""
+        return report.conversation == self._left and report.time - self._left_at <= LATE_SECONDS
 
 
 def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:

@@ -7,6 +7,7 @@
 #
 # 1. Merging (_collapsed). Reports of the same thing have the same place (sort, leg, identity) and are merged: the
 #    API's record of a status with the event that reports it, and a "create" in the action log with the journal's.
+#    Then RTC events that repeat another entry are folded into it (rtc.folded).
 # 2. The offset (_clock_ahead). Cause and effect limit the offset between the clocks: a call is asked for before its
 #    first verified report, an action is noted at most NOTED_SECONDS after its effect, and a leg begins before an
 #    action on it succeeds. If the limits require a large offset, this offset is assumed, and reported as a gap.
@@ -38,6 +39,7 @@ from voicectl.core.timeline import gaps as missing
 from voicectl.core.timeline.effects import NOTED_SECONDS, Own
 from voicectl.core.timeline.entries import ALREADY, CREATE, DONE, Happening, Sort, Source, merged
 from voicectl.core.timeline.gaps import Gap
+from voicectl.core.timeline.rtc import folded
 from voicectl.store.journal import IntentState
 from voicectl.voice.call import HUMAN, CallStatus
 from voicectl.voice.event import rank
@@ -120,6 +122,7 @@ def trace(
     reported: Mapping[str, EventSummary],
     gone: Mapping[str, str] | None = None,
     has_events: bool,
+    all_events: bool = False,
     gaps: Iterable[Gap] = (),
 ) -> Trace:
     """Return the trace of *happenings*, with its gaps. Those that report the same thing are merged.
@@ -130,9 +133,12 @@ def trace(
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. A message may
             be empty.
         has_events: True if there is an event store that can be read.
+        all_events: True to keep the RTC events that only repeat another entry.
         gaps: The gaps that are already known, to be included in the trace.
     """
     each_once = _collapsed(happenings)
+    if not all_events:
+        each_once = folded(each_once)
     ahead = _clock_ahead(each_once)
     steps = _ordered(each_once, ahead)
     found: list[tuple[int | None, Gap]] = []

@@ -120,14 +120,19 @@ class Gathered:
         for intent, uuid in self.intents.values():
             yield from of_intent(intent, uuid)
 
-    def trace(self) -> Trace:
-        """Return the trace, with the legs' ids in the form in which they were reported."""
+    def trace(self, *, all_events: bool = False) -> Trace:
+        """Return the trace, with the legs' ids in the form in which they were reported.
+
+        Args:
+            all_events: True to keep the RTC events that only repeat another entry.
+        """
         found = trace(
             self.happenings(),
             calls=self.calls,
             reported=self.reported(),
             gone=self.gone,
             has_events=self.has_events,
+            all_events=all_events,
             gaps=self.gaps,
         )
         return found.called(self.ids())
