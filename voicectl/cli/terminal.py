@@ -42,6 +42,7 @@ class Options:
     dry_run: bool = False
     yes: bool = False
     debug: bool = False
+    utc: bool = False
 
 
 class Terminal:
@@ -74,6 +75,11 @@ class Terminal:
     def has_screen(self) -> bool:
         """True if standard output is a terminal on which the cursor can be moved."""
         return has_screen(self._environ, sys.stdout)
+
+    @property
+    def is_local(self) -> bool:
+        """True if times are shown in the local time zone, as they are on a terminal unless ``--utc`` is given."""
+        return is_terminal(sys.stdout) and not self._options.utc
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
         """Ask a question on standard error, because standard output is for results, and return the answer.

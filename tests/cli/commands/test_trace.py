@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -406,19 +409,86 @@ LADDER = """\
  02:40:20.000       x   |       1 completed, duration 17, disconnected_by user
                         |       (event)
 
-* a status; x the end of a leg; o another event; > done from this machine; ? a
-gap
+* a status   x the end of a leg   o another event   > done from this machine
+? a gap
+"""
+
+WIDE = """\
+1 9a8b7c6d-5e4f-4321-8fed-cba987654321  447700900001  outbound, completed
+2 9a8b1111-5e6f-4788-99aa-bbccddeeff00  447700900002  outbound, answered
+3 33333333-5e6f-4788-99aa-bbccddeeff00  442079460000  inbound, completed
+
+              here  1             2             3
+                    9a8b7c6d      9a8b1111      33333333
+                    447700900001  447700900002  442079460000
+2026-02-02 UTC
+ 02:40:01.000       *                                         1 started (event)
+ 02:40:03.000       *                                         1 answered (event)
+ 02:40:04.000       |             *                           2 started (event)
+ 02:40:05.000       |             *                           2 answered (event)
+ 02:40:06.000       |             |             *             3 ringing (event)
+ 02:40:07.000       |             |             |             notify, payload {"step": 1} (event)
+ 02:40:08.000       o             |             |             1 input, keys 4 (event)
+ 02:40:09.000 +-----+------------->             |             2 mute (here)
+                    |             ?             |             2 gap, end: The API has no record of this leg, and no
+                    |             |             |             event reports its end.
+                    |             |             ?             3 gap, answered: The leg is completed, so it must have
+                    |             |             |             been answered.
+ 02:40:19.000       |             |             x             3 completed, duration 9 (event)
+ 02:40:20.000       x             |                           1 completed, duration 17, disconnected_by user (event)
+
+* a status   x the end of a leg   o another event   > done from this machine   ? a gap
 """
 
 
-def test_on_a_terminal_it_is_a_ladder_of_the_legs(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+@pytest.mark.parametrize(("width", "shown"), [(80, LADDER), (118, WIDE)])
+def test_on_a_terminal_it_is_a_ladder_of_the_legs(
+    room: Room, monkeypatch: pytest.MonkeyPatch, width: int, shown: str
+) -> None:
+    """Where there is room, the lanes bear the beginning of the leg's id, and the party."""
+    monkeypatch.setenv("COLUMNS", str(width))
     full(room)
     for terminal, options in ((True, ""), (False, " -o table")):
-        ran = room(f"trace {CONVERSATION}{options}", terminal=terminal)
+        ran = room(f"trace {CONVERSATION}{options}", terminal=terminal, env={"NO_COLOR": "1"})
 
         assert (ran.exit_code, ran.stderr) == (0, "")
-        assert ran.stdout == LADDER
+        assert ran.stdout == shown
+
+
+def test_only_what_is_wrong_or_missing_is_red(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    full(room)
+    keep(room, of(room, LEG[:-1] + "2", "busy", 30))
+    ran = room(f"trace {CONVERSATION}", terminal=True)
+    plain = room(f"trace {CONVERSATION}", terminal=True, env={"NO_COLOR": "1"}).stdout
+    escape = "\x1b"
+    red = re.findall(f"{escape}\\[31m(.*?){escape}", ran.stdout)
+
+    assert re.sub(f"{escape}\\[[0-9;]*m", "", ran.stdout) != plain, "it explains the colors"
+    assert red[:2] == ["?", "2 gap, end: The API has no record of this"]
+    assert {each[:6] for each in red if each[0].isdecimal()} == {"2 gap,", "3 gap,", "4 busy", "4 gap,"}
+    assert f"1 {escape}[32manswered{escape}[0m (event)" in ran.stdout
+    assert f"2 {escape}[36mmute{escape}[0m (here)" in ran.stdout
+    assert "green: answered   yellow: not answered yet   red: wrong or missing" in ran.stdout
+    assert "red: wrong" not in plain
+
+
+def test_on_a_terminal_times_are_local(room: Room, monkeypatch: pytest.MonkeyPatch, elsewhere: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = full(room)(f"trace {CONVERSATION}", terminal=True).stdout
+
+    assert "2026-02-02 UTC+05:30\n 08:10:01.000 " in shown
+    assert "02:40:01.000" in room(f"trace {CONVERSATION} -o table").stdout, "as in every pipe"
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The local time zone of this process for a while: Asia/Kolkata, where it is half past five hours later."""
+    monkeypatch.setenv("TZ", "XXX-5:30")
+    time.tzset()
+    yield "XXX"
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize("width", [16, 20, 40, 56, 60, 200])
@@ -432,7 +502,14 @@ def test_no_line_is_longer_than_the_terminal_and_nothing_is_cut(
     assert "\x1b" not in shown
     for text in (LEG, OTHER, THIRD, "02:40:20.000", "disconnected_by"):
         assert text in "".join(shown.split()), text
-    lanes = {16: "", 20: "", 40: "", 56: "here  1   +", 60: "here  1   2   3", 200: "here  1   2   3"}
+    lanes = {
+        16: "",
+        20: "",
+        40: "",
+        56: "here  1   +",
+        60: "here  1   2   3",
+        200: "here  1             2   ",
+    }
     assert lanes[width] in shown
     assert ("here  1" in shown) == bool(lanes[width])
 
@@ -501,6 +578,29 @@ def test_an_svg_holds_the_ladder_and_nothing_that_runs(room: Room, tmp_path: Pat
     assert f"Trace of {CONVERSATION}, made {at(room, 0)[:19]}Z" in shown
     assert "href" not in text
     assert not unsafe(text)
+
+
+def test_marks_of_an_svg_are_in_the_lanes_of_their_legs(room: Room, tmp_path: Path) -> None:
+    path = tmp_path / "incident.svg"
+    full(room)(["trace", CONVERSATION, "--svg", str(path)])
+    _, root = parsed(path)
+    texts = {each.text: each for each in root.iter(f"{SVG}text")}
+    lanes = {name: float(texts[f"{name} {leg[:8]}"].get("x", "")) for name, leg in (("1", LEG), ("2", OTHER))}
+    marks = {float(each.get("cy", "")): each for each in root.iter(f"{SVG}circle")}
+
+    def mark(text: str) -> ElementTree.Element:
+        return marks[float(texts[text].get("y", "")) - 4]
+
+    assert lanes["2"] - lanes["1"] > len("447700900001") * 7
+    assert texts["447700900001"].get("x") == texts[f"1 {LEG[:8]}"].get("x")
+    assert float(mark("1 answered (event)").get("cx", "")) == lanes["1"]
+    assert float(mark("2 started (event)").get("cx", "")) == lanes["2"]
+    gap = next(each for each in texts if each and each.startswith("2 gap, end"))
+    assert texts[gap].get("fill") == mark(gap).get("stroke") == "#cf222e"
+    reds = [each for each in root.iter() if "#cf222e" in (each.get("fill"), each.get("stroke"))]
+    assert len(reds) == 6, "two gaps, each a text and a mark, and two entries of the key"
+    right = float(root.get("width", "0"))
+    assert all(float(each.get("x", "")) + 7.3 * len(each.text or "") <= right for each in texts.values())
 
 
 def test_a_report_that_is_there_is_not_replaced(room: Room, tmp_path: Path) -> None:

@@ -51,13 +51,17 @@ def trace(
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also save the diagram in this new file, as SVG.")
     ] = None,
+    all_events: Annotated[
+        bool,
+        typer.Option("--all-events", help="Also show each RTC event that repeats another entry."),
+    ] = False,
 ) -> None:
     """Show what happened to a leg or in a conversation, in order.
 
     The trace combines the API's records, the events that 'webhook serve' stored, the journal of calls created on this
     machine, and the log of actions taken from this machine; each line names its source. It includes the legs that
-    shared a conversation with the leg. A gap marks something that must or may have happened, but that no source
-    reports.
+    shared a conversation with the leg. An RTC event that repeats another entry is part of that entry. A gap marks
+    something that must or may have happened, but that no source reports.
 
     On a terminal, the trace is a ladder diagram with a lane for each leg. When piped or with -o jsonl, it is one line
     per entry or gap; with -o json, it is one object with legs, entries and gaps. Keys and words are shown only as
@@ -74,7 +78,7 @@ def trace(
         _check_new(svg)
     out = app.terminal.writer(VIEW, is_many=True)
     found, what = _gathered(app, which)
-    traced, records = found.trace(), found.records()
+    traced, records = found.trace(all_events=all_events), found.records()
     for gap in found.gaps:
         if gap.what != NO_STORE:
             remark(f"warning: {gap.detail}")
@@ -90,7 +94,9 @@ def trace(
     elif app.terminal.format.is_table and not app.options.fields:
         from voicectl.cli.output import ladder_text  # noqa: PLC0415 (for a ladder only)
 
-        app.terminal.write(ladder_text.draw(ladder(traced, records), shutil.get_terminal_size().columns))
+        shown = ladder(traced, records, is_local=app.terminal.is_local)
+        width = shutil.get_terminal_size().columns
+        app.terminal.write(ladder_text.draw(shown, width, is_colored=app.terminal.may_color))
     else:
         with out:
             for line in traced.lines():

@@ -11,12 +11,15 @@ from outside is escaped in this module.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
+from voicectl.cli.output.fit import shortened
+from voicectl.cli.output.styles import STYLES
 from voicectl.cli.output.text import clean
-from voicectl.core.timeline.entries import Sort
+from voicectl.core.timeline.entries import ALREADY, DONE, Sort
 from voicectl.core.timeline.gaps import Gap
 from voicectl.voice import endpoint
 from voicectl.voice.call import FINAL
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 HERE = "here"
 
+BAD, OURS = "red", "cyan"
+"""The styles of what is wrong or missing, and of what was done from this machine."""
+
 STATUS, END, OTHER, ACTION, MISSING = "*", "x", "o", ">", "?"
 REORDERED, KNOWN_BY, UNKNOWN_TIME = "~", "<", "?"
 
@@ -40,6 +46,7 @@ _MARKS = {
     ACTION: "done from this machine",
     MISSING: "a gap",
 }
+_MEANINGS = {"green": "answered", "yellow": "not answered yet", BAD: "wrong or missing"}
 _SIGNS = {
     REORDERED: "before a time: by a clock other than the platform's, or placed to fit cause and effect",
     KNOWN_BY: "before a time: it happened then or earlier",
@@ -52,6 +59,7 @@ class Lane:
 
     Attributes:
         number: The number that stands for the leg in the ladder, counted from 1.
+        short: The beginning of the leg's id, which tells it apart from the other legs.
         far_end: The callee of an outbound leg or the caller of an inbound leg, or ``-`` if unknown.
         about: The direction and status of the leg.
         first: The index of the line in which the lane begins.
@@ -60,6 +68,7 @@ class Lane:
 
     number: int
     uuid: str
+    short: str
     far_end: str
     about: str
     first: int
@@ -75,11 +84,13 @@ class Line(NamedTuple):
     """A line of a ladder.
 
     Attributes:
-        day: The date, or None if it is the same as on the previous line.
+        day: The date and the difference from UTC, or None if they are the same as on the previous line.
         sign: A qualifier for the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
         time: The time of day, as text.
         lane: The lane of the leg, or None if the line concerns no leg.
         mark: The mark in the lane, such as :data:`STATUS`.
+        style: The style of the mark, as in :mod:`.styles`; red if something is wrong or missing.
+        what: The beginning of the text, which names what happened.
     """
 
     day: str | None
@@ -87,7 +98,14 @@ class Line(NamedTuple):
     time: str
     lane: Lane | None
     mark: str
+    style: str
+    what: str
     text: str
+
+    @property
+    def is_bad(self) -> bool:
+        """True if something is wrong or missing."""
+        return self.style == BAD
 
     @property
     def numbered_text(self) -> str:
@@ -109,19 +127,23 @@ class Ladder:
     has_here: bool
     rest: Sequence[str]
 
-    def key(self, shapes: Mapping[str, str] | None = None) -> str:
-        """Return an explanation of the marks and signs that occur in the ladder.
+    @property
+    def marks(self) -> dict[str, str]:
+        """The meaning of each mark in the ladder."""
+        used = {line.mark for line in self.lines}
+        return {mark: meaning for mark, meaning in _MARKS.items() if mark in used}
 
-        Args:
-            shapes: The name of the shape for each mark, or None if marks are drawn as characters.
-        """
-        marks, signs = {line.mark for line in self.lines}, {line.sign for line in self.lines}
-        shown = [
-            f"{shapes[mark] if shapes else mark} {meaning}"
-            for mark, meaning in _MARKS.items()
-            if mark in marks
-        ]
-        return "; ".join(shown + [f"{sign} {meaning}" for sign, meaning in _SIGNS.items() if sign in signs])
+    @property
+    def signs(self) -> dict[str, str]:
+        """The meaning of each sign before a time in the ladder."""
+        used = {line.sign for line in self.lines}
+        return {sign: meaning for sign, meaning in _SIGNS.items() if sign in used}
+
+    @property
+    def colors(self) -> dict[str, str]:
+        """The meaning of each color in the ladder."""
+        used = {line.style for line in self.lines} | ({BAD} if self.rest else set())
+        return {style: meaning for style, meaning in _MEANINGS.items() if style in used}
 
 
 def far_end(call: Call | None) -> str | None:
@@ -129,11 +151,12 @@ def far_end(call: Call | None) -> str | None:
     return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
 
 
-def ladder(trace: Trace, records: Mapping[str, Call]) -> Ladder:
+def ladder(trace: Trace, records: Mapping[str, Call], *, is_local: bool = False) -> Ladder:
     """Lay out a trace for drawing.
 
     Args:
         records: The records of the legs, by leg id.
+        is_local: True to show local times, False to show UTC.
     """
     every = list(trace.lines())
     shown = [each for each in every if not (isinstance(each, Gap) and each.uuid is None)]
@@ -141,10 +164,11 @@ def ladder(trace: Trace, records: Mapping[str, Call]) -> Ladder:
     lines: list[Line] = []
     day = ""
     for each in shown:
-        date, line = _gap_line(each, lanes) if isinstance(each, Gap) else _step_line(each, lanes)
-        is_new_day = date is not None and date != day
-        lines.append(line._replace(day=f"{date} UTC" if is_new_day else None))
-        day = date or day
+        line = (
+            _gap_line(each, lanes, is_local) if isinstance(each, Gap) else _step_line(each, lanes, is_local)
+        )
+        lines.append(line._replace(day=None) if line.day == day else line)
+        day = line.day or day
     return Ladder(
         lanes=list(lanes.values()),
         lines=lines,
@@ -165,12 +189,13 @@ def _lanes(legs: Sequence[str], shown: Sequence[Step | Gap], records: Mapping[st
             if not isinstance(each, Gap) and _is_end(each.happening):
                 over.add(uuid)
     lanes = {}
-    for number, uuid in enumerate(legs, 1):
+    for number, (uuid, short) in enumerate(zip(legs, shortened(map(clean, legs)), strict=True), 1):
         call = records.get(uuid)
         about = "" if call is None else ", ".join(part for part in (call.direction, call.status) if part)
         lanes[uuid] = Lane(
             number=number,
             uuid=clean(uuid),
+            short=short,
             far_end=clean(far_end(call) or "-"),
             about=clean(about),
             first=first[uuid],
@@ -179,32 +204,49 @@ def _lanes(legs: Sequence[str], shown: Sequence[Step | Gap], records: Mapping[st
     return lanes
 
 
-def _step_line(step: Step, lanes: Mapping[str, Lane]) -> tuple[str | None, Line]:
+def _step_line(step: Step, lanes: Mapping[str, Lane], is_local: bool) -> Line:
     happening = step.happening
     if happening.at is not None:
         sign = REORDERED if step.is_reordered else " "
     else:
         sign = " " if happening.by is None else KNOWN_BY
-    date, time = _date_and_time(happening.at if happening.at is not None else happening.by)
-    facts = "".join(f", {each} {value}" for each, value in happening.facts.items())
+    day, time = _day_and_time(happening.at if happening.at is not None else happening.by, is_local)
+    shown = {
+        each: value for each, value in happening.facts.items() if each != "from" or happening.number is None
+    }
+    facts = "".join(f", {each} {value}" for each, value in shown.items())  # RTC events are from a member's id
     again = f", reported {happening.repeats + 1} times" if happening.repeats else ""
     text = clean(f"{happening.what}{facts}{again} ({', '.join(happening.sources)})")
     lane = None if happening.uuid is None else lanes[happening.uuid]
-    return date, Line(None, sign, time, lane, _mark(happening), text)
+    return Line(day, sign, time, lane, _mark(happening), _style(happening), clean(happening.what), text)
 
 
-def _gap_line(gap: Gap, lanes: Mapping[str, Lane]) -> tuple[str | None, Line]:
-    date, time = _date_and_time(gap.at)
+def _gap_line(gap: Gap, lanes: Mapping[str, Lane], is_local: bool) -> Line:
+    day, time = _day_and_time(gap.at, is_local)
     lane = None if gap.uuid is None else lanes[gap.uuid]
-    text = clean(f"gap, {gap.what}: {gap.detail}")
-    return date, Line(None, " ", time if gap.at is not None else "", lane, MISSING, text)
+    what = clean(f"gap, {gap.what}")
+    return Line(
+        day, " ", time if gap.at is not None else "", lane, MISSING, BAD, what, f"{what}: {clean(gap.detail)}"
+    )
 
 
-def _date_and_time(moment: float | None) -> tuple[str | None, str]:
+def _day_and_time(moment: float | None, is_local: bool) -> tuple[str | None, str]:
+    """Return the date, with the difference from UTC, and the time of day."""
     if moment is None:
         return None, UNKNOWN_TIME
     found = datetime.fromtimestamp(moment, UTC)
-    return f"{found:%Y-%m-%d}", f"{found:%H:%M:%S}.{found.microsecond // 1000:03}"
+    zone = "UTC"
+    if is_local:
+        with suppress(OverflowError, OSError, ValueError):  # the first and the last day of the calendar
+            found = found.astimezone()
+            zone = str(timezone(found.utcoffset() or timedelta()))
+    return f"{found:%Y-%m-%d} {zone}", f"{found:%H:%M:%S}.{found.microsecond // 1000:03}"
+
+
+def _style(happening: Happening) -> str:
+    if happening.outcome not in (None, DONE, ALREADY):
+        return BAD
+    return OURS if happening.sort in (Sort.ASKED, Sort.ACTION) else STYLES.get(happening.what, "")
 
 
 def _mark(happening: Happening) -> str:

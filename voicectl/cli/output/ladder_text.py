@@ -1,17 +1,19 @@
-"""Draw a ladder as plain text of any width.
+"""Draw a ladder as text of any width, in color if the terminal may show colors.
 
-A line consists of the time, the lanes and the text, from left to right. The text gets at least :data:`LEAST_TEXT`
-columns, and the lanes get the rest. If some lanes do not fit, the remaining legs share the last lane (``+``). If no
-lane fits, lines are drawn without lanes. Long text is wrapped, and the rails continue beside the wrapped lines.
-Nothing is cut off, because a shortened id would be useless.
+A line consists of the time, the lanes and the text, from left to right. If there is room, lanes are wide enough for
+the beginning of the leg's id and for the party; otherwise, they bear the numbers of the legs in the list above. The
+text gets at least :data:`LEAST_TEXT` columns, and the lanes get the rest. If some lanes do not fit, the remaining
+legs share the last lane (``+``). If no lane fits, lines are drawn without lanes. Long text is wrapped, and the rails
+continue beside the wrapped lines. Only the names above the lanes are cut off, because the list has them in full.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING
 
-from voicectl.cli.output.ladder import ACTION, HERE
+from voicectl.cli.output.fit import column, columns, fitted_party
+from voicectl.cli.output.ladder import ACTION, BAD, HERE
+from voicectl.cli.output.styles import styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,26 +27,31 @@ LEAST_WIDTH = 16
 LEAST_TEXT = 26
 """The smallest number of columns that is left for text beside the lanes."""
 
+GOOD_TEXT = 42
+"""The smallest number of columns that is left for text beside wide lanes."""
 
-def draw(ladder: Ladder, width: int) -> str:
+
+def draw(ladder: Ladder, width: int, *, is_colored: bool = False) -> str:
     """Return *ladder* as lines of at most *width* columns, or of :data:`LEAST_WIDTH` if that is greater."""
     width = max(width, LEAST_WIDTH)
-    rails = Rails(ladder, width - TIME_WIDTH - LEAST_TEXT)
-    text = list(_legend(ladder, width))
-    text += ["", *([" " * TIME_WIDTH + rails.head] if rails.width else [])]
+    rails = Rails(ladder, width - TIME_WIDTH, is_colored=is_colored)
+    text = [*_legend(ladder, width), "", *(" " * TIME_WIDTH + head for head in rails.heads)]
     for number, line in enumerate(ladder.lines):
         if line.day is not None:
             text.append(line.day)
         time = line.sign + line.time
         if not rails.width:
-            text += hung(f"{time.strip()} {line.mark}".strip(), line.numbered_text, width)
+            shown = hung(f"{time.strip()} {line.mark}".strip(), line.numbered_text, width)
+            text += _colored(shown, line) if is_colored else shown
             continue
-        first, *others = wrapped(line.numbered_text, width - TIME_WIDTH - rails.width)
+        shown = wrapped(line.numbered_text, width - TIME_WIDTH - rails.width)
+        first, *others = _colored(shown, line) if is_colored else shown
         text.append(f"{time:{TIME_WIDTH}}{rails.at(number, line)}{first}")
         text += [f"{'':{TIME_WIDTH}}{rails.below(number)}{each}" for each in others]
     if ladder.rest:
-        text += ["", *(part for each in ladder.rest for part in hung("?", each, width))]
-    text += ["", *wrapped(ladder.key(), width)]
+        rest = (part for each in ladder.rest for part in hung("?", each, width))
+        text += ["", *(styled(each, BAD) if is_colored else each for each in rest)]
+    text += ["", *_key(ladder, width, is_colored=is_colored)]
     return "\n".join(line.rstrip() for line in text) + "\n"
 
 
@@ -52,25 +59,40 @@ class Rails:
     """The lanes of a ladder that fit beside the text. Legs that have no lane of their own share the last lane.
 
     Args:
-        room: The number of columns available.
+        room: The number of columns available for the lanes and the text.
 
     Attributes:
-        head: The line with the names of the lanes.
+        heads: The lines with the names of the lanes.
         width: The number of columns used, or 0 if no lane fits.
     """
 
-    def __init__(self, ladder: Ladder, room: int) -> None:
-        start = HERE_WIDTH if ladder.has_here else 0
-        most = max(room - start, 0) // LANE_WIDTH
-        is_all = len(ladder.lanes) <= most
+    def __init__(self, ladder: Ladder, room: int, *, is_colored: bool = False) -> None:
+        self._start = HERE_WIDTH if ladder.has_here else 0
+        self._is_colored = is_colored
+        names = [(lane.short, lane.far_end) for lane in ladder.lanes]
+        widest = max((columns(each) for name in names for each in name), default=0) + 2
+        least = max((columns(short) for short, _ in names), default=0) + 1
+        share = (room - self._start - GOOD_TEXT) // max(len(names), 1)
+        is_wide = least <= share
+        self._lane = min(widest, share) if is_wide else LANE_WIDTH
+        most = max(room - self._start - LEAST_TEXT, 0) // self._lane
+        is_all = len(names) <= most
         self._lanes: Sequence[Lane] = ladder.lanes if is_all else ladder.lanes[: max(most - 1, 0)]
-        self._has_here = ladder.has_here
         self._has_rest = not is_all
-        names = [str(each.number) for each in self._lanes] + ["+"] * (not is_all)
-        self.width = start + LANE_WIDTH * len(names) if self._lanes else 0
-        here = f"{HERE:{start}}" if ladder.has_here else ""
-        self.head = here + "".join(f"{name:{LANE_WIDTH}}" for name in names)
+        self.width = self._start + self._lane * (len(self._lanes) + self._has_rest) if self._lanes else 0
+        self.heads = self._heads(is_wide=is_wide) if self._lanes else []
         self._places = {lane.number: place for place, lane in enumerate(self._lanes)}
+
+    def _heads(self, *, is_wide: bool) -> list[str]:
+        here = f"{HERE:{self._start}}" if self._start else ""
+        numbers = [str(each.number) for each in self._lanes] + ["+"] * self._has_rest
+        heads = [here + "".join(f"{each:{self._lane}}" for each in numbers)]
+        if is_wide:
+            parties = [fitted_party(each.far_end, self._lane - 1) for each in self._lanes]
+            for names in ([each.short for each in self._lanes], parties):
+                padded = (each + " " * (self._lane - columns(each)) for each in names)
+                heads.append(" " * self._start + "".join(padded))
+        return heads
 
     def at(self, number: int, line: Line) -> str:
         """Return the lanes, as text, beside *line*, with its mark and, for an action, an arrow to the mark."""
@@ -79,7 +101,7 @@ class Rails:
             return self._joined(there)
         place = self._places.get(line.lane.number, len(there) - 1)
         there[place] = line.mark
-        return self._joined(there, place if line.mark == ACTION else None)
+        return self._joined(there, place, style=line.style, is_arrow=line.mark == ACTION)
 
     def below(self, number: int) -> str:
         """Return the lanes, as text, beside a continuation of the line with the index *number*."""
@@ -88,14 +110,46 @@ class Rails:
     def _there(self, is_there: Iterable[bool]) -> list[str]:
         return ["|" if each else " " for each in is_there] + [" "] * self._has_rest
 
-    def _joined(self, there: Sequence[str], arrow_to: int | None = None) -> str:
-        """Return the lanes as text, with an arrow from ``here`` to the lane with the index *arrow_to*."""
-        here = HERE_WIDTH * self._has_here
-        if arrow_to is None:
-            return " " * here + "".join(f"{each:{LANE_WIDTH}}" for each in there)
-        crossed = ["+" if each == "|" else "-" for each in there[:arrow_to]]
-        arrow = f"{'+':-<{here}}" + "".join(f"{each:-<{LANE_WIDTH}}" for each in crossed)
-        return arrow + "".join(f"{each:{LANE_WIDTH}}" for each in there[arrow_to:])
+    def _joined(
+        self, there: Sequence[str], place: int | None = None, *, style: str = "", is_arrow: bool = False
+    ) -> str:
+        """Return the lanes as text, with *style* at the lane with the index *place*.
+
+        Args:
+            is_arrow: True to draw an arrow from ``here`` to that lane.
+        """
+        cells = [f"{each:{self._lane}}" for each in there]
+        start = " " * self._start
+        if is_arrow and place is not None:
+            start = f"{'+':-<{self._start}}"
+            cells[:place] = [f"{'+' if each == '|' else '-':-<{self._lane}}" for each in there[:place]]
+        if place is not None and self._is_colored:
+            cells[place] = styled(there[place], style) + " " * (self._lane - 1)
+        return start + "".join(cells)
+
+
+def _colored(lines: Sequence[str], line: Line) -> list[str]:
+    """Return the text of a line in color: all of it if something is wrong or missing, else what happened."""
+    if line.is_bad:
+        return [styled(each, BAD) for each in lines]
+    first, *others = lines
+    return [first.replace(line.what, styled(line.what, line.style), 1) if line.what else first, *others]
+
+
+def _key(ladder: Ladder, width: int, *, is_colored: bool) -> Iterator[str]:
+    """Yield lines that explain the marks, colors and signs."""
+    parts = [f"{mark} {meaning}" for mark, meaning in ladder.marks.items()]
+    if is_colored:
+        parts += [f"{color}: {meaning}" for color, meaning in ladder.colors.items()]
+    line = ""
+    for part in parts:
+        if line and len(line) + 3 + len(part) > width:
+            yield from wrapped(line, width)
+            line = ""
+        line += ("   " if line else "") + part
+    yield from wrapped(line, width)
+    for sign, meaning in ladder.signs.items():
+        yield from hung(sign, meaning, width)
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -122,24 +176,13 @@ def hung(head: str, text: str, width: int) -> list[str]:
     return [f"{head} {first}", *(" " * start + part for part in others)]
 
 
-def columns(text: str) -> int:
-    """Return the number of terminal columns that *text* takes."""
-    return len(text) if text.isascii() else sum(map(_column, text))
-
-
-def _column(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
-
-
 def _pieces(word: str, width: int) -> list[str]:
     """Split a word into pieces of at most *width* columns."""
     if columns(word) <= width:
         return [word]
     pieces, piece, used = list[str](), "", 0
     for character in word:
-        size = _column(character)
+        size = column(character)
         if piece and used + size > width:
             pieces.append(piece)
             piece, used = "", 0
