@@ -91,10 +91,10 @@ def watch(
     """Watch live legs: as a table on a terminal, otherwise one line per change.
 
     Events that 'webhook serve' stores are shown at once. If they contradict the API's record of a leg, the leg is
-    marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' runs on this machine, and
-    when the last event came. A leg is shown as muted if it was muted from this machine; '?' means unknown. An age of
-    '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one line per change.
-    Ctrl-C stops the command, with exit status 130.
+    marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' runs on this machine,
+    and when the last event came. A leg is shown as muted if it was muted from this machine; '?' means unknown. An
+    age of '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one line per
+    change. Ctrl-C stops the command, with exit status 130.
 
     With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in a status other than the one
     waited for. Without LEG, it waits for every live leg; if there are none, 'ended' is reached at once.
