@@ -316,14 +316,14 @@ def test_postgres_reads_few_of_its_events_to_find_few(postgres: Postgres, databa
         """Return the rows that *use* makes the server read; a session reports them when it ends."""
         asked = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables"
         ((before,),) = postgres.execute(asked, database="other")
-        with closing(PostgresEvents(database, "x")) as store:
+        with closing(PostgresEvents(database, "x", add_seconds=PATIENCE_SECONDS)) as store:
             use(store)
         eventually(lambda: not postgres.execute("SELECT FROM pg_stat_activity WHERE datname = 'other'"))
         ((after,),) = postgres.execute(asked, database="other")
         return int(str(after)) - int(str(before))
 
     added = [arrival(number) for number in range(4000)]
-    with closing(PostgresEvents(database, "x")) as store:
+    with closing(PostgresEvents(database, "x", add_seconds=PATIENCE_SECONDS)) as store:
         store.add(added)
     postgres.execute("ANALYZE", database="other")
     one = added[10]
