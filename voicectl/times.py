@@ -75,6 +75,25 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
         ) from exc
 
 
+def local(text: str, *, now: float | None = None) -> str:
+    """Return an RFC 3339 date-time in the local time zone, as short as people can read it.
+
+    The result is ``14:03:27`` on the day of *now*, ``29 Nov 14:03`` in its year, and ``29 Nov 2025`` otherwise. Other
+    texts are returned unchanged.
+
+    Args:
+        now: The current time in Unix seconds, or None to show only the time of day.
+    """
+    try:
+        found = datetime.fromisoformat(text).astimezone()
+        today = found if now is None else datetime.fromtimestamp(now, UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return text
+    if found.date() == today.date():
+        return f"{found:%H:%M:%S}"
+    return f"{found.day} {found:%b %H:%M}" if found.year == today.year else f"{found.day} {found:%b %Y}"
+
+
 def rfc3339(milliseconds: int) -> str:
     """Format a Unix time in milliseconds in the platform's format, such as ``2026-02-03T09:15:00.120Z``."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)

@@ -9,13 +9,15 @@ from voicectl.core.history import forms
 from voicectl.errors import JournalError, StoreError
 from voicectl.store.events import Query
 from voicectl.voice.call import CallStatus
+from voicectl.voice.event import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from voicectl.clock import Clock
     from voicectl.store.events import EventStore
     from voicectl.store.journal import Journal
+    from voicectl.voice.call import Call
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Ages:
         journal: A function that returns the journal, or None if there is none.
         events: A function that returns the event store, or None if there is none.
         on_trouble: Called with a warning when the journal or the event store fails.
+        first_seen: Returns the Unix time at which this machine first listed each leg, as far as it knows.
     """
 
     clock: Clock
@@ -38,6 +41,7 @@ class Ages:
     journal: Callable[[], Journal | None]
     events: Callable[[], EventStore | None]
     on_trouble: Callable[[str], None]
+    first_seen: Callable[[], Mapping[str, float]] = dict
     _failed: list[Callable[[str], list[float]]] = field(default_factory=list, init=False)
 
     @property
@@ -51,6 +55,20 @@ class Ages:
         Unsigned events count too. The worst that a forged event can do is keep a leg from being selected.
         """
         return any(age < seconds for age in self._known(uuid))
+
+    def of(self, call: Call) -> tuple[float, bool] | None:
+        """Return the age of a live leg, in seconds, and whether it is exact. If it is not, the leg may be older.
+
+        The time of the answer and the first listing of the leg show only how old it is at least. None means that
+        nothing is known.
+        """
+        if exact := self._known(call.uuid):
+            return max(0.0, *exact), True
+        answered, first = moment(call.raw.get("start_time")), self.first_seen().get(call.uuid)
+        least = [] if answered is None else [self.platform_now - answered]
+        if first is not None:
+            least.append(self.clock.time() - first)
+        return (max(0.0, *least), False) if least else None
 
     def _known(self, uuid: str) -> list[float]:
         found: list[float] = []
@@ -77,4 +95,4 @@ class Ages:
             return []
         queries = [Query(leg=name, status=CallStatus.STARTED) for name in forms(uuid)]
         reported = [each.arrival.told for query in queries for each in events.find(query)]
-        return [self.platform_now - moment for moment in reported if moment is not None]
+        return [self.platform_now - told for told in reported if told is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -56,6 +57,43 @@ def conversation_id(api: ConversationApi, text: str) -> str:
         f"No conversation has the name {text} on {api.asked}.",
         hint=f"{seen} The room may be in another region: voicectl looks on this host only.",
     )
+
+
+def listed(
+    api: ConversationApi,
+    *,
+    on_trouble: Callable[[str], None],
+    on_cut: Callable[[], None],
+    within: float = math.inf,
+) -> Iterator[Conversation]:
+    """Yield the conversations that the API lists. If the API fails, report that and stop.
+
+    Args:
+        on_trouble: Called with a sentence if the API fails.
+        on_cut: Called if there are more conversations than can be listed.
+        within: The time limit for each page, including repeated attempts, in seconds.
+    """
+    try:
+        yield from api.list(on_cut=on_cut, within=within)
+    except (ApiError, TransportError) as exc:
+        on_trouble(f"Names are unknown because the Conversation API failed: {exc.message}")
+
+
+def room_names(ids: Iterable[str], listed: Iterable[Conversation]) -> dict[str, str]:
+    """Return the names of those of the conversations *ids* that are rooms, by id.
+
+    *listed* is read only until all of them are found.
+    """
+    missing = set(ids)
+    found: dict[str, str] = {}
+    for conversation in listed if missing else ():
+        if conversation.id in missing:
+            missing.remove(conversation.id)
+            if conversation.is_room:
+                found[conversation.id] = conversation.name
+            if not missing:
+                break
+    return found
 
 
 def stop_recording(api: ConversationApi, id_: str) -> bool:

@@ -6,7 +6,7 @@ Only a full id, with or without hyphens, is put into a URL. Text such as ``../x`
 from __future__ import annotations
 
 import re
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING
 
 from voicectl.errors import AmbiguousError, InputError, LegError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LAST = "@last"
 MAX_LISTED = 10
+SHORTEST = 8
+"""The length of the shortest beginning of an id that is shown, in characters."""
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{3,35}")
 _DIGITS = re.compile(r"[0-9]{4,15}")
@@ -74,6 +76,21 @@ def resolve(
         f"Several {what}s have an id that begins with {text}.",
         hint=f"Give more characters of the id. Matches: {_listed(found)}",
     )
+
+
+def shortest(uuids: Iterable[str]) -> dict[str, str]:
+    """Return each leg id with its shortest beginning that names only that leg among *uuids*.
+
+    A beginning has at least :data:`SHORTEST` characters. Texts that are not leg ids are left out, because
+    :func:`resolve` does not find them by their beginnings.
+    """
+    spelled = {uuid.lower(): uuid for uuid in uuids if is_leg_id(uuid)}
+    lengths = dict.fromkeys(spelled, SHORTEST)
+    for one, next_ in pairwise(sorted(spelled)):
+        shared = next((at for at, (a, b) in enumerate(zip(one, next_, strict=False)) if a != b), len(one))
+        for uuid in (one, next_):
+            lengths[uuid] = max(lengths[uuid], shared + 1)
+    return {spelled[uuid]: spelled[uuid][:length] for uuid, length in lengths.items()}
 
 
 def each_once(*several: Iterable[Call]) -> Iterator[Call]:
