@@ -311,6 +311,22 @@ class TestThatAct:
         assert events(client, path) == before
 
 
+def test_applications_find_the_leg_in_the_channel_of_rtc_events(client: Client, receiver: Receiver):
+    set_up(client, rtc=f"{receiver.url}/rtc")
+    leg = client.answered(PERSON, {"action": "record", "endOnSilence": 3}, ROOM)
+    client.advance(20)
+    client.settle()
+
+    told = {each.fields["type"]: each.fields for each in receiver.at("/rtc")}
+    assert told["sip:ringing"]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "ringing"}]
+    assert told["sip:answered"]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "answered"}]
+    recording, done = told["audio:record"], told["audio:record:done"]
+    assert recording["body"]["channel"]["legs"][0]["leg_id"] == leg
+    assert done["body"]["channel"]["id"] == leg
+    assert done["body"]["event_id"] == recording["id"]
+    assert done["body"]["recording_id"] == recording["body"]["recording_id"]
+
+
 def test_the_rtc_webhook_is_told_of_all_of_it(client: Client, receiver: Receiver):
     set_up(client, rtc=f"{receiver.url}/rtc", signed=True)
     user(client)

@@ -24,6 +24,8 @@ PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000
 """The size of one second of a phone call's audio in one direction, in bytes: 64 kbit/s in packets of 20 ms."""
 
+RECORD = "audio:record"
+
 CONFIDENCE = 100
 """The confidence that machine detection reports, in percent."""
 
@@ -60,7 +62,7 @@ def body(
     if note.type in _MEMBER and member is not None:
         return _member(log, note, member, leg)
     if note.type in _OPTIONS:
-        return _OPTIONS[note.type](note.body)
+        return _OPTIONS[note.type](note.body) | (_on(leg) if note.type == RECORD else {})
     if leg is None or note.type not in _OF_LEGS:
         return note.body
     return _OF_LEGS[note.type](log, number, note, leg)
@@ -192,6 +194,15 @@ def _speech(_page: ConversationLog, _number: int, note: Note, leg: Leg) -> dict[
     return {**note.body, **_on(leg)}
 
 
+def _recorded(log: ConversationLog, number: int, note: Note, leg: Leg) -> dict[str, Any]:
+    begun = (
+        earlier
+        for earlier, each in log.events(last=number)
+        if each.type == RECORD and each.body.get("recording_id") == note.body.get("recording_id")
+    )
+    return {"event_id": next(begun, None), **note.body, **_on(leg)}
+
+
 def _say(given: dict[str, Any]) -> dict[str, Any]:
     usual = {"language": "en-US", "style": 0, "premium": False, "level": 0, "loop": 1, "queue": False}
     return {**usual, "ssml": "<speak" in given.get("text", ""), **given}
@@ -238,7 +249,7 @@ _CODES = {
 _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:say": _say,
     "audio:play": _play,
-    "audio:record": _record,
+    RECORD: _record,
 }
 
 _OF_LEGS: dict[str, Callable[[ConversationLog, int, Note, Leg], dict[str, Any]]] = {
@@ -249,6 +260,7 @@ _OF_LEGS: dict[str, Callable[[ConversationLog, int, Note, Leg], dict[str, Any]]]
     "sip:status": _sip_status,
     "sip:machine": _machine,
     "sip:amd_machine": _machine,
+    "audio:record:done": _recorded,
     "rtc:ringing": _ringing,
     "rtc:answered": _ringing,
     "rtc:hangup": _hangup,

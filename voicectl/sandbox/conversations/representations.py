@@ -29,6 +29,8 @@ def channel(leg: Leg) -> dict[str, Any]:
         "from": _endpoint(leg.from_),
         "to": _endpoint(leg.to),
         "leg_ids": [leg.uuid],
+        "legs": [{"leg_id": leg.uuid, "status": leg.status}],
+        "leg_settings": {},
         "headers": leg.to.get("headers", {}) if leg.is_socket else {},
         "cpa": leg.detection is not None,
         "preanswer": False,
