@@ -42,15 +42,15 @@ def run(
     interrupts: Interrupts | None = None,
     start_refresh: Callable[[Mapping[str, str]], None] | None = None,
 ) -> int:
-    """Run one command, which uses the standard streams of the process, and return its exit status.
+    """Run one command on the standard streams of this process, and return its exit status.
 
     Args:
         argv: The arguments after ``voicectl``.
-        clock: The clock. The default is the system clock.
+        clock: The clock that the command uses. The default is the system clock.
         environ: The environment variables. The default is the environment of the process.
         interrupts: The signal handlers. They catch signals only if the caller has installed them.
-        start_refresh: The function that starts a process to refresh what completion reads, with the environment that
-            it is given. The default is :func:`voicectl.cli.refresh.start`.
+        start_refresh: A function that starts a process to refresh the listings that shell completion reads. It takes
+            the environment of that process. The default is :func:`voicectl.cli.refresh.start`.
     """
     app = App(
         clock=clock or SystemClock(),
@@ -134,12 +134,12 @@ def _refuse_secrets(argv: Sequence[str]) -> None:
 
 
 def _is_text(word: str) -> bool:
-    """Return True if the argument *word* could be decoded. Bytes that cannot be decoded become surrogates."""
+    """Return True if the argument *word* has no surrogates, which stand for bytes that could not be decoded."""
     return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _has_json_errors(app: App, argv: Sequence[str]) -> bool:
-    """Return True if errors should be written as JSON. This works even before the options are parsed."""
+    """Return True if errors should be written as JSON. This works even if *argv* has not been parsed yet."""
     if app.options.output is not None:
         return app.terminal.has_json_errors
     return re.search(r"(?:^|\0)(?:-o[\0=]?|--output[\0=])jsonl?(?:\0|$)", "\0".join(argv)) is not None
@@ -179,7 +179,7 @@ def _output_failed(app: App, exc: OSError) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make standard output and standard error escape unencodable characters, and open closed descriptors.
+    """Make standard output and error escape unencodable characters, and reopen closed standard descriptors.
 
     If descriptor 0, 1 or 2 stayed closed, the next file that is opened would get its number.
     """
@@ -194,6 +194,6 @@ def _prepare_streams() -> None:
 
 
 def _target_name(app: App) -> str | None:
-    """Return the name of the target, or None if the target has not been determined yet."""
+    """Return the name of the application and host to act on, or None if they have not been determined yet."""
     target = app.__dict__.get("target")
     return target.name if target else None

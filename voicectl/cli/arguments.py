@@ -172,7 +172,7 @@ def check_room(name: str, *, hint: str = "Give the name of a room, such as suppo
     """Return *name* if it is a valid name for a room.
 
     Args:
-        hint: The hint if *name* looks like a leg.
+        hint: The hint in the error message if *name* looks like a leg argument.
 
     Raises:
         InputError: *name* is empty or not printable, or looks like a conversation id or a leg argument.
@@ -190,7 +190,7 @@ def check_room(name: str, *, hint: str = "Give the name of a room, such as suppo
 
 
 def whole_seconds(text: str, option: str, least: int, most: int) -> int:
-    """Convert *text*, a duration such as ``1h30m``, to the whole number of seconds that the API requires.
+    """Convert *text*, a duration such as ``1h30m``, to seconds, as the whole number that the API requires.
 
     Raises:
         InputError: *text* is not a duration, or is not a whole number of seconds from *least* to *most*.

@@ -1,4 +1,4 @@
-"""The options of every command, which stand before or after its name."""
+"""The options that every command accepts, before or after its name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _option(
 
 @cache
 def common_options() -> tuple[TyperOption, ...]:
-    """Return the options of every command. The values go to ``app.options``."""
+    """Return the options that every command accepts. Their values are stored in ``app.options``."""
     return (
         _option("-p", "--profile", metavar="NAME", text="Use this profile."),
         _option(
@@ -102,7 +102,7 @@ def version_option() -> TyperOption:
 
 
 def format_options(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write the arguments and options of *command*, and a line about those of every command."""
+    """Write the help on the arguments and options of *command*, and a line about the common options."""
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     common = common_options()
     for param in command.get_params(ctx):

@@ -1,10 +1,10 @@
 """Complete a word on the command line.
 
-The shell's script (see :mod:`voicectl.cli.commands.completion`) passes the command line up to the cursor. The
+A script in the shell (see :mod:`voicectl.cli.commands.completion`) passes the command line up to the cursor. The
 metavar of an argument or option selects its completer, so commands contain no code for completion.
 
 To be fast, completion uses only data on this machine: it sends no requests, reads no keys and waits for no locks.
-If the words are legs or rooms, it then starts a process that lists them anew, for the next time
+After offering legs or rooms, it starts a process that refreshes the lists of them for the next completion
 (:mod:`voicectl.cli.refresh`). Errors are never shown.
 """
 
@@ -36,7 +36,7 @@ LINE_VARIABLE = f"{COMPLETION_VARIABLE}_LINE"
 
 VALUES = 0
 FILES = 1
-"""The exit statuses: ``VALUES`` if words are printed, ``FILES`` if the shell itself should complete file names."""
+"""The exit statuses: ``VALUES`` if words are printed, and ``FILES`` if the shell should complete file names."""
 
 MAX_VALUES = 100
 
@@ -66,7 +66,8 @@ class Completion(NamedTuple):
         begun: The part of the word that has been typed.
         taken: The values that have already been given for the argument or option.
         now: The current time, in Unix seconds.
-        read: The state directories whose listings were read, each with the profile that the line names, or None.
+        read: The state directories whose listings were read. Each is mapped to the profile that the command line
+            selects, or to None if the command line selects none.
     """
 
     app: App
@@ -79,7 +80,7 @@ class Completion(NamedTuple):
 
 
 def answer(app: App) -> int:
-    """Print the words that can complete the line, each with its description, and return the exit status."""
+    """Print the words that can complete the command line, with descriptions, and return the exit status."""
     read: dict[Path, str | None] = {}
     try:
         with redirect_stderr(StringIO()):
@@ -95,7 +96,7 @@ def answer(app: App) -> int:
 
 
 def _refresh(app: App, directory: Path, profile: str | None) -> None:
-    """Start a process that refreshes the listings in *directory*, unless one was started a moment ago."""
+    """Start a process that refreshes the listings in *directory*, unless such a process was started recently."""
     from voicectl.cli import refresh  # noqa: PLC0415 (only if legs or rooms are completed)
     from voicectl.store.live_cache import LiveCache  # noqa: PLC0415
 
@@ -106,7 +107,7 @@ def _refresh(app: App, directory: Path, profile: str | None) -> None:
 
 
 def _words(app: App, line: str, read: dict[Path, str | None]) -> list[Word] | None:
-    """Return the words that can complete *line*, or None if the shell should complete file names."""
+    """Return the words that can complete *line*, or None if the shell should complete a file name."""
     typed = split_arg_string(line)
     while typed and _ASSIGNMENT.match(typed[0]):
         del typed[0]
@@ -133,7 +134,7 @@ def _words(app: App, line: str, read: dict[Path, str | None]) -> list[Word] | No
 
 
 def _completer(metavar: str, param: Any) -> Callable[[Completion], Iterable[Word]] | None:
-    """Return the completer for an argument or option, or None if this module has none for it."""
+    """Return the completer for an argument or option, or None if there is no completer for it."""
     if getattr(param.type, "choices", None) if hasattr(param, "type") else None:
         return None  # Typer completes choices itself
     if metavar.strip("[].") == "LEG":
@@ -169,7 +170,7 @@ def _legs_and_rooms(place: Completion) -> Iterator[Word]:
 
 
 def _rooms(place: Completion) -> Iterator[Word]:
-    """Yield the names of rooms that legs were moved to, and conversation ids if the argument accepts them."""
+    """Yield the names of rooms to which legs were moved, and conversation ids if the argument accepts them."""
     from voicectl.core import completion  # noqa: PLC0415 (only if such a word is completed)
 
     if (directory := _state(place)) is not None:
@@ -251,9 +252,10 @@ def _live(place: Completion) -> list[Leg]:
 
 
 def _state(place: Completion) -> Path | None:
-    """Return the state directory of the application, or None if a rehearsal has none yet.
+    """Return the state directory of the application. In a rehearsal, return None if there is no such directory yet.
 
-    In a rehearsal, only the sandbox knows the application id. To avoid a request, return the last used directory.
+    In a rehearsal (under ``sandbox exec``), only the sandbox knows the application id. To avoid a request, the last
+    used directory is returned.
     """
     from voicectl.core.identity import target  # noqa: PLC0415
     from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Announce changes and ask for confirmation before they are made or, in a dry run, print the requests."""
+"""Announce changes and ask for confirmation before they are made. In a dry run, print the requests instead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_SHOWN = 20
 
 
 class Consent:
-    """Announces the target of a change, asks for confirmation, and prints requests in a dry run.
+    """Announces where a change is made, asks for confirmation, and prints requests in a dry run.
 
     Args:
         target: A function that returns the application and host to act on.
@@ -38,10 +38,10 @@ class Consent:
 
     @contextmanager
     def writer(self, view: View, *, is_many: bool) -> Iterator[Writer]:
-        """Yield a writer for the records of changes. In a dry run, add none to it: the requests are printed instead.
+        """Yield a writer for the records of changes. In a dry run, add no records, because requests are printed.
 
         Args:
-            is_many: True if JSON output is an array. In a dry run, it always is.
+            is_many: True if JSON output should be an array. In a dry run, it is always an array.
         """
         out = self._terminal.writer(view, is_many=is_many)
         if not self._options.dry_run:
@@ -113,11 +113,11 @@ class Consent:
             raise GuardError("Nothing was done.")
 
     def show_request(self, dry: DryRun, account: Account | None = None) -> None:
-        """Print the request that was not sent because of ``--dry-run``, as :meth:`show_curl` does.
+        """Print a request that was not sent because of ``--dry-run``, in the same format as :meth:`show_curl`.
 
         Args:
-            account: The account whose key and secret are used instead of a token. curl gets both from standard input,
-                because other users can see the arguments of a process.
+            account: The account whose key and secret are used, or None to use a token. curl reads the key and the
+                secret from standard input, because other users can see the arguments of a process.
         """
         self.show_curl(dry.method, dry.url, dry.body, self._curl(dry, account))
 
@@ -125,7 +125,8 @@ class Consent:
         """Print a request as a curl command that can be run or, with ``-o json`` or ``jsonl``, as an object.
 
         Args:
-            body: The body as a JSON value or, if it is not JSON, as text; None if there is none.
+            body: The body as a JSON value or, if it is not JSON, as text. None means that the request has no body.
+            curl: The curl command that sends the request.
         """
         format_ = self._terminal.format
         request = {"method": method, "url": url, "body": body, "curl": curl}
@@ -143,7 +144,7 @@ class Consent:
         self._terminal.write(f"[\n{lines}\n]\n" if requests else "[]\n")
 
     def _curl(self, dry: DryRun, account: Account | None) -> str:
-        """Return a curl command that sends the request, with a token or with the key and secret of *account*."""
+        """Return a curl command that sends a request, with a token or, if given, the key and secret of *account*."""
         words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
         # The sandbox's control routes take no token.
         is_signed = account is not None or "/sandbox/" not in dry.url

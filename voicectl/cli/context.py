@@ -57,7 +57,7 @@ class App:
         clock: The clock, which is the system clock except in tests.
         environ: The environment variables.
         interrupts: The signal handlers.
-        start_refresh: A function that starts a process with the given environment to refresh what completion reads.
+        start_refresh: A function that takes an environment, and starts a process that refreshes completion's data.
 
     Attributes:
         changed_ids: The ids of everything changed so far, such as legs. They are written to standard error if
@@ -132,7 +132,7 @@ class App:
     def state_directory(self) -> Path:
         """The directory for the application's journal, rate limiter and events.
 
-        If the directory cannot be created, the first part that uses it reports the error.
+        If the directory cannot be created, the error is reported when the directory is first used.
         """
         from voicectl.core.identity.target import state_directory
         from voicectl.store import files
@@ -191,7 +191,7 @@ class App:
 
     @cached_property
     def clock_offset(self) -> float:
-        """How far the API's clock was ahead of this machine's when last measured, in seconds."""
+        """How far the API's clock was ahead of this machine's clock when last measured, in seconds."""
         from voicectl.store import clock_offset
 
         return clock_offset.read(self._offset_path)
@@ -279,7 +279,7 @@ class App:
 
         Args:
             store: The value of ``--store``. The default is ``VOICECTL_STORE`` or, if that is not set, a file in the
-                state directory. Rehearsals always use the file, because they must not reach other hosts.
+                state directory. Under ``sandbox exec``, it is always the file, so that no other host is reached.
 
         Raises:
             InputError: The URL is malformed, or contains a password on the command line.
@@ -300,7 +300,7 @@ class App:
         return found
 
     def spool(self, store: str | None) -> Spool:
-        """Return the spool, which stores events while the event store cannot be used.
+        """Return a spool, which keeps events while the event store cannot be used.
 
         Args:
             store: The value of ``--store``, as for :meth:`events`.
@@ -386,10 +386,10 @@ class App:
         return receiver_lock.is_receiving(self.state_directory) or (None if self._store_url(None) else False)
 
     def check_reach(self, url: str) -> None:
-        """Check that the command may send requests to *url*. In a rehearsal, it must not reach other hosts.
+        """Check that requests may be sent to *url*. Under ``sandbox exec``, commands must not reach other hosts.
 
         Raises:
-            GuardError: This is a rehearsal, and *url* is on another host.
+            GuardError: The command runs under ``sandbox exec``, and *url* is on another host.
         """
         from voicectl.loopback import is_loopback
 
@@ -401,7 +401,7 @@ class App:
 
     @cached_property
     def history(self) -> History | None:
-        """The history of legs from stored events, or None if there is no store. The store is opened on first use."""
+        """The history of legs from stored events, or None if there is no store. It opens the store on first use."""
         if not self._has_events:
             return None
         from voicectl.core.history import History

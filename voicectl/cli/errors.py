@@ -93,7 +93,7 @@ def exit_status(exc: errors.VoicectlError) -> int:
 
 
 def combined_status(statuses: Sequence[int], targets: int) -> int:
-    """Return the exit status of a command from the number of its *targets* and the *statuses* of the failed ones."""
+    """Return the exit status of a command with *targets* targets, given the *statuses* of those that failed."""
     if not statuses:
         return 0
     if UNKNOWN in statuses:
@@ -105,7 +105,7 @@ def report(exc: errors.VoicectlError, *, profile: str | None, as_json: bool, abo
     """Write an error to standard error, in at most three lines or as one JSON object.
 
     Args:
-        profile: The source of the credentials, such as ``profile prod`` or, in a rehearsal, ``VOICECTL_SANDBOX``.
+        profile: The source of the credentials: ``profile prod``, for example, or ``VOICECTL_SANDBOX``.
         about: The leg or other item that the error concerns, if the command acts on several.
     """
     trace_id = getattr(exc, "trace_id", None)

@@ -1,4 +1,4 @@
-"""The grammar of the command line: groups, commands, and suggestions for words that are neither."""
+"""The grammar of the command line: groups, commands, and suggestions for words that name no group or command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ INSTEAD_OF_COMMAND = {
     "init": _A_PROFILE,
     "config": f"Did you mean '{PROGRAM} profile'?",
 }
-"""Advice on words that users of other tools try first, and that name no command."""
+"""Advice to users who try a command of another tool, by the name of that command."""
 
 INSTEAD_OF_OPTION = {
     "--json": "-o json",
@@ -52,11 +52,11 @@ INSTEAD_OF_OPTION = {
     "--force": "--yes",
     "-f": "--yes",
 }
-"""Options of other tools, and ours with the same meaning."""
+"""The options of voicectl, by the options of other tools that have the same meaning."""
 
 
 class Command(TyperCommand):
-    """A command that also takes the common options."""
+    """A command that also accepts the options of every command."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -108,7 +108,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
-        """Return the completions of an option or of a command name. Commands are not loaded for this."""
+        """Return the completions of an option or command name without loading any commands."""
         from typer._click.shell_completion import CompletionItem  # noqa: PLC0415 (for completion only)
 
         if incomplete.startswith("-"):
@@ -170,8 +170,8 @@ def _keep_examples(text: str) -> str:
 def _nearest(word: str, path: tuple[str, ...]) -> str | None:
     """Return the command that was probably meant, or None if no command is similar.
 
-    The same word in another group is preferred, then a similar word in this group, then a similar word in another
-    group.
+    In order of preference, it is a command with the same name in another group, a command with a similar name in the
+    group *path*, or a command with a similar name in another group.
     """
     commands = list(all_commands())
     prefixes = [words[:depth] for words in commands for depth in range(1, len(words) + 1)]

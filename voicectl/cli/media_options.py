@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speech:
-    """The options of a command that speaks a text."""
+    """The options of a command that speaks text."""
 
     text: Annotated[
         str | None,
@@ -111,7 +111,7 @@ def refuse_with_stop(**others: object) -> None:
     """Refuse options that cannot be combined with ``--stop``.
 
     Raises:
-        InputError: One of the options *others* is given, or the argument ``text`` or ``url``.
+        InputError: One of *others* is given: an option, or the argument ``text`` or ``url``.
     """
     for name, value in others.items():
         if value is not None and value is not False:
@@ -120,7 +120,7 @@ def refuse_with_stop(**others: object) -> None:
 
 
 def _level(level: float | None) -> str | None:
-    """Return a volume level as a string, because servers that check types refuse a number."""
+    """Return a volume level as a string, because some servers refuse a number."""
     if level is None:
         return None
     if not math.isfinite(level):

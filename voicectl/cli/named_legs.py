@@ -32,7 +32,7 @@ class NamedLegs:
         api: A function that returns the API, which is searched for records of legs.
         live: A function that returns all live legs.
         journal: A function that returns the journal, in which ``@last`` is looked up.
-        report: A function that reports an error if there are several.
+        report: A function that reports an error. If there are several errors, it is called for all but the last.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class NamedLegs:
         return references.resolve(self._word(text), candidates=self._live, last=self.last_created)
 
     def live_legs(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the live legs that *names* name: each leg once, as its full id and its name.
+        """Return the live legs that *names* stand for, as a dictionary from full leg ids to names.
 
         Raises:
             InputError, LegError: Some names are malformed, ambiguous or unknown. All of them are reported.
@@ -73,7 +73,7 @@ class NamedLegs:
         return dict(found.values())
 
     def _refuse(self, faults: list[VoicectlError]) -> NoReturn:
-        """Report *faults* except the last one, and raise that. A malformed name determines the exit status."""
+        """Report all *faults* but one, and raise that one. Malformed names take precedence for the exit status."""
         faults.sort(key=lambda exc: isinstance(exc, InputError))
         for exc in faults[: MAX_REPORTED - 1] if len(faults) > MAX_REPORTED else faults[:-1]:
             self._report(exc)

@@ -32,7 +32,7 @@ def read_ncco(terminal: Terminal, name: str, *, is_linted: bool = False) -> Ncco
         is_linted: True to check the NCCO and refuse it if it has errors.
 
     Raises:
-        InputError: The content is not JSON, is not an array of actions, or has errors. The message names the place.
+        InputError: The content is not JSON, is not an array of actions, or has errors. The message says where.
     """
     where = "Standard input" if name == "-" else name
     content = terminal.read_input(name, "an NCCO").removeprefix(codecs.BOM_UTF8)

@@ -157,7 +157,7 @@ def each_selected(
     is_meant: Callable[[Call], bool] = lambda _: True,
     may_be_all: bool = False,
 ) -> None:
-    """Run *operation* on every selected leg, after confirmation, and then on legs that match in the meantime.
+    """Run *operation* on every selected leg, after confirmation, and then on legs that have since come to match.
 
     The function returns when no new leg matches. If the new legs would exceed the limit, it returns without acting on
     them.
@@ -244,7 +244,7 @@ class _Matching:
     Attributes:
         statuses: The statuses to search for.
         is_meant: A function that returns True if a matching leg should be acted on.
-        seen: The hyphenated ids of the legs that have been taken.
+        seen: The hyphenated ids of the legs that :meth:`take` has returned.
     """
 
     app: App
@@ -254,14 +254,14 @@ class _Matching:
     seen: set[str] = field(default_factory=set)
 
     def look(self) -> list[Call]:
-        """Return the legs that match now and have not been taken."""
+        """Return the legs that match now and that :meth:`take` has not returned before."""
         app = self.app
         found = find(app.api, self.selection, ages=lambda: app.ages, statuses=self.statuses)
         new = {hyphenated(call.uuid): call for call in found if self.is_meant(call)}
         return [call for uuid, call in new.items() if uuid not in self.seen]
 
     def take(self, found: Iterable[Call]) -> list[str]:
-        """Return the ids of the legs *found*, and leave these legs out of later searches."""
+        """Return the ids of the legs *found*, and leave out these legs in later searches."""
         uuids = [call.uuid for call in found]
         self.seen |= set(map(hyphenated, uuids))
         return uuids
@@ -269,7 +269,7 @@ class _Matching:
     def admits(
         self, several: Targets, action: str, found: Sequence[Call], limit: int, *, is_shown: bool = True
     ) -> bool:
-        """Show the new legs *found* and return True, or report that they exceed *limit* and return False."""
+        """Show the new legs *found*, and return True. If they would exceed *limit*, report this and return False."""
         if len(self.seen) + len(found) > limit:
             several.report(
                 GuardError(

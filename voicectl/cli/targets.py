@@ -36,7 +36,7 @@ class ActionRecord:
 
 @contextmanager
 def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
-    """Yield the id of the leg that *leg* names. After the block, log the action and write a record of the action."""
+    """Yield the id of the leg that *leg* names. After the ``with`` block, log the action and write its record."""
     with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as acted:
         yield acted.id
 
@@ -45,7 +45,7 @@ def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
 def one_target(
     app: App, view: View, find: Callable[[], str], action: str, detail: Detail
 ) -> Iterator[ActionRecord]:
-    """Yield an action record with the id from *find*. After the block, log the action and write the record."""
+    """Yield an action record with the id from *find*. After the ``with`` block, log the action and write it."""
     with app.consent.writer(view, is_many=False) as out:
         acted = ActionRecord(find())
         app.consent.announce()
@@ -107,7 +107,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
 
 @contextmanager
 def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
-    """Yield the targets of one command. After the block, exit with the combined status if some targets failed."""
+    """Yield the targets of a command. After the ``with`` block, exit with the combined status if any failed."""
     with app.consent.writer(views.LEG, is_many=is_many) as out:
         several = Targets(app, out, operation, is_many=is_many)
         yield several
@@ -165,7 +165,7 @@ class Targets:
         return True
 
     def report(self, exc: VoicectlError, about: str = "") -> None:
-        """Report a failure and count it for the exit status, or end the command if the failure stops all targets."""
+        """Report a failure and count it for the exit status. End the command if no other target should be tried."""
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
@@ -196,7 +196,7 @@ class Targets:
 
 @contextmanager
 def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
-    """Log the action if the block fails or leaves the outcome of the action unknown."""
+    """Log an action if the ``with`` block fails or leaves the outcome of the action unknown."""
     try:
         yield
     except (DryRun, Interrupted):
@@ -208,7 +208,7 @@ def noted(app: App, id_: str, action: str, detail: Detail) -> Iterator[None]:
 
 
 def note_done(app: App, acted: ActionRecord, action: str, detail: Detail) -> None:
-    """Log a completed action, and remember the changed id in case the record cannot be written."""
+    """Log a completed action, and remember the id of what was changed in case the record cannot be written."""
     app.changed_ids.append(acted.id)
     app.action_log.add(app.clock.time(), acted.id, action, acted.outcome, detail)
 

@@ -102,7 +102,7 @@ class Terminal:
         return line.strip()
 
     def read_stdin(self, what: str) -> bytes:
-        """Read and return all of standard input. A command can do this only once.
+        """Read and return all of standard input. A command can call this method only once.
 
         Args:
             what: A description of the expected content, for error messages.
@@ -149,7 +149,7 @@ class Terminal:
         sys.stdout.flush()
 
     def debug(self, line: str) -> None:
-        """If ``--debug`` is given, write *line* to standard error, with telephone numbers masked."""
+        """Write *line* to standard error, with telephone numbers masked, if ``--debug`` was given."""
         if self._options.debug:
             remark("debug: " + _PHONE_NUMBER.sub("<number>", line))
 
@@ -157,7 +157,7 @@ class Terminal:
         """Return a writer for the command's records. With ``--fields help``, print the fields and exit instead.
 
         Args:
-            is_open: True if records may have fields that *view* does not list, as :class:`.Writer` takes it.
+            is_open: True if records may have fields that *view* does not list, as for :class:`.Writer`.
 
         Raises:
             InputError: ``--fields`` or the template is malformed, or names an unknown field.

@@ -164,7 +164,7 @@ SECTIONS = {
     "Sandbox": ("sandbox", "demo"),
     "Help and shell": ("help", "commands", "completion"),
 }
-"""The sections of the list of commands."""
+"""The sections of the list of commands in the help."""
 
 GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.

@@ -109,7 +109,7 @@ def show(
 
 
 def _explain(app: App, uuid: str) -> None:
-    """Write the sandbox's reason why the flow of a leg did not run as written, if there is one."""
+    """Report the sandbox's explanation, if any, of why the call flow of a leg did not run as written."""
     from voicectl.core.sandbox_control import SandboxControl  # noqa: PLC0415 (for legs of a sandbox only)
 
     with suppress(VoicectlError):  # the record has been shown
@@ -119,7 +119,7 @@ def _explain(app: App, uuid: str) -> None:
 
 
 def _seen(app: App, uuid: str, history: History) -> Call:
-    """Return a leg as described by its record and its stored events, or by its events alone if it has no record."""
+    """Return a leg as its record and its stored events describe it or, if it has no record, its events alone."""
     reported = history.leg(uuid)
     try:
         call = app.api.get_call(uuid)

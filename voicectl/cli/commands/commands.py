@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicectl.cli.tree import Entry
 
 _TYPES = {"str": "text", "int": "integer", "int range": "integer", "float range": "number", "float": "number"}
-"""The types of values, by Typer's names for them."""
+"""The types of values, as the output names them, by Typer's names for the same types."""
 
 VIEW = View(columns=("command", "summary"), id="command", more=("usage", "help", "columns"))
 
@@ -88,7 +88,7 @@ def _command(words: str, entry: Entry) -> dict[str, Any]:
 
 
 def _parameter(param: Any, context: Any) -> dict[str, Any]:
-    """Return an argument, or an option with its names, as ``--help`` describes it."""
+    """Return a record that describes *param*, an argument or an option, as ``--help`` does."""
     choices = getattr(param.type, "choices", None)
     is_flag = bool(getattr(param, "is_flag", False))
     default = None if is_flag or callable(param.default) else param.default

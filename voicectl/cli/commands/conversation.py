@@ -194,13 +194,13 @@ def _leg(leg: Participant) -> dict[str, Any]:
 
 
 def _row(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, Any]:
-    """Return the record of a leg, including the id of its member and the legs that it hears."""
+    """Return the record of *leg*, including its member id and the ids of the legs that it hears."""
     member = None if leg.member is None else leg.member.id
     return {**_leg(leg), "member": member, **_ears(leg, heard)}
 
 
 def _ears(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, str]:
-    """Return three fields: comma-separated ids of the legs that *leg* hears, does not hear, and may hear."""
+    """Return the ids of the legs that *leg* hears, does not hear, and may or may not hear, as three fields."""
     speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
     return {
         name: ",".join(uuid for hears, uuid in speakers if hears is each) for each, name in _HEARS.items()
@@ -368,7 +368,7 @@ def _urls(url: str | None, option: str) -> list[str] | None:
 def _one_conversation(
     app: App, room: str, action: str, **detail: Any
 ) -> AbstractContextManager[ActionRecord]:
-    """Return a context manager that yields a record for *room*, and then logs the action and writes the record."""
+    """Return a context manager that yields the record of an action on *room*, and then logs and writes it."""
     return one_target(
         app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail
     )

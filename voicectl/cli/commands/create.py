@@ -239,7 +239,7 @@ def _flow(
     *,
     is_linted: bool,
 ) -> Ncco | None:
-    """Return the NCCO that the options describe, or None if there is none. If *is_linted* is true, check the NCCO."""
+    """Return the NCCO that the options describe, or None if they describe none. If *is_linted*, check the NCCO."""
     if ncco_file is not None:
         if (talk, stream, join) != (None, None, None):
             raise InputError(
@@ -285,7 +285,8 @@ def _timer(option: str, value: str | None, most: int) -> int | None:
 def _authorization(app: App, what: str | None) -> dict[str, str] | None:
     """Return the authorization for a WebSocket endpoint, or None if ``--authorization`` is not given.
 
-    *what* is ``vonage`` or the name of a file that contains the secret, which other users must not see.
+    *what* is ``vonage`` or the name of a file that contains the authorization. Other users must not be able
+    to read this file.
     """
     if what is None:
         return None
@@ -315,7 +316,7 @@ def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_twice(orders: list[CallOrder]) -> None:
-    """Refuse the calls if an endpoint is named twice, because it would be called twice."""
+    """Refuse *orders* if two of them have the same endpoint, which would be called twice."""
     named = [order.label for order in orders]
     for each in named:
         if named.count(each) > 1:
@@ -402,11 +403,11 @@ def _place(
 
 
 def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, statuses: list[int]) -> None:
-    """Wait for the calls. A failure is raised or, if a call has already failed, only reported.
+    """Wait for the placed calls. If the wait fails, raise the error or, if a call has already failed, report it.
 
     Args:
         placed: The record of each call, by leg id. The records are updated as the calls change.
-        statuses: The exit statuses of the failed calls. If a failure of the wait is reported, its status is added.
+        statuses: The exit statuses of the failed calls. If an error of the wait is reported, its status is added.
     """
 
     def note(call: Call) -> None:
@@ -438,7 +439,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
 
 
 def _hang_up(app: App, uuid: str, note: Callable[[Call], None]) -> None:
-    """End a call and pass its record to *note*. A failure is only reported, so that other calls are still ended."""
+    """End a call and pass its record to *note*. An error is only reported, so that other calls are still ended."""
     try:
         hang_up(app.api, app.clock, uuid, app.history)
         record = app.api.get_call(uuid)

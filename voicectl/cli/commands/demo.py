@@ -88,7 +88,7 @@ def _newest_leg(app: App, environ: dict[str, str]) -> str:
 
 
 def _environment(app: App, room: Path) -> dict[str, str]:
-    """Return the environment without the user's settings and credentials, but with the demo's own directories."""
+    """Return the environment, but with directories in *room* in place of the user's settings and credentials."""
     others = ("VOICECTL_", "VONAGE_")
     kept = {name: value for name, value in app.environ.items() if not name.startswith(others)}
     return kept | {"VOICECTL_CONFIG_DIR": str(room / "config"), "VOICECTL_STATE_DIR": str(room / "state")}

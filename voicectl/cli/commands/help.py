@@ -23,10 +23,12 @@ _DEEP = " " * 6
 
 
 class Variable(NamedTuple):
-    """Environment variables with one meaning.
+    """A line in the help on environment variables.
 
     Attributes:
-        others: Variables of other programs that are also read.
+        names: The names of the variables, separated by commas.
+        others: The names of other programs' variables that are read as well.
+        meaning: A description of what the variables set.
     """
 
     names: str

@@ -133,7 +133,7 @@ def _state(claims: dict[str, Any], now: float) -> str:
 
 
 def _signature(app: App, token: str) -> str:
-    """Return a text that says whether the target's key signed *token*, or why this could not be checked."""
+    """Return text that says whether the target's key signed *token*, or why this could not be checked."""
     try:
         target = app.target
         public = target.load_key().public_key()

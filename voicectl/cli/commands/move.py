@@ -183,11 +183,11 @@ class _MoveOperation(LegOperation):
         return moving.ArrivalCheck(self.app.api, self.app.conversations, self.app.clock, self._room)
 
     def gather(self, uuids: Sequence[str], *, limit: int, is_list: bool) -> Sequence[str]:
-        """Return the ids of the legs and of all other legs in their conversations, after confirmation if necessary.
+        """Return the ids of the named legs and of all other legs in their conversations, after any confirmation.
 
         Raises:
             GuardError: The user does not confirm, there are too many legs, or the other legs are not known.
-            TransportError: The API could not be asked whether a ``connect`` action joined the legs.
+            TransportError: The API did not answer the question whether a ``connect`` action joined the legs.
         """
         app = self.app
         around = [self._surroundings(uuid) for uuid in uuids]
@@ -240,7 +240,7 @@ class _MoveOperation(LegOperation):
             several.report(exc)
 
     def run(self, uuid: str) -> bool | None:
-        """Transfer one leg to the room, unless its conversation is renamed to become the room."""
+        """Transfer a leg to the room, unless the leg's conversation becomes the room by being renamed."""
         if self._is_watched and self._group is None:
             self._look(uuid)
         if self._group is not None and self._is_plain and uuid in self._group.in_room:
@@ -251,7 +251,7 @@ class _MoveOperation(LegOperation):
         return True
 
     def _takes_name(self, uuid: str) -> bool:
-        """Make the leg's conversation the room by renaming it if possible, and return True if this has been done."""
+        """Rename the leg's conversation to the room's name, if possible, and return True if it has that name now."""
         found = self._group
         if found is None or found.joined is None or uuid not in found.stays or not self._is_plain:
             return False

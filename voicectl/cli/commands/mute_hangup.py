@@ -146,7 +146,7 @@ class _HangUp(LegOperation):
 
 
 class _HangUpAfterTalk(_HangUp):
-    """Speaks a text on each leg, and ends the legs when the text has been spoken."""
+    """Speaks text on each leg, and ends the legs when the text has been spoken."""
 
     def __init__(self, app: App, text: str) -> None:
         super().__init__(app, "hangup")
@@ -171,7 +171,7 @@ class _HangUpAfterTalk(_HangUp):
         super().run_each(several, talking)
 
     def _starts_to_talk(self, several: Targets, uuid: str) -> bool:
-        """Start to speak the text on a leg, and return False if the leg cannot hear the text.
+        """Start speaking the text on a leg, and return False if the leg cannot hear the text.
 
         If the request fails, or if its outcome is unknown, report the reason.
         """
@@ -267,7 +267,7 @@ class _Undoing(_Modifying):
         }
 
     def is_meant(self, call: Call) -> bool:
-        """Return True if the action should be reversed on a selected leg. If this is unknown, report the leg once."""
+        """Return True if the action should be reversed on *call*. If this is unknown, report the leg once."""
         name = hyphenated(call.uuid)
         if self._marks.get(name, False) is None:
             self._leave(call.uuid)
@@ -288,5 +288,5 @@ class _Undoing(_Modifying):
 
 
 def _says_not_answered(exc: VoicectlError) -> bool:
-    """Return True if *exc* means that the leg is not answered, because it is still ringing or has ended."""
+    """Return True if *exc* may mean that a leg cannot be changed because it is still ringing or has ended."""
     return isinstance(exc, ApiError) and exc.status in (BAD_REQUEST, NOT_FOUND)

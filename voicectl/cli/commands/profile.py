@@ -358,7 +358,7 @@ def _read_private(terminal: Terminal, file: str, what: str) -> bytes:
 
 
 def _ask(terminal: Terminal, what: str, option: str) -> str:
-    """Ask for a missing value without echoing it, because the user might paste a secret by mistake."""
+    """Ask for a missing value without echoing the answer, because the user might paste a secret by mistake."""
     if not terminal.can_ask:
         raise InputError(f"No {what} was given.", hint=f"Give {option}.")
     return terminal.ask(what[0].upper() + what[1:], is_hidden=True)

@@ -190,7 +190,7 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
     """Return the files that the arguments *named* stand for.
 
     Each argument is the id of a recording, which stands for all of its files, or the id or URL of a single file.
-    The file need not be known from an event.
+    A file can be named even if no event has reported it.
 
     Raises:
         InputError: An argument is neither a UUID nor a URL.
@@ -213,7 +213,7 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
 
 
 def _show(app: App, wanted: Iterable[Recording]) -> None:
-    """Print the request for each file as a curl command. URLs to which no token may be sent are refused."""
+    """Print the request for each file as a curl command. Refuse URLs to which no token may be sent."""
     for recording in wanted:
         place = file_url(recording.url, app.target.hosts)
         app.consent.show_request(DryRun("GET", place.origin + place.path, None))

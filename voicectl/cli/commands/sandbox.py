@@ -185,7 +185,7 @@ def stop(ctx: typer.Context) -> None:
 
 
 def _stoppable(app: App) -> SandboxControl | None:
-    """Return a client for the sandbox to stop, or None if no sandbox is known here."""
+    """Return a client for the sandbox that should be stopped, or None if this machine knows no sandbox."""
     if app.environ.get("VOICECTL_SANDBOX") or SANDBOX in app.profiles.names():
         return app.control
     found = own_sandbox.recorded(target.state_directory(app.environ))
@@ -248,7 +248,7 @@ def exec_(
 
 @contextmanager
 def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """Run a private sandbox with its own state during the block, and yield environment variables that select it."""
+    """Run a sandbox with its own state for the duration of the ``with`` block. Yield variables that select it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         key_path = room / "sandbox.pem"
@@ -272,7 +272,8 @@ def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
 def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
     """Run *command* and return its exit status.
 
-    SIGTERM and SIGHUP are passed on to the command. SIGINT is ignored: the terminal itself sends it to the command.
+    SIGTERM and SIGHUP are passed on to the command. SIGINT is ignored, because the terminal also sends it to the
+    command.
     """
     try:
         child = subprocess.Popen(command, env=environ)  # noqa: S603 (it is what the user asked to run)
@@ -323,7 +324,7 @@ def _stored_identity(store: ProfileStore) -> Identity:
 
 
 def _refuse_second(app: App) -> None:
-    """Refuse to start a second sandbox, whose address would replace that of the first in the profile."""
+    """Refuse to start a second sandbox, because its address would replace that of the first in the profile."""
     found = own_sandbox.known(app.profiles, target.state_directory(app.environ))
     if found is not None and found.is_running:
         raise InputError(

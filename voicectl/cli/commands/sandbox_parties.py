@@ -226,7 +226,7 @@ def log(
 
 
 def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:
-    """Return the log entries about the only leg whose id begins with *leg*."""
+    """Return the log entries about the leg whose id begins with *leg*, which must match only one leg."""
     uuids = {str(entry["uuid"]): None for entry in entries if entry.get("uuid")}
     found = [uuid for uuid in uuids if uuid.startswith(leg)] if len(leg) >= SHORTEST_PREFIX else []
     if len(found) != 1:

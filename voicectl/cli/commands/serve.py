@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 MAX_LINES = 10_000
-"""The greatest number of events that can wait to be shown. ``MAX_REMARKS`` is the limit for remarks."""
+"""The greatest number of events that can wait to be shown. ``MAX_REMARKS`` is the same limit for remarks."""
 
 MAX_REMARKS = 1_000
 SHOWING_SECONDS = 1.0
@@ -124,7 +124,7 @@ def serve(
 def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored], None]]:
     """Yield a function that prints events in the background.
 
-    In this way, a slow terminal or pipe does not delay the acknowledgement of webhooks.
+    Because of this, a slow terminal or pipe does not delay the acknowledgement of webhooks.
     """
 
     def write(batch: list[Stored]) -> None:
@@ -177,7 +177,7 @@ def _saying() -> Iterator[Say]:
 
 @contextmanager
 def _suspendable(clock: Clock) -> Iterator[None]:
-    """While Ctrl-Z has stopped the receiver, calls are not answered: say so, and how long that lasted."""
+    """Let Ctrl-Z suspend the receiver. Warn that it receives nothing and, afterwards, say how long this lasted."""
 
     def suspend(_signum: int, _frame: FrameType | None) -> None:
         remark("No webhooks are received until this is continued (fg).")

@@ -1,4 +1,4 @@
-"""``talk`` and ``stream``: speak a text or play an audio file on one leg."""
+"""``talk`` and ``stream``: speak text or play an audio file on one leg."""
 
 from __future__ import annotations
 

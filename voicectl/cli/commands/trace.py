@@ -104,7 +104,7 @@ def trace(
 
 
 def _gathered(app: App, which: str) -> tuple[Gathered, str]:
-    """Return everything known about the leg or conversation that *which* names, and the full id."""
+    """Return everything known about the leg or conversation that *which* names, and its full id."""
     conversation = check_conversation(which) if which.strip().upper().startswith("CON-") else None
     gaps: list[Gap] = []
     events, journal = _events(app, gaps), _journal(app, gaps)

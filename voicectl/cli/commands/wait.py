@@ -71,7 +71,7 @@ def wait(
 def wait_for(
     app: App, uuids: Sequence[str], until: Until, seconds: float, on_change: Callable[[Call], None]
 ) -> list[Call]:
-    """Wait at most *seconds* until the legs reach the status *until*, and return the legs as last seen."""
+    """Wait for the legs to reach the status *until*, for at most *seconds*, and return the legs as last seen."""
     from voicectl.core.calls.wait import follow  # noqa: PLC0415 (for 'call create', which seldom waits)
 
     return follow(
@@ -92,7 +92,7 @@ def parse_status(app: App, text: str) -> Until:
     """Convert the value of ``--for`` or ``--wait`` to the status to wait for.
 
     Raises:
-        InputError: There is no such status, or only events report it and there is no event store.
+        InputError: There is no such status, or it is reported only by events, but there is no event store.
     """
     if text == ENDED:
         return "ended"

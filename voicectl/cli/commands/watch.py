@@ -138,7 +138,7 @@ def watch(
 def _watched(
     app: App, legs: Sequence[str], conversation: str | None, pause: float, *, is_steady: bool
 ) -> tuple[Board, Poller]:
-    """Return the board of the legs to watch, and the poller that updates the board."""
+    """Return a board, which holds the legs to watch, and a poller, which updates the board."""
     named = _named(app.legs, legs)
     if conversation is not None:
         from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
@@ -178,9 +178,10 @@ def _named(legs: NamedLegs, words: Sequence[str]) -> list[str] | None:
 
 
 def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], float | None]:
-    """Return a function that looks up in the journal the time, in Unix seconds, at which a leg was requested.
+    """Return a function that looks up in the journal when the call that created a leg was requested.
 
-    The function returns None if the journal does not contain the leg or cannot be used.
+    The function takes a leg id and returns Unix seconds, or None if the journal does not contain the leg or cannot be
+    used.
     """
     if not (directory / "journal.db").exists():
         return lambda _: None

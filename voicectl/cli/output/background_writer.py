@@ -50,7 +50,7 @@ class BackgroundWriter(Generic[T]):
         return True
 
     def close(self, seconds: float) -> bool:
-        """Write the waiting items, and return False if that takes longer than *seconds*."""
+        """Write the items that are waiting, and return False if that takes longer than *seconds*."""
         self._queue.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()

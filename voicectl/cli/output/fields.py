@@ -33,7 +33,7 @@ def text(value: Any, *, is_api_time: bool = False) -> str:
     """Return a value of a record as text, with everything that comes from outside escaped.
 
     Args:
-        is_api_time: True if *value* is a time in the format of the API. It becomes a time in UTC.
+        is_api_time: True if *value* is a time in the format of the API. It is then shown in UTC.
     """
     if isinstance(value, dict) and (not value or "type" in value or endpoint.label(value)):
         value = endpoint.label(value)
@@ -63,16 +63,16 @@ def parse_fields(given: str) -> list[str]:
 
 
 def unlisted(paths: Iterable[str], listed: Iterable[str]) -> list[str]:
-    """Return those of *paths* whose first name begins no *listed* path.
+    """Return the *paths* whose first part is not the first part of any *listed* path.
 
-    What is below that name is not checked, because objects of the API may have more fields than are listed.
+    The rest of a path is not checked, because objects of the API may have more fields than are listed.
     """
     known = {path.partition(".")[0] for path in listed}
     return [path for path in paths if path.partition(".")[0] not in known]
 
 
 def unknown_field(path: str, listed: Sequence[str]) -> InputError:
-    """Return the error for a field that does not exist, with the names that were probably meant."""
+    """Return the error for a field that does not exist, with a hint that suggests similar fields."""
     near = [each for each in listed if each.rpartition(".")[2] == path] or get_close_matches(path, listed)
     meant = f"Did you mean {' or '.join(near)}? " if near else ""
     return InputError(f"No such field: {path}.", hint=f"{meant}'--fields help' lists all fields.")

@@ -13,7 +13,7 @@ REMARK_SECONDS = 30.0
 
 
 class HeldRemarks(io.TextIOBase):
-    """Stands in for standard error while a screen is in use.
+    """Stands in for standard error while a screen is in use, and collects what is written.
 
     Attributes:
         lines: The lines written so far.
@@ -34,7 +34,7 @@ class HeldRemarks(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Keep the lines of *text*."""
+        """Collect the lines of *text*, and return the length of *text*."""
         *lines, self._rest = (self._rest + text).split("\n")
         self.lines += lines
         if lines:

@@ -85,7 +85,7 @@ class Line(NamedTuple):
 
     Attributes:
         day: The date and the difference from UTC, or None if they are the same as on the previous line.
-        sign: A qualifier for the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space.
+        sign: A mark that qualifies the time: :data:`REORDERED` or :data:`KNOWN_BY`, or a space.
         time: The time of day, as text.
         lane: The lane of the leg, or None if the line concerns no leg.
         mark: The mark in the lane, such as :data:`STATUS`.
@@ -118,7 +118,7 @@ class Ladder:
     """A trace laid out for drawing.
 
     Attributes:
-        has_here: True if anything was done from this machine.
+        has_here: True if the trace contains an action from this machine, which needs the extra lane ``here``.
         rest: The descriptions of the gaps that concern no single leg.
     """
 

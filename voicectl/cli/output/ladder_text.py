@@ -95,7 +95,7 @@ class Rails:
         return heads
 
     def at(self, number: int, line: Line) -> str:
-        """Return the lanes, as text, beside *line*, with its mark and, for an action, an arrow to the mark."""
+        """Return the lanes beside *line*, as text with its mark. If the mark is an action, an arrow leads to it."""
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)
@@ -104,7 +104,7 @@ class Rails:
         return self._joined(there, place, style=line.style, is_arrow=line.mark == ACTION)
 
     def below(self, number: int) -> str:
-        """Return the lanes, as text, beside a continuation of the line with the index *number*."""
+        """Return the lanes beside a continuation of the line with index *number*, as text."""
         return self._joined(self._there(lane.first <= number < lane.last for lane in self._lanes))
 
     def _there(self, is_there: Iterable[bool]) -> list[str]:

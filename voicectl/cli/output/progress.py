@@ -26,7 +26,7 @@ class Bars:
     """Shows the progress of one file at a time.
 
     Args:
-        count: The number of files.
+        count: The number of files to download.
     """
 
     def __init__(self, stream: TextIO, count: int, *, is_colored: bool) -> None:
@@ -54,7 +54,7 @@ class Bars:
 
     @contextmanager
     def showing(self, name: str) -> Iterator[None]:
-        """Show the progress of the next file, which is called *name*, while the block runs."""
+        """Show the progress of the next file, which is called *name*, for the duration of the ``with`` block."""
         self._number += 1
         self._task = self._progress.add_task(f"{self._number}/{self._count} {clean(name)}", total=None)
         self._progress.start()

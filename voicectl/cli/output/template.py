@@ -19,15 +19,16 @@ _EXAMPLE = r"Write it as -o template='{uuid}\t{to.number}\n'; {{ and }} stand fo
 
 
 class Template:
-    r"""A text with fields in braces.
+    r"""A template: text with fields in braces, such as ``{to.number}``.
 
-    ``\t``, ``\n`` and ``\\`` stand for a tab, a newline and a backslash, ``{{`` and ``}}`` for braces.
+    ``\t``, ``\n`` and ``\\`` stand for a tab, a newline and a backslash, and ``{{`` and ``}}`` stand for braces.
 
     Attributes:
         fields: The paths of the fields.
 
     Raises:
-        InputError: A brace or an escape is not complete, or the text contains characters that cannot be shown.
+        InputError: The text is empty, has unmatched braces, braces without a field or an unknown escape, or contains
+            characters that cannot be shown.
     """
 
     def __init__(self, text: str) -> None:
@@ -39,12 +40,12 @@ class Template:
         self.fields = tuple(part for part, is_field in self._parts if is_field)
 
     def fill(self, value: Callable[[str], str]) -> str:
-        """Return the text with the value of each field in its place."""
+        """Return the text, with each field replaced by the result of *value* for its path."""
         return "".join(value(part) if is_field else part for part, is_field in self._parts)
 
 
 def _read(found: re.Match[str]) -> tuple[str, bool]:
-    """Return a part of a template, and True if it is a field."""
+    """Return one part of a template, and a flag that is True if the part is a field."""
     escape, brace, field, fault = found.group("escape", "brace", "field", "fault")
     if escape is not None:
         if escape not in _ESCAPES:

@@ -59,7 +59,7 @@ def _finite(value: Any) -> Any:
 
 
 def block(columns: Sequence[str], row: Sequence[str]) -> str:
-    """Return a record as lines with the name and value of each column. Empty values are left out."""
+    """Return a record as lines, each with the name and value of a column. Columns without a value are left out."""
     shown = [(name, cell) for name, cell in zip(columns, row, strict=True) if cell != "-"]
     width = max((len(name) for name, _ in shown), default=0)
     return "".join(f"{name:{width}}  {cell}\n" for name, cell in shown)

@@ -78,9 +78,9 @@ _HEADS = {"direction": "dir", "muted": "mut", "earmuffed": "ear"}
 
 
 class Screen:
-    """Shows frames on the alternate screen of a terminal during a ``with`` block.
+    """Shows frames on the alternate screen of a terminal for the duration of a ``with`` block.
 
-    During the block, the latest remark on standard error is shown below the table. When the block ends, all remarks
+    Inside the block, the latest remark on standard error is shown below the table. When the block ends, all remarks
     are written to standard error.
 
     Args:
@@ -218,9 +218,9 @@ _BLOCKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Hold back signals during the block, so that the screen is not left half restored.
+    """Hold back signals for the duration of the ``with`` block, so that the screen is not left half restored.
 
-    Threads that are started in the block never receive these signals.
+    Threads that are started inside the block never receive these signals.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     try:
@@ -359,7 +359,7 @@ def counted(number: int, what: str) -> str:
 
 
 def _newest(groups: Sequence[Sequence[Sight]], room: int) -> tuple[list[tuple[Sight, bool]], int]:
-    """Return the newest legs that fit in *room* rows, and the number of the other legs.
+    """Return the newest legs that fit in *room* rows, and the number of legs that are left out.
 
     Each leg is paired with a flag, which is True for the first leg of each conversation in the result.
     """

@@ -80,9 +80,9 @@ class Writer:
         fields: The paths given with ``--fields``, or None.
         is_quiet: True to print only ids (``-q``).
         template: The template that each record fills, if the format is ``TEMPLATE``.
-        is_open: True if records may have fields that the view does not list. Such a field may be chosen if a record
-            has it: nothing is written until one does. It is for commands that only read, because otherwise an unknown
-            field must be refused before anything is done.
+        is_open: True if records may have fields that the view does not list, and such fields may be chosen. Nothing
+            is then written until every chosen field has occurred in a record. Only commands that change nothing can
+            use this: other commands must refuse an unknown field before they do anything.
 
     Raises:
         InputError: A field is chosen that the view does not list, and *is_open* is False.
@@ -210,7 +210,7 @@ class Writer:
         return text(find(record, path), is_api_time=path in self._view.times)
 
     def _cell(self, text: str) -> str:
-        """Return a cell of a line, in the color that it has in tables."""
+        """Return *text* as a cell of a line, in the color that it would have in a table."""
         style = STYLES.get(text, "") if self._is_colored else ""
         return _Cell(text, style) if style else text
 
@@ -235,7 +235,7 @@ class _Cell(str):
     _style: str
 
     def __new__(cls, text: str, style: str) -> Self:
-        """Return *text* as a cell with a style."""
+        """Return *text* as a cell with the given style."""
         cell = super().__new__(cls, text)
         cell._style = style
         return cell
