@@ -143,7 +143,7 @@ def check_url(text: str, option: str) -> str:
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Split a header that is written as ``NAME=VALUE`` into its name and its value.
+    """Split *text*, a header written as ``NAME=VALUE``, into the name and the value.
 
     Raises:
         InputError: *text* is not in this format, or is not printable.
@@ -190,7 +190,7 @@ def check_room(name: str, *, hint: str = "Give the name of a room, such as suppo
 
 
 def whole_seconds(text: str, option: str, least: int, most: int) -> int:
-    """Convert *text*, a duration such as ``1h30m``, to seconds, as the whole number that the API requires.
+    """Convert *text*, a duration such as ``1h30m``, to a whole number of seconds, as the API requires.
 
     Raises:
         InputError: *text* is not a duration, or is not a whole number of seconds from *least* to *most*.

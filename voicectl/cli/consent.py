@@ -80,7 +80,8 @@ class Consent:
             legs: A line of text for each leg.
             limit: The greatest number of legs to act on, from ``--max``.
             is_selected: True if the legs come from a selection. They are then shown even with ``--yes``.
-            besides: A description of further legs to act on, which need confirmation even if *legs* is empty.
+            besides: A description of further legs to act on, or an empty string. These legs need confirmation even if
+                *legs* is empty.
 
         Raises:
             GuardError: There are too many legs, or the user does not confirm.

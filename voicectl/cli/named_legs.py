@@ -32,7 +32,7 @@ class NamedLegs:
         api: A function that returns the API, which is searched for records of legs.
         live: A function that returns all live legs.
         journal: A function that returns the journal, in which ``@last`` is looked up.
-        report: A function that reports an error. If there are several errors, it is called for all but the last.
+        report: A function that reports an error. It is used if there are several errors.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class NamedLegs:
         return dict(found.values())
 
     def _refuse(self, faults: list[VoicectlError]) -> NoReturn:
-        """Report all *faults* but one, and raise that one. Malformed names take precedence for the exit status."""
+        """Report *faults* except for one, and raise that one, which is about a malformed name if there is any."""
         faults.sort(key=lambda exc: isinstance(exc, InputError))
         for exc in faults[: MAX_REPORTED - 1] if len(faults) > MAX_REPORTED else faults[:-1]:
             self._report(exc)

@@ -44,7 +44,7 @@ def start(environ: Mapping[str, str]) -> None:
 
 
 def run(environ: Mapping[str, str], clock: Clock) -> None:
-    """List the live legs and the rooms, and keep the lists for completion. Show nothing, and run no key command."""
+    """Store lists of the live legs and rooms for completion. Show nothing, and run no ``--key-command``."""
     app = App(clock=clock, environ=environ, interrupts=Interrupts())
     with app.closing, suppress(VoicectlError), redirect_stderr(StringIO()):
         name = app.target.profile

@@ -87,7 +87,7 @@ class Selectors:
         """Return the selection, after looking up the room and the legs that the options name.
 
         Args:
-            may_be_all: True to select every live leg if no option is given.
+            may_be_all: True to select every live leg if none of the options is given.
 
         Raises:
             InputError: The options contradict each other, or one is invalid.

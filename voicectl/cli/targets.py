@@ -23,7 +23,7 @@ DONE = "done"
 ALREADY = "already"
 
 Detail = dict[str, Any]
-"""Further facts about an action for the action log, such as ``{"room": "support-17"}``."""
+"""Details of an action for the action log, such as ``{"room": "support-17"}``."""
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
 def one_target(
     app: App, view: View, find: Callable[[], str], action: str, detail: Detail
 ) -> Iterator[ActionRecord]:
-    """Yield an action record with the id from *find*. After the ``with`` block, log the action and write it."""
+    """Yield a record with the id from *find*. After the ``with`` block, log the action and write the record."""
     with app.consent.writer(view, is_many=False) as out:
         acted = ActionRecord(find())
         app.consent.announce()
@@ -62,7 +62,7 @@ class LegOperation:
 
     Args:
         name: The verb for the operation, as written to records and to the action log.
-        detail: Further facts for the action log.
+        detail: Details of the operation for the action log.
     """
 
     def __init__(self, app: App, name: str, detail: Detail | None = None) -> None:
@@ -165,7 +165,7 @@ class Targets:
         return True
 
     def report(self, exc: VoicectlError, about: str = "") -> None:
-        """Report a failure and count it for the exit status. End the command if no other target should be tried."""
+        """Report a failure and count it for the exit status or, if it stops all targets, end the command."""
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicectl.cli.tree import Entry
 
 _TYPES = {"str": "text", "int": "integer", "int range": "integer", "float range": "number", "float": "number"}
-"""The types of values, as the output names them, by Typer's names for the same types."""
+"""The names of value types in the output, by Typer's names for these types."""
 
 VIEW = View(columns=("command", "summary"), id="command", more=("usage", "help", "columns"))
 

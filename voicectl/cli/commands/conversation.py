@@ -200,7 +200,7 @@ def _row(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) 
 
 
 def _ears(leg: Participant, heard: list[tuple[Participant, Participant, Heard]]) -> dict[str, str]:
-    """Return the ids of the legs that *leg* hears, does not hear, and may or may not hear, as three fields."""
+    """Return three fields with comma-separated leg ids: those that *leg* hears, does not hear, and may hear."""
     speakers = [(what.hears, speaker.call.uuid) for listener, speaker, what in heard if listener is leg]
     return {
         name: ",".join(uuid for hears, uuid in speakers if hears is each) for each, name in _HEARS.items()

@@ -273,7 +273,7 @@ class _MoveOperation(LegOperation):
         return True
 
     def _why_apart(self, fault: ApiError | TransportError | None, *, may_become: bool) -> str:
-        """Return the reason why legs joined by a ``connect`` action are moved one by one."""
+        """Return the reason why legs that a ``connect`` action joined must be moved one by one."""
         if not self._is_plain:
             return "the given options must be set on each leg separately"
         if fault is not None:
@@ -289,7 +289,7 @@ class _MoveOperation(LegOperation):
         return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.action_log.of)
 
     def _look(self, uuid: str) -> None:
-        """Warn if moving the leg *uuid* leaves another leg alone. If this cannot be checked, the move continues."""
+        """Warn if moving the leg *uuid* would leave another leg alone. Failures of this check are only reported."""
         if self._is_blind:
             remark(f"The partners of {uuid} were not checked: the API did not answer the previous check.")
             return
@@ -315,7 +315,7 @@ class _MoveOperation(LegOperation):
             )
 
     def _follow(self, several: Targets) -> None:
-        """Wait for the moved legs to arrive in the room, and report a failure for each leg that does not."""
+        """Wait for the moved legs to arrive in the room, and report a failure for each leg that does not arrive."""
         app = self.app
         before = {uuid: self._before(uuid) for uuid in several.done}
         found = self._arrivals.wait(before, check=app.interrupts.check)
@@ -357,7 +357,7 @@ class _MoveOperation(LegOperation):
             remark(f"{self._name(uuid)} {self._arrivals.where(uuid, self._before(uuid))}")
 
     def _before(self, uuid: str) -> str:
-        """Return the id of a leg's conversation before the move, or an empty string if it is not known."""
+        """Return the id of the conversation that a leg was in before the move, or an empty string if unknown."""
         return self._calls[uuid].conversation_uuid if uuid in self._calls else ""
 
     def _name(self, uuid: str) -> str:

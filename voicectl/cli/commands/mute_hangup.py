@@ -237,7 +237,7 @@ class _Modifying(LegOperation):
         self._is_selected = is_selected
 
     def run(self, uuid: str) -> bool | None:
-        """Send the request that applies the action to a leg."""
+        """Send the request that mutes, unmutes, earmuffs or unearmuffs a leg."""
         api = self.app.api
         try:
             api.modify(uuid, self._action)

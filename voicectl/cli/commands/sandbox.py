@@ -248,7 +248,7 @@ def exec_(
 
 @contextmanager
 def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """Run a sandbox with its own state for the duration of the ``with`` block. Yield variables that select it."""
+    """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         key_path = room / "sandbox.pem"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Say = Callable[[str], None]
 
 MAX_LINES = 10_000
-"""The greatest number of events that can wait to be shown. ``MAX_REMARKS`` is the same limit for remarks."""
+"""The greatest number of events that can wait to be shown. The limit for remarks is ``MAX_REMARKS``."""
 
 MAX_REMARKS = 1_000
 SHOWING_SECONDS = 1.0

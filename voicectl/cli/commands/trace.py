@@ -202,7 +202,7 @@ def _there(path: Path) -> InputError:
 
 
 def _write_svg(path: Path, found: Ladder, title: str, *, is_dry: bool) -> None:
-    """Write a ladder to a new SVG file. In a dry run, only report that the file was not written.
+    """Draw the ladder *found* in a new SVG file. In a dry run, only report that the file was not written.
 
     Raises:
         InputError: The file cannot be written.

@@ -64,7 +64,7 @@ def transfer(
 
 
 def _count(app: App, rung: list[str]) -> None:
-    """Record the numbers *rung* in the journal, because the profile may limit the calls per hour.
+    """Record the dialled numbers, *rung*, in the journal, because the profile may limit the calls per hour.
 
     Raises:
         GuardError: The profile does not allow that many calls per hour.

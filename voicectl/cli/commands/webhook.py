@@ -205,7 +205,7 @@ def replay(
 
 
 def _show_requests(app: App, replayer: Replayer, chosen: Iterable[Stored], *, is_signed: bool) -> None:
-    """Print the requests that would send the events again, without the signatures."""
+    """Print the requests that would send the events again, but without any signatures."""
     for stored in chosen:
         app.consent.show_curl(*replayer.request(stored.arrival), replayer.curl(stored.arrival))
     if is_signed:
@@ -364,7 +364,7 @@ def _replayed(stored: Stored, sent: Sent) -> dict[str, Any]:
 
 
 def _leg(app: App, kept: EventStore, text: str) -> str:
-    """Return the id of the leg that *text* names, spelled as in the stored events."""
+    """Return the id of the leg that *text* names, in the spelling that the stored events use."""
     text = text.strip()
     if is_leg_id(text):
         return history.known_as(kept, text)

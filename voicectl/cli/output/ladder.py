@@ -76,7 +76,7 @@ class Lane:
 
     @property
     def legend(self) -> str:
-        """The description of the leg that is shown above the ladder."""
+        """The description of the leg, which is shown above the ladder."""
         return "  ".join(part for part in (self.uuid, self.far_end, self.about) if part)
 
 
@@ -85,7 +85,7 @@ class Line(NamedTuple):
 
     Attributes:
         day: The date and the difference from UTC, or None if they are the same as on the previous line.
-        sign: A mark that qualifies the time: :data:`REORDERED` or :data:`KNOWN_BY`, or a space.
+        sign: A qualifier for the time: :data:`REORDERED`, :data:`KNOWN_BY`, or a space for none.
         time: The time of day, as text.
         lane: The lane of the leg, or None if the line concerns no leg.
         mark: The mark in the lane, such as :data:`STATUS`.

@@ -350,7 +350,7 @@ class Sheet:
 
 
 _Line = tuple[str, str] | list[tuple[str, str]]
-"""A line as one piece of text with its style, or as a list of such pieces."""
+"""A line: a pair of text and style, or a list of such pairs."""
 
 
 def counted(number: int, what: str) -> str:

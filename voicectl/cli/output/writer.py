@@ -76,12 +76,12 @@ class Writer:
     """Writes the records of one command during a ``with`` block.
 
     Args:
-        is_many: True if JSON output is an array. This depends only on the command line, never on the data.
+        is_many: True if JSON output should be an array. This depends only on the command line, never on the data.
         fields: The paths given with ``--fields``, or None.
         is_quiet: True to print only ids (``-q``).
         template: The template that each record fills, if the format is ``TEMPLATE``.
-        is_open: True if records may have fields that the view does not list, and such fields may be chosen. Nothing
-            is then written until every chosen field has occurred in a record. Only commands that change nothing can
+        is_open: True if records may have fields that the view does not list. If such fields are chosen, nothing is
+            written until each of them has occurred in a record. Only commands that change nothing can
             use this: other commands must refuse an unknown field before they do anything.
 
     Raises:
