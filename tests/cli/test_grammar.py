@@ -282,11 +282,13 @@ def test_on_a_terminal_consent_is_asked_for(
     with Canned(reply(204)) as server:
         home = machine(tmp_path, application, server.url)
 
-        ran = converse(home, "mute -", [("", f"{UNKNOWN}\n{END_OF_INPUT}"), ("Continue?", answer)])
+        ran = converse(
+            home, "mute -", [("", f"{UNKNOWN}\n{END_OF_INPUT}"), ("Mute 1 leg on test? [y/N] ", answer)]
+        )
 
         assert ran[0] == status
         assert ran[1] == (f"{UNKNOWN}\tmute\tdone\n" if status == 0 else "")
-        assert f"mute 1 leg (profile test):\r\n  {UNKNOWN}" in ran[2]
+        assert f"  {UNKNOWN}\r\nMute 1 leg on test?" in ran[2]
         assert len(server.requests) == (status == 0)
 
 

@@ -268,7 +268,7 @@ def test_the_list_is_shown_and_nothing_done_without_consent(voicectl: Room, crow
     ran = voicectl("hangup --match-from '4420*' --status ringing")
 
     assert (ran.exit_code, ran.stdout) == (9, "")
-    assert f"hangup 1 leg (profile test):\n  {crowd['ringing']}  ringing  outbound" in ran.stderr
+    assert f"Hang up 1 leg on test:\n  {crowd['ringing']}  ringing  outbound" in ran.stderr
     assert f"442079460000 -> {BY_HAND}" in ran.stderr
     assert "--yes" in ran.stderr
     assert not voicectl.requests("updateCall")
@@ -280,13 +280,59 @@ def test_on_a_terminal_a_selection_is_asked_for(
 ) -> None:
     with Canned(Platform(LEGS[0])) as server:
         code, out, shown = converse(
-            machine(tmp_path, application, server.url), "mute --all", [("Continue?", answer)]
+            machine(tmp_path, application, server.url), "mute --all", [("[y/N] ", answer)]
         )
 
     assert code == status
     assert out == (f"{LEGS[0]}\tmute\tdone\n" if status == 0 else "")
-    assert f"mute 1 leg (profile test):\r\n  {LEGS[0]}  answered" in shown
+    listed, question = shown.splitlines()[:2]
+    assert listed.startswith(f"  {LEGS[0]}  answered")
+    assert question.startswith("Mute 1 leg on test? [y/N] ")
     assert len(changes(server)) == (status == 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "question"),
+    [
+        ("hangup --all", "Hang up 168 legs on test? [y/N] "),
+        ("hangup --all --say Goodbye", "Hang up 168 legs after saying the text on test? [y/N] "),
+        ("unearmuff --all", "Unearmuff 168 legs on test? [y/N] "),
+        ("mute --all --hold 1m", "Mute 168 legs, and any others that match in the next 1m, on test? [y/N] "),
+    ],
+)
+def test_the_question_says_all_and_is_the_last_line_before_the_cursor(
+    tmp_path: Path, application: Application, command: str, question: str
+) -> None:
+    many = [f"00000000-0000-4000-8000-{n:012}" for n in range(168)]
+    with Canned(Platform(*many)) as server:
+        code, out, shown = converse(
+            machine(tmp_path, application, server.url), f"{command} --max 200", [(question, "n\n")]
+        )
+        assert changes(server) == []
+
+    assert (code, out) == (9, "")
+    before, _, after = shown.partition(question)
+    lines = before.splitlines()
+    assert [line.split()[0] for line in lines[:20]] == many[:20]
+    assert lines[20:] == ["  and 148 more"]
+    assert all(len(line) <= 80 for line in lines)
+    assert "Nothing was done." in after
+
+
+def test_without_a_profile_the_question_names_the_application(
+    tmp_path: Path, application: Application
+) -> None:
+    with Canned(Platform(LEGS[0])) as server:
+        home = machine(tmp_path, application, server.url)
+        key = home.config / "keys" / "test.pem"
+        id_ = application[0].application_id
+        home.environ |= {
+            "VOICECTL_APPLICATION_ID": id_,
+            "VOICECTL_PRIVATE_KEY": str(key),
+            "VOICECTL_BASE_URL": server.url,
+        }
+
+        converse(home, "hangup --all", [(f"Hang up 1 leg on application {id_}? [y/N] ", "n\n")])
 
 
 @pytest.mark.parametrize(("options", "status"), [("", 9), ("--max 11", 9), ("--max 12", 0)])
@@ -394,7 +440,7 @@ def test_who_comes_meanwhile_is_ended_too(tmp_path: Path, application: Applicati
         )
 
     assert (ran.exit_code, done(ran)) == (0, LEGS[:5])
-    assert f"hang up 2 more legs:\n  {LEGS[2]}" in ran.stderr
+    assert f"Hang up 2 more legs:\n  {LEGS[2]}" in ran.stderr
 
 
 @pytest.mark.parametrize("verb", ["hangup", "mute"])
@@ -734,7 +780,7 @@ def test_a_hold_of_nobody_yet_needs_consent_as_well(voicectl: Room) -> None:
     options = f"mute --conversation room --except {leg} --hold 10s"
 
     assert voicectl(options).exit_code == 9
-    assert "0 legs, and any others that match in the next 10s" in voicectl(options).stderr
+    assert "Mute any legs that match in the next 10s on test:" in voicectl(options).stderr
     assert voicectl(f"{options} --yes -o json").json == []
 
 

@@ -17,7 +17,7 @@ def converse(room: Room, line: str, answers: list[tuple[str, str]]) -> tuple[int
     """Run a command with standard input and error at a terminal and standard output in a pipe.
 
     Args:
-        answers: Texts to type, each after the prompt that it answers: ``("Continue?", "y\\n")``.
+        answers: Texts to type, each after the prompt that it answers: ``("[y/N]", "y\\n")``.
 
     Returns:
         The exit status, standard output, and all that the terminal showed.

@@ -12,7 +12,7 @@ from voicectl.cli.output.writer import Format
 from voicectl.errors import DryRun, GuardError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from voicectl.cli.output.writer import View, Writer
     from voicectl.cli.terminal import Options, Terminal
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicectl.core.identity.target import Target
 
 MAX_SHOWN = 20
-"""The greatest number of legs to show if there are too many to act on."""
+"""The greatest number of legs to show before a question."""
 
 
 class Consent:
@@ -71,7 +71,14 @@ class Consent:
             remark(f"{target.name}: application {target.application_id} on {url or target.base_url}")
 
     def confirm(
-        self, action: str, legs: Iterable[str], *, limit: int, is_selected: bool = False, besides: str = ""
+        self,
+        action: str,
+        legs: Iterable[str],
+        *,
+        limit: int,
+        is_selected: bool = False,
+        how: str = "",
+        later: str | None = None,
     ) -> None:
         """Ask for confirmation before acting on legs from a list or a selection.
 
@@ -80,7 +87,8 @@ class Consent:
             legs: A line of text for each leg.
             limit: The greatest number of legs to act on, from ``--max``.
             is_selected: True if the legs come from a selection. They are then shown even with ``--yes``.
-            besides: A description of further legs to act on, or an empty string. These legs need confirmation even if
+            how: What the question says after the legs, such as ``to support-17``.
+            later: The duration for which legs that match later are acted on too. They need confirmation even if
                 *legs* is empty.
 
         Raises:
@@ -88,30 +96,36 @@ class Consent:
         """
         shown = list(legs)
         if len(shown) > limit:
-            for each in shown[:MAX_SHOWN] if is_selected else ():
-                remark(f"  {each}")
+            _remark_legs(shown if is_selected else [])
             raise GuardError(
                 f"{action} would act on {len(shown)} legs, but --max is {limit}.",
                 hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
             )
         has_consent = self._options.yes or self._options.dry_run
-        if not (shown or besides) or (has_consent and not is_selected):
+        if not (shown or later) or (has_consent and not is_selected):
             return
-        counted = f"{len(shown)} leg{'s' * (len(shown) != 1)}{besides}"
-        remark(f"{action} {counted} ({self._target().name}):")
-        for each in shown:
-            remark(f"  {each}")
+        is_asked = not has_consent and self._terminal.can_ask
+        plan = " ".join(filter(None, [imperative(action), _all_legs(len(shown), later), how, self._where()]))
+        if not is_asked:
+            remark(f"{plan}:")
+        _remark_legs(shown)
         if has_consent:
             return
-        if not self._terminal.can_ask:
+        if not is_asked:
             raise GuardError(
                 "Acting on selected legs needs confirmation, but standard input or standard error is not a terminal."
                 if is_selected
                 else "Acting on a list needs confirmation, but standard input is in use for the list.",
                 hint="Add --yes.",
             )
-        if self._terminal.ask("Continue? [y/N]").lower() not in ("y", "yes"):
+        if self._terminal.ask(f"{plan}? [y/N]").lower() not in ("y", "yes"):
             raise GuardError("Nothing was done.")
+
+    def _where(self) -> str:
+        target = self._target()
+        if target.is_rehearsal:
+            return "on the sandbox"
+        return f"on {target.profile or f'application {target.application_id}'}"
 
     def show_request(self, dry: DryRun, account: Account | None = None) -> None:
         """Print a request that was not sent because of ``--dry-run``, in the same format as :meth:`show_curl`.
@@ -173,3 +187,23 @@ class Consent:
                 "This command does not support --dry-run: it changes data on this machine.",
                 hint="Leave out --dry-run. Nothing was done.",
             )
+
+
+def imperative(action: str) -> str:
+    """Return the first words of a sentence that asks for *action*, the name of a leg verb."""
+    return "Hang up" if action == "hangup" else action.capitalize()
+
+
+def _all_legs(count: int, later: str | None) -> str:
+    counted = f"{count} leg{'s' * (count != 1)}"
+    if later is None:
+        return counted
+    others = f"that match in the next {later}"
+    return f"{counted}, and any others {others}," if count else f"any legs {others}"
+
+
+def _remark_legs(lines: Sequence[str]) -> None:
+    for line in lines[:MAX_SHOWN]:
+        remark(f"  {line}")
+    if len(lines) > MAX_SHOWN:
+        remark(f"  and {len(lines) - MAX_SHOWN} more")

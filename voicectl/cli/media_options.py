@@ -70,7 +70,7 @@ class Speech:
                 "There is no text to say.",
                 hint="Give TEXT, --file FILE, or - to read it from standard input.",
             )
-        return terminal.ask("Text to say")
+        return terminal.ask("Text to say:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

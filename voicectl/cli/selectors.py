@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,8 @@ import typer
 
 from voicectl import times
 from voicectl.cli.arguments import LEGS_HELP, check_once
-from voicectl.cli.output.text import remark
+from voicectl.cli.consent import imperative
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.targets import each_leg, targets
 from voicectl.core.calls.conversations import conversation_id
 from voicectl.core.calls.selection import PICKED_UP, Direction, Selection, find
@@ -172,7 +174,9 @@ def each_selected(
         found = matching.look()
         if not found:
             remark("No live leg matches.")
-        app.consent.confirm(operation.name, map(_line, found), limit=limit, is_selected=True)
+        app.consent.confirm(
+            operation.name, map(_line, found), limit=limit, is_selected=True, how=operation.how
+        )
         app.consent.announce()
         while found:
             operation.run_each(several, matching.take(found))
@@ -207,7 +211,7 @@ def hold_selected(
             map(_line, found),
             limit=limit,
             is_selected=True,
-            besides=f", and any others that match in the next {duration}",
+            later=duration,
         )
         app.consent.announce()
         left_to_do: dict[str, None] = {}
@@ -279,7 +283,7 @@ class _Matching:
             )
             return False
         if found and is_shown:
-            remark(f"{action.replace('hangup', 'hang up')} {_count(found, ' more')}:")
+            remark(f"{imperative(action)} {_count(found, ' more')}:")
             for call in found:
                 remark(f"  {_line(call)}")
         return True
@@ -301,8 +305,10 @@ def _excepted(app: App, name: str) -> str:
 
 
 def _line(call: Call) -> str:
+    """Return a line about a leg, without the direction on a terminal, so that most lines fit into 80 columns."""
     from_, to = (endpoint.label(party) or "-" for party in (call.from_, call.to))
-    return f"{call.uuid}  {call.status}  {call.direction or '-'}  {from_} -> {to}"
+    direction = "" if is_terminal(sys.stderr) else f"  {call.direction or '-'}"
+    return f"{call.uuid}  {call.status}{direction}  {from_} -> {to}"
 
 
 def _count(legs: Sequence[object], more: str = "") -> str:

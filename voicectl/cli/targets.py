@@ -63,11 +63,13 @@ class LegOperation:
     Args:
         name: The verb for the operation, as written to records and to the action log.
         detail: Details of the operation for the action log.
+        how: What a question about the operation says after the legs, such as ``to support-17``.
     """
 
-    def __init__(self, app: App, name: str, detail: Detail | None = None) -> None:
+    def __init__(self, app: App, name: str, detail: Detail | None = None, *, how: str = "") -> None:
         self.app = app
         self.name = name
+        self.how = how
         self.detail = detail or {}
 
     def run(self, uuid: str) -> bool | None:
@@ -100,7 +102,7 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
     with targets(app, operation, is_many=len(legs) > 1 or legs[0] == "-") as several:
         several.names = app.legs.live_legs(app.legs.words(legs))
         if "-" in legs:
-            app.consent.confirm(operation.name, several.names, limit=limit)
+            app.consent.confirm(operation.name, several.names, limit=limit, how=operation.how)
         app.consent.announce()
         operation.run_each(several, several.names)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from voicectl.cli.output.fields import parse_fields
-from voicectl.cli.output.text import has_screen, is_terminal, may_color, remark
+from voicectl.cli.output.text import clean, has_screen, is_terminal, may_color, remark
 from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.errors import InputError
 
@@ -84,6 +84,8 @@ class Terminal:
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
         """Ask a question on standard error, because standard output is for results, and return the answer.
 
+        The question ends with a mark such as ``:``, unless the answer is hidden.
+
         Args:
             is_hidden: True if the answer should not be echoed.
         """
@@ -91,7 +93,7 @@ class Terminal:
             with suppress(EOFError):
                 return self._read_hidden(f"{question}: ").strip()
             return ""
-        sys.stderr.write(f"{question}: ")
+        sys.stderr.write(f"{clean(question)} ")
         sys.stderr.flush()
         line = ""
         try:

@@ -157,8 +157,16 @@ def test_at_a_terminal_consent_is_asked_for(start_room: StartRoom) -> None:
     room.clock = SystemClock()  # type: ignore[assignment]
     caller, _ = room.call(options="--join lobby"), room.call(PARTNER, "--join lobby")
 
-    declined = converse(room, f"move {caller} support-17 --with-partners", [("Continue?", "n\n")])
-    agreed = converse(room, f"move {caller} support-17 --with-partners", [("Continue?", "y\n")])
+    declined = converse(
+        room,
+        f"move {caller} support-17 --with-partners",
+        [("Move 2 legs to support-17 on test? [y/N] ", "n\n")],
+    )
+    agreed = converse(
+        room,
+        f"move {caller} support-17 --with-partners",
+        [("Move 2 legs to support-17 on test? [y/N] ", "y\n")],
+    )
 
     assert (declined[0], declined[1]) == (9, "")
     assert agreed[0] == 0
@@ -199,7 +207,7 @@ def test_terms_that_keep_a_pair_from_becoming_a_new_room_are_told_before_consent
     assert warned.startswith(
         "warning: the given options must be set on each leg separately, so the legs of CON-"
     )
-    assert asked.startswith("move 2 legs")
+    assert asked == "Move 2 legs to support-17 on test:"
     assert changes(voicectl) == before
 
 
@@ -213,7 +221,7 @@ def test_that_the_room_exists_is_told_before_consent(voicectl: Room) -> None:
     assert ran.exit_code == 9
     warned, asked, *_ = ran.stderr.splitlines()
     assert warned.startswith("warning: support-17 already exists, so the legs of CON-")
-    assert asked.startswith("move 2 legs")
+    assert asked == "Move 2 legs to support-17 on test:"
     assert changes(voicectl) == before
 
 
@@ -264,7 +272,7 @@ def test_partners_whose_conversation_may_not_be_read_are_moved_after_a_warning(v
     assert ran.exit_code == 9
     warned, asked, *_ = ran.stderr.splitlines()
     assert warned.startswith("warning: their conversation cannot be read (")
-    assert asked.startswith("move 2 legs")
+    assert asked == "Move 2 legs to support-17 on test:"
 
 
 def test_a_pair_that_may_have_become_a_room_is_still_a_pair(voicectl: Room) -> None:

@@ -143,7 +143,7 @@ def move(
         if with_partners:
             uuids = operation.gather(uuids, limit=max_, is_list=has_list)
         elif has_list:
-            app.consent.confirm("move", uuids, limit=max_)
+            app.consent.confirm("move", uuids, limit=max_, how=operation.how)
         app.consent.announce()
         operation.run_each(several, uuids)
 
@@ -167,7 +167,7 @@ class _MoveOperation(LegOperation):
         is_watched: bool,
         detail: dict[str, Any],
     ) -> None:
-        super().__init__(app, "move", detail)
+        super().__init__(app, "move", detail, how=f"to {room}")
         self._room = room
         self._destination = destination
         self._is_plain = is_plain
@@ -215,7 +215,7 @@ class _MoveOperation(LegOperation):
             )
         if is_list or found.apart or {call.uuid for call in found.calls} != set(uuids):
             lines = [f"{moving.label(call)}, {call.status}" for call in found.calls]
-            app.consent.confirm("move", lines, limit=limit, is_selected=True)
+            app.consent.confirm("move", lines, limit=limit, is_selected=True, how=self.how)
         return [call.uuid for call in found.calls]
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:

@@ -149,7 +149,7 @@ class _HangUpAfterTalk(_HangUp):
     """Speaks text on each leg, and ends the legs when the text has been spoken."""
 
     def __init__(self, app: App, text: str) -> None:
-        super().__init__(app, "hangup")
+        super().__init__(app, "hangup", how="after saying the text")
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
