@@ -784,6 +784,27 @@ def test_a_hold_of_nobody_yet_needs_consent_as_well(voicectl: Room) -> None:
     assert voicectl(f"{options} --yes -o json").json == []
 
 
+def test_how_to_undo_a_hold_names_the_profile_that_was_given(voicectl: Room) -> None:
+    leg = voicectl.call()
+
+    ran = voicectl("-p test mute --conversation room --hold 1s --yes")
+
+    assert "To undo this: voicectl -p test mute --undo --conversation room" in ran.stderr
+    assert voicectl("-p test mute --undo --conversation room --yes").rows == [[leg, "unmute", "done"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [("--all --undo", "Leave out --hold"), (LEGS[0], "select legs instead of naming them")],
+)
+def test_what_a_hold_cannot_be_combined_with_has_a_hint_of_its_own(
+    desk_alone: Room, options: str, hint: str
+) -> None:
+    ran = desk_alone(f"mute --hold 10s {options}")
+
+    assert (ran.exit_code, hint in ran.stderr) == (2, True)
+
+
 def test_ctrl_c_ends_a_hold_with_130_and_says_how_to_undo_it(start_room: StartRoom) -> None:
     room = start_room(clock=SystemClock())
     leg = room.call(wait=None)

@@ -236,7 +236,8 @@ def hold_selected(
                     is_blind = True
         finally:
             if several.done:
-                undo = shlex.join(["voicectl", operation.name, "--undo", *selectors.narrowing])
+                profile = ["-p", app.options.profile] if app.options.profile else []
+                undo = shlex.join(["voicectl", *profile, operation.name, "--undo", *selectors.narrowing])
                 past = operation.name + ("d" if operation.name.endswith("e") else "ed")
                 remark(f"Still {past}: {_count(several.done)}. To undo this: {undo}")
 

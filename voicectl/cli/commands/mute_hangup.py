@@ -200,13 +200,16 @@ def _keep(
 ) -> None:
     """Mute, unmute, earmuff or unearmuff legs, or undo an earlier action."""
     limit, duration = hold_options.max_, hold_options.hold
-    if duration is not None and (hold_options.undo or legs):
-        if hold_options.undo:
-            raise InputError("--hold cannot be used with --undo.", hint="Leave one of them out.")
+    if duration is not None and hold_options.undo:
+        raise InputError(
+            "--hold cannot be used with --undo.",
+            hint="Leave out --hold: --undo acts once, on legs changed earlier.",
+        )
+    if duration is not None and legs:
         raise InputError(
             "--hold cannot be used with LEG.",
-            hint="--hold also acts on legs that join later, so select legs instead of naming them: --conversation"
-            " ROOM --hold 10m",
+            hint="--hold also acts on legs that join later, so select legs instead of naming them: --conversation ROOM"
+            " --hold 10m",
         )
     if hold_options.undo:
         undoing = _Undoing(app, action, is_selected=not legs)
