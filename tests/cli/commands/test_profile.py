@@ -424,6 +424,45 @@ def test_show_alone_says_what_is_in_force_and_where_it_comes_from(add: Room) -> 
     assert json.loads(row[6])["from"] == "profile prod (the default profile)"
 
 
+def test_on_a_terminal_show_has_a_line_for_each_setting_and_one_for_their_source(add: Room) -> None:
+    shown = add("profile show", terminal=True).stdout.splitlines()
+
+    assert {" ".join(line.split()) for line in shown} >= {
+        "name prod",
+        "default yes",
+        f"application_id {APP}",
+        "has_api_secret no",
+        "source profile prod (the default profile)",
+    }
+    assert not any("source of" in line or "{" in line for line in shown)
+    assert max(map(len, shown)) <= 100
+    (fingerprint,) = (line for line in shown if line.startswith("fingerprint"))
+    assert {line.index(line.split(maxsplit=1)[1]) for line in shown if not line.startswith("source")} == {
+        fingerprint.index("SHA256")
+    }
+
+
+def test_on_a_terminal_show_names_the_settings_that_come_from_elsewhere(add: Room) -> None:
+    shown = add("profile show", terminal=True, env={"VOICECTL_FROM": "442079460001"}).stdout
+
+    assert [line.split(maxsplit=3) for line in shown.splitlines() if "source of" in line] == [
+        ["source", "of", "from", "VOICECTL_FROM"]
+    ]
+
+
+def test_on_a_terminal_show_has_a_line_for_each_guard(add: Room, pem: str) -> None:
+    guards = "--allow 44 --allow 49 --max-calls-per-hour 20"
+    assert add(f"profile add eu --application-id {APP} --private-key {pem} {guards}").exit_code == 0
+
+    shown = add("profile show eu", terminal=True).stdout
+
+    assert {" ".join(line.split()) for line in shown.splitlines()} >= {
+        "allow 44, 49",
+        "max_calls_per_hour 20",
+    }
+    assert "source" not in shown
+
+
 def test_show_alone_tells_the_account_in_force_and_no_secret(add: Room) -> None:
     fields = "--fields api_key,has_api_secret,has_signature_secret"
     account = {"VOICECTL_API_KEY": "abcd1234", "VOICECTL_API_SECRET": "s3cr3t"}

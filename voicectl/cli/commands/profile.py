@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,11 +10,12 @@ import typer
 
 from voicectl.cli.arguments import MAX_LENGTH_SECONDS, grouped, whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import View
+from voicectl.cli.output.text import block, clean, remark
+from voicectl.cli.output.writer import Format, View
 from voicectl.cli.terminal import Terminal
 from voicectl.core import hosts
 from voicectl.core.identity import keys, profiles
+from voicectl.core.identity.account import NOWHERE
 from voicectl.core.identity.policy import Policy, host_name, prefix
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.core.identity.signature_secrets import MAX_SECRETS
@@ -224,27 +226,51 @@ def show(
       $ voicectl profile show sandbox -o json
     """
     app = current(ctx)
-    if name is not None:
-        with app.terminal.writer(IN_FORCE, is_many=False) as out:
-            out.add(_record(app.profiles, app.profiles.get(name)))
+    record = _in_force(app) if name is None else _record(app.profiles, app.profiles.get(name))
+    options = app.options
+    if app.terminal.format is Format.TABLE and not options.fields and not options.quiet:
+        app.terminal.write(_settings(record))
         return
-    target = app.target
-    secrets = _secrets_in_force(app)
     with app.terminal.writer(IN_FORCE, is_many=False) as out:
-        out.add(
-            {
-                "name": target.profile,
-                "default": target.profile is not None and target.profile == app.profiles.default,
-                "application_id": target.application_id,
-                "base_url": target.base_url,
-                "regions": target.regions,
-                "from": target.from_,
-                "fingerprint": keys.fingerprint(target.load_key().public_key()),
-                **secrets,
-                "guards": target.policy.to_json(),
-                "sources": target.sources,
-            }
-        )
+        out.add(record)
+
+
+def _in_force(app: App) -> dict[str, Any]:
+    """Return the settings that a command would use now, and where each comes from."""
+    target = app.target
+    return {
+        "name": target.profile,
+        "default": target.profile is not None and target.profile == app.profiles.default,
+        "application_id": target.application_id,
+        "base_url": target.base_url,
+        "regions": target.regions,
+        "from": target.from_,
+        "fingerprint": keys.fingerprint(target.load_key().public_key()),
+        **_secrets_in_force(app),
+        "guards": target.policy.to_json(),
+        "sources": target.sources,
+    }
+
+
+def _settings(record: dict[str, Any]) -> str:
+    """Return a profile as lines for a terminal: each setting and each guard, then the sources of the settings."""
+    shown = [*_COLUMNS, *_MORE]
+    rows = {name: record.get(name) for name in shown if name != "guards"} | record.get("guards", {})
+    sources: dict[str, str] = record.get("sources", {})
+    if sources:
+        counted = Counter(sources.values())
+        rows["source"], _ = counted.most_common(1)[0]
+        others = {name: each for name, each in sources.items() if each not in (rows["source"], NOWHERE)}
+        rows |= {f"source of {name}": each for name, each in others.items()}
+    return block(list(rows), [_cell(value) for value in rows.values()])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_cell, value))
+    return "-" if value is None else clean(str(value))
 
 
 def _secrets_in_force(app: App) -> dict[str, Any]:
