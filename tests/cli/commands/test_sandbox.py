@@ -455,6 +455,17 @@ def test_stop_is_done_where_none_runs(bare: Room) -> None:
         assert ran.stderr.startswith("No sandbox")
 
 
+def test_who_chose_no_profile_is_told_how_to_act_on_the_sandbox(bare: Room) -> None:
+    bare.process("sandbox start --detach --port 0")
+    bare.process("sandbox stop")
+
+    ran = bare("call list")
+
+    assert ran.exit_code == 3
+    assert "export VOICECTL_PROFILE=sandbox" in ran.stderr
+    assert "profile use" not in ran.stderr
+
+
 def test_the_profile_of_a_running_sandbox_is_not_removed(bare: Room) -> None:
     bare.process("sandbox start --detach --port 0")
 

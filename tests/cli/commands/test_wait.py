@@ -173,3 +173,10 @@ def test_a_wait_for_what_only_events_report_says_that_none_could_come(room: Room
     ran = room(f"wait {leg.stdout.strip()} --for human --timeout 5")
     assert ran.exit_code == 8
     assert "no receiver runs on this machine: voicectl webhook serve" in ran.stderr
+
+
+def test_a_misspelt_status_is_answered_with_the_nearest(room: Room) -> None:
+    ran = room("wait abcd --for anwsered")
+
+    assert ran.exit_code == 2
+    assert "'anwsered' is not a status to wait for. Did you mean answered?" in ran.stderr

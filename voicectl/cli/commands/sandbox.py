@@ -21,7 +21,7 @@ from voicectl import times
 from voicectl.cli import errors
 from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import remark
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
 from voicectl.core import own_sandbox
 from voicectl.core.identity import keys, target
@@ -35,6 +35,7 @@ from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve
 from voicectl.store import files
 
 START_SECONDS = 15.0
+_TO_USE = "Use it with -p sandbox, or: export VOICECTL_PROFILE=sandbox"
 
 VIEW = View(
     columns=(
@@ -155,7 +156,7 @@ def start(
         own_sandbox.record(states, started[0])
         with app.terminal.writer(VIEW, is_many=False) as out:
             out.add({"url": url, "application_id": identity.application_id, "regions": regions})
-        remark(f"The sandbox answers at {url}. Use it with -p sandbox; Ctrl-C stops it.")
+        remark(f"The sandbox answers at {url}. Ctrl-C stops it. {_TO_USE}")
 
     try:
         signum = serve(sandbox, port=port, on_ready=ready)
@@ -362,6 +363,8 @@ def _start_detached(app: App, port: int, options: Options) -> None:
         raise typer.Exit(child.returncode or errors.INTERNAL)
     with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(SandboxControl(url, source="The new sandbox").get("/sandbox/status"))
+    if is_terminal(sys.stderr) and not app.options.quiet:
+        remark(_TO_USE)
 
 
 def _cannot_listen(exc: PortTaken) -> VoicectlError:

@@ -106,8 +106,12 @@ def parse_status(app: App, text: str) -> Until:
     try:
         return CallStatus(text)
     except ValueError:
+        from difflib import get_close_matches  # noqa: PLC0415 (for this error only)
+
+        near = get_close_matches(text, (ENDED, HUMAN, *CallStatus), n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
         raise InputError(
-            f"{text!r} is not a status to wait for.",
+            f"{text!r} is not a status to wait for.{meant}",
             hint=f"Use {ENDED}, {HUMAN} or one of {', '.join(CallStatus)}.",
         ) from None
 

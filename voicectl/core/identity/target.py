@@ -19,7 +19,7 @@ from voicectl.core import hosts
 from voicectl.core.hosts import Hosts
 from voicectl.core.identity import account, signature_secrets
 from voicectl.core.identity.policy import Policy
-from voicectl.core.identity.profiles import Profile, ProfileStore, application_id
+from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore, application_id
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
 from voicectl.voice import endpoint
@@ -120,6 +120,12 @@ def resolve(
             if found:
                 return found
         name, said_by = profiles.default, "the default profile"
+    if name is None and profiles.names() == [SANDBOX]:
+        raise ConfigError(
+            "No application is set up except the sandbox, which is never the default.",
+            hint="Act on the sandbox: -p sandbox, or export VOICECTL_PROFILE=sandbox."
+            " Or add an application: voicectl profile add NAME",
+        )
     if name is None and profiles.names():
         raise ConfigError(
             "There is no default profile, and the environment names no application.",
