@@ -31,6 +31,9 @@ TAIL_BYTES = 1 << 16
 REGION = "region"
 """The value of ``Note.what`` in a note that records the base URL of a leg's region (as ``detail["url"]``)."""
 
+ENTERS = "enters"
+"""The value of ``Note.what`` if the note records which room a new leg enters, and on which terms, in the details."""
+
 _MARKS = {
     "mute": ("muted", True),
     "unmute": ("muted", False),

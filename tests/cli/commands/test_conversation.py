@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,8 @@ def test_show_tells_who_hears_whom(voicectl: Room) -> None:
 def test_in_a_room_it_is_known_of_those_whom_we_brought_in(voicectl: Room) -> None:
     """No source reports the third leg or what its flow let it hear."""
     agent, caller, third = voicectl.call(), voicectl.call(PARTNER), voicectl.call(THIRD, "--join support-17")
+    for path in voicectl.state.rglob("notes"):
+        path.unlink()  # as if another machine had made the calls
     assert voicectl(f"move {agent} {caller} support-17").exit_code == 0
     coach = voicectl.call("447700900004")
     assert voicectl(f"move {coach} support-17 --can-speak {agent}").exit_code == 0
@@ -147,10 +150,55 @@ def test_a_terminal_shows_a_table_of_who_hears_whom(voicectl: Room, monkeypatch:
     ran = voicectl(f"conversation show {id_}", terminal=True, env={"NO_COLOR": "1"})
 
     lines = [line.split() for line in ran.stdout.splitlines()]
-    assert ["hears", caller[:8], callee[:8]] in lines
-    assert [caller[:8], ".", "yes"] in lines
-    assert [callee[:8], "no", "."] in lines
+    assert lines[-7:] == [
+        ["hears", "1", "2"],
+        [caller[:8], callee[:8]],
+        [PERSON, PARTNER],
+        ["1", caller[:8], PERSON, ".", "yes"],
+        ["2", callee[:8], PARTNER, "no", "."],
+        [],
+        [".", "the", "leg", "itself"],
+    ]
     assert "\x1b" not in ran.stdout
+
+
+def test_a_leg_that_a_call_of_ours_brought_into_a_room_is_known(voicectl: Room) -> None:
+    """Its flow said whom it hears, and a room without further terms has started."""
+    agent, caller = (voicectl.call(number, "--join support-17") for number in (PERSON, PARTNER))
+    flow = voicectl.home / "coach.json"
+    action = {"action": "conversation", "name": "support-17", "canSpeak": [agent]}
+    flow.write_text(json.dumps([{"action": "talk", "text": "Hi"}, action]))
+    coach = voicectl.call(THIRD, f"--ncco {flow}")
+    voicectl.clock.sleep(5)
+
+    shown = voicectl("conversation show support-17 -o json").json
+    hears = {(each["listener"], each["speaker"]): each["hears"] for each in shown["hears"]}
+
+    assert hears == {
+        **dict.fromkeys(
+            [(agent, caller), (caller, agent), (agent, coach), (coach, agent), (coach, caller)], "yes"
+        ),
+        (caller, coach): "no",
+    }
+    assert "enters" not in voicectl(f"trace {agent}").stdout
+
+
+def test_where_the_members_cannot_be_read_it_says_why_mute_is_unknown(voicectl: Room) -> None:
+    for number in (PERSON, PARTNER):
+        voicectl.call(number, "--join support-17")
+    control = {"VOICECTL_SANDBOX": voicectl.url}
+    voicectl("sandbox fault add status 500 --on getMember --times 1", env=control)
+    some = voicectl("conversation show support-17")
+    voicectl("sandbox fault add status 403 --on listMembers", env=control)
+    none = voicectl("conversation show support-17")
+    quiet = voicectl("conversation show support-17 -q")
+
+    assert (some.exit_code, none.exit_code, quiet.exit_code) == (0, 0, 0)
+    assert {row[5] for row in none.rows} == {"-"}
+    assert none.stderr.startswith(
+        "Whether 2 of 2 legs are muted is unknown, because reading their members failed: "
+    )
+    assert quiet.stderr == ""
 
 
 def test_show_asks_once_for_each_member_that_has_not_left(voicectl: Room) -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.calls.conversations import EntryTerms, Hears, Participant, Participants, entered, grouped
+from voicectl.core.calls.conversations import Hears, Participant, Participants, entered, grouped
+from voicectl.core.calls.entry_terms import EntryTerms
 from voicectl.core.calls.move import Surroundings, move_group
 from voicectl.store.action_log import Note
 from voicectl.voice.call import Call, is_conversation_id

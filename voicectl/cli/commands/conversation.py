@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,9 @@ import typer
 from voicectl.cli.arguments import check_url, given, grouped, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
+from voicectl.cli.output import hearing
 from voicectl.cli.output.fields import find, parse_fields
+from voicectl.cli.output.ladder import far_end
 from voicectl.cli.output.text import clean, remark, to_json
 from voicectl.cli.output.views import CALL, PARTIES
 from voicectl.cli.output.writer import Format, View
@@ -18,7 +21,7 @@ from voicectl.cli.targets import ALREADY, ActionRecord, one_target
 from voicectl.core.calls import conversations
 from voicectl.core.calls.conversations import Hears, Participant, Participants
 from voicectl.core.calls.live import live_calls
-from voicectl.errors import ApiError, NotFoundError, TransportError
+from voicectl.errors import ApiError, NotFoundError, TransportError, VoicectlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +50,6 @@ LEG = View(
 ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
 
 ROOM_HELP = "The conversation: its room name, or its id (CON-...)."
-SHORT = 8
-"""The number of characters to which leg ids are shortened in the table of who hears whom."""
-
 MAX_DAYS = 400
 MAX_SECONDS = 7200
 
@@ -149,6 +149,7 @@ def show(ctx: typer.Context, room: Room) -> None:
             if is_deep:
                 remark(f"Muted legs are unknown because the Conversation API failed: {fault.message}")
         if is_deep:
+            faults: list[VoicectlError] = []
             participants = conversations.participants(
                 app.conversations,
                 id_,
@@ -156,7 +157,14 @@ def show(ctx: typer.Context, room: Room) -> None:
                 live,
                 app.action_log.since(0),
                 check=app.interrupts.check,
+                on_fault=faults.append,
             )
+            unknown = sum(leg.member is None for leg in participants.legs)
+            if faults and unknown:
+                remark(
+                    f"Whether {unknown} of {len(participants.legs)} legs are muted is unknown, because reading their"
+                    f" members failed: {faults[0].message}"
+                )
             heard = list(participants.matrix())
         else:
             participants, heard = (
@@ -220,18 +228,19 @@ def _draw(app: App, participants: Participants) -> None:
     """Draw a table of who hears whom, with a row for each listener and a column for each speaker."""
     if len(participants.legs) < 2:
         return
-    from voicectl.cli.output import table  # noqa: PLC0415 (loads rich, for a table on a terminal only)
-
-    names = [clean(leg.call.uuid[:SHORT]) for leg in participants.legs]
-    cells = {(id(one), id(other)): heard for one, other, heard in participants.matrix()}
-    rows = [
-        [name, *("." if one is other else cells[id(one), id(other)].hears for other in participants.legs)]
-        for name, one in zip(names, participants.legs, strict=True)
+    parties = [
+        hearing.Party(clean(leg.call.uuid), clean(far_end(leg.call) or "-")) for leg in participants.legs
     ]
-    is_colored = app.terminal.may_color
-    app.terminal.write("\n" + table.draw(["hears", *names], rows, is_colored=is_colored))
-    if any(heard.hears is Hears.UNKNOWN for heard in cells.values()):
-        remark("? means that the platform does not report it; -o json shows why.")
+    verdicts = [
+        [
+            hearing.SELF if one is other else participants.hears(one, other).hears
+            for other in participants.legs
+        ]
+        for one in participants.legs
+    ]
+    width = shutil.get_terminal_size().columns
+    shown = hearing.draw(parties, verdicts, width, is_colored=app.terminal.may_color)
+    app.terminal.write("\n" + shown)
 
 
 @grouped

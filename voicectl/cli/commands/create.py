@@ -32,10 +32,12 @@ from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all
 from voicectl.core.calls.create import CallCreator
+from voicectl.core.calls.entry_terms import entry_detail
 from voicectl.core.calls.hangup import hang_up
 from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.order import CallOrder, greeting
 from voicectl.errors import DryRun, GuardError, InputError, Interrupted, VoicectlError
+from voicectl.store.action_log import ENTERS
 from voicectl.voice import amd, dtmf, endpoint
 from voicectl.voice.call import HUMAN
 
@@ -339,6 +341,7 @@ def _run(
             for call in _place(app, creator, orders, key, statuses):
                 placed[call.uuid] = call.to_json()
                 app.changed_ids.append(call.uuid)
+                _note_room(app, call)
                 if is_printed_at_once:
                     out.add(placed[call.uuid])
                     out.flush()
@@ -355,6 +358,13 @@ def _run(
                     out.add(record)
     if statuses:
         raise typer.Exit(errors.combined_status(statuses, len(orders)))
+
+
+def _note_room(app: App, call: PlacedCall) -> None:
+    """Record which room the call enters, since the platform does not report the terms on which a leg enters."""
+    detail = None if call.is_replay else entry_detail(call.order.ncco)
+    if detail is not None:
+        app.action_log.add(app.clock.time(), call.uuid, ENTERS, detail=detail)
 
 
 def _guarded(app: App, orders: list[CallOrder], *, with_journal: bool) -> CallCreator:

@@ -14,7 +14,7 @@ from voicectl.cli.ncco_input import check_ncco
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import LegOperation, Targets, noted, targets
 from voicectl.core.calls import move as moving
-from voicectl.core.calls.conversations import EntryTerms
+from voicectl.core.calls.entry_terms import EntryTerms
 from voicectl.errors import (
     ApiError,
     AuthError,

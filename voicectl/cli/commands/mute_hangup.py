@@ -208,8 +208,8 @@ def _keep(
     if duration is not None and legs:
         raise InputError(
             "--hold cannot be used with LEG.",
-            hint="--hold also acts on legs that join later, so select legs instead of naming them: --conversation ROOM"
-            " --hold 10m",
+            hint="--hold also acts on legs that join later, so select legs instead of naming them:"
+            " --conversation ROOM --hold 10m",
         )
     if hold_options.undo:
         undoing = _Undoing(app, action, is_selected=not legs)

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from voicectl.errors import ApiError, InputError, LegError, NotFoundError, TransportError
+from voicectl.core.calls.entry_terms import EntryTerms
+from voicectl.errors import ApiError, InputError, LegError, NotFoundError, TransportError, VoicectlError
+from voicectl.store.action_log import ENTERS
 from voicectl.voice.call import CONVERSATION_PREFIX, hyphenated, is_conversation_id
 from voicectl.voice.conversation import ConversationState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from voicectl.api.conversations import ConversationApi
     from voicectl.store.action_log import Note
@@ -185,46 +187,6 @@ class Heard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EntryTerms:
-    """The options with which voicectl moved a leg into a room.
-
-    Attributes:
-        can_hear: The hyphenated lower-case ids of the legs that the moved leg hears, or None if it hears all legs.
-        can_speak: The hyphenated lower-case ids of the legs that hear the moved leg, or None if all legs hear it.
-        starts: True if the conference starts when the moved leg enters.
-    """
-
-    can_hear: frozenset[str] | None = None
-    can_speak: frozenset[str] | None = None
-    starts: bool = True
-
-    @classmethod
-    def of(
-        cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
-    ) -> EntryTerms:
-        """Return the terms for the given options of a move."""
-        return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
-
-    @property
-    def detail(self) -> dict[str, Any]:
-        """The terms, in the format in which the action log stores them."""
-        return {
-            name: sorted(legs)
-            for name, legs in (("can_hear", self.can_hear), ("can_speak", self.can_speak))
-            if legs is not None
-        } | ({} if self.starts else {"starts": False})
-
-    @classmethod
-    def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
-        """Return the terms that the action log stores as *detail*; the inverse of :attr:`detail`."""
-        return cls.of(
-            can_hear=detail.get("can_hear"),
-            can_speak=detail.get("can_speak"),
-            starts=detail.get("starts") is not False,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
     """A leg in a conversation.
 
@@ -319,6 +281,7 @@ def participants(
     notes: Iterable[Note],
     *,
     check: Callable[[], None],
+    on_fault: Callable[[VoicectlError], None],
 ) -> Participants:
     """Return the live legs of a conversation with their member records. Each member record takes one request.
 
@@ -329,22 +292,16 @@ def participants(
         live: The conversation's live legs.
         notes: The entries in this machine's action log.
         check: Called before each request; raises an exception to stop the work.
+        on_fault: Called with each error that prevented reading a record.
     """
     members: dict[str, Member] = {}
-    if conversation is not None:
+    if conversation is not None and live:
         wanted = {hyphenated(call.uuid) for call in live}
-        for listed in api.members(id_):
-            if not listed.is_present:
-                continue
-            if wanted <= members.keys():
-                break
-            check()
-            try:
-                member = api.member(id_, listed.id)
-            except (ApiError, TransportError):
-                continue  # the member may have just left; its record remains unknown
+        for member in _members(api, id_, check, on_fault):
             if member.leg_uuid is not None:
                 members[member.leg_uuid] = member
+            if wanted <= members.keys():
+                break
     entries = entered(notes, "" if conversation is None else conversation.name)
     return Participants(
         is_room=None if conversation is None else conversation.is_room,
@@ -357,18 +314,35 @@ def participants(
     )
 
 
+def _members(
+    api: ConversationApi, id_: str, check: Callable[[], None], on_fault: Callable[[VoicectlError], None]
+) -> Iterator[Member]:
+    """Yield the records of a conversation's members that can be read. If the API does not answer, stop."""
+    try:
+        for listed in api.members(id_):
+            if not listed.is_present:
+                continue
+            check()
+            try:
+                yield api.member(id_, listed.id)
+            except ApiError as exc:
+                on_fault(exc)  # for example, the member has just left
+    except (ApiError, TransportError) as exc:
+        on_fault(exc)
+
+
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
     """Return the terms on which legs entered *room*, by leg id.
 
-    The result contains the legs that this machine, according to *notes*, moved to *room* and has not moved elsewhere
-    since.
+    The result contains the legs that this machine, according to *notes*, moved to *room* or called with a flow that
+    enters it, and has not moved elsewhere since.
     """
     found: dict[str, EntryTerms] = {}
     for note in notes:
-        if note.what not in ("move", "transfer") or note.outcome == "failed":
+        if note.what not in ("move", "transfer", ENTERS) or note.outcome == "failed":
             continue
         found.pop(note.uuid, None)
-        if note.what == "move" and note.outcome == "done" and room and note.detail.get("room") == room:
+        if note.what != "transfer" and note.outcome == "done" and room and note.detail.get("room") == room:
             found[note.uuid] = EntryTerms.from_detail(note.detail)
     return found
 
@@ -382,9 +356,3 @@ def _unless(is_so: bool | None, why: str, doubt: str) -> Heard:
     if is_so is None:
         return Heard(Hears.UNKNOWN, doubt)
     return Heard(Hears.NO, why) if is_so else Heard(Hears.YES, "")
-
-
-def _ids(value: object) -> frozenset[str] | None:
-    if not isinstance(value, list):
-        return None
-    return frozenset(hyphenated(each) for each in value if isinstance(each, str))

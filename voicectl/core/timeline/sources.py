@@ -25,6 +25,7 @@ from voicectl.errors import (
     StoreError,
     TransportError,
 )
+from voicectl.store.action_log import ENTERS
 from voicectl.store.events import Query
 from voicectl.voice import endpoint
 from voicectl.voice.call import FINAL, is_leg_id
@@ -339,7 +340,8 @@ class Gatherer:
         """Read what the journal and the action log report about *legs* and all legs found so far."""
         found = self._found
         names = dict.fromkeys([*found.legs, *legs])
-        found.notes = [note for note in self._notes.since(-math.inf) if note.uuid in names]
+        notes = self._notes.since(-math.inf)
+        found.notes = [note for note in notes if note.uuid in names and note.what != ENTERS]
         if self._journal is None:
             return
         try:
