@@ -18,6 +18,8 @@ CHANGING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}"), "<id>"),
     (re.compile(r"vc-[0-9a-f]{16}"), "<reference>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z"), "<time>"),
+    (re.compile(r"(?<= )[0-9a-f]{8}(?= )|^[0-9a-f]{8}(?= )", re.MULTILINE), "<id>"),
+    (re.compile(r" [0-9]+s +"), " <age> "),
     (re.compile(r"127\.0\.0\.1:\d+"), "<sandbox>"),
 )
 

@@ -265,7 +265,7 @@ SLOTS = [
     f"move {LEGS[0]} room --can-speak={{}}",
     "wait {} --for ended",
     "call show {}",
-    "call list --conversation={}",
+    "recording list --conversation={}",
     "call reconcile {}",
     "call reconcile vc-1 --reason x --assume={}",
     "jwt create --profile={}",

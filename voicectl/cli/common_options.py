@@ -68,6 +68,7 @@ def common_options() -> tuple[TyperOption, ...]:
             metavar="LIST",
             text="Show these fields ('--fields help' lists all), e.g. uuid,to.number.",
         ),
+        _option("--utc", text="Show times in full and in UTC, also on a terminal."),
         _option("--request-timeout", metavar="DURATION", text="Time limit for each request (default 10 s)."),
         _option(
             "--ca-file", metavar="FILE", text="Trust the CA certificates in this file, not the system's."

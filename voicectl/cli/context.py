@@ -80,7 +80,7 @@ class App:
         self.options = Options()
         self.changed_ids: list[str] = []
         self.closing = ExitStack()
-        self.terminal = Terminal(environ, self.options, _read_hidden)
+        self.terminal = Terminal(environ, self.options, _read_hidden, clock.time)
 
     def report(self, exc: VoicectlError, about: str = "") -> None:
         """Write an error to standard error.
@@ -416,7 +416,16 @@ class App:
         def journal() -> Journal | None:
             return self.journal if (self.state_directory / "journal.db").exists() else None
 
-        return Ages(self.clock, self.clock_offset, journal, lambda: self.event_store, remark)
+        return Ages(
+            self.clock, self.clock_offset, journal, lambda: self.event_store, remark, self._first_seen
+        )
+
+    def _first_seen(self) -> dict[str, float]:
+        """Return the Unix time at which each live leg was listed first, according to the cache on disk."""
+        from voicectl.store.live_cache import LiveCache
+
+        listing = LiveCache(self.state_directory).last()
+        return {} if listing is None else {leg.uuid: leg.first for leg in listing.legs}
 
     @cached_property
     def control(self) -> SandboxControl:

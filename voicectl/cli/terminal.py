@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from voicectl import times
 from voicectl.cli.output.fields import parse_fields
 from voicectl.cli.output.text import clean, has_screen, is_terminal, may_color, remark
 from voicectl.cli.output.writer import Format, View, Writer
@@ -51,14 +53,20 @@ class Terminal:
     Args:
         environ: The environment variables.
         read_hidden: A function that asks a question and returns the answer without echoing it.
+        now: A function that returns the current time in Unix seconds.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], options: Options, read_hidden: Callable[[str], str]
+        self,
+        environ: Mapping[str, str],
+        options: Options,
+        read_hidden: Callable[[str], str],
+        now: Callable[[], float],
     ) -> None:
         self._environ = environ
         self._options = options
         self._read_hidden = read_hidden
+        self._now = now
         self._stdin_user = ""
 
     @property
@@ -175,6 +183,7 @@ class Terminal:
             from voicectl.cli.output.template import Template  # noqa: PLC0415 (for this format only)
 
             template = Template(options.template)
+        is_seen = self._is_for_people
         return Writer(
             sys.stdout,
             view,
@@ -184,8 +193,25 @@ class Terminal:
             is_quiet=options.quiet,
             is_colored=self.may_color,
             template=template,
+            width=shutil.get_terminal_size().columns if is_seen else None,
+            show_time=self.local_time if is_seen and not options.utc else None,
             is_open=is_open,
         )
+
+    def local_time(self, moment: str | float) -> str:
+        """Return a time as it is shown: short and local on a terminal, and in UTC elsewhere or with ``--utc``.
+
+        Args:
+            moment: An RFC 3339 date-time, or Unix seconds. Other texts are returned unchanged.
+        """
+        text = moment if isinstance(moment, str) else times.utc(moment)
+        is_local = self._is_for_people and not self._options.utc
+        return times.local(text, now=self._now()) if is_local else text
+
+    @property
+    def _is_for_people(self) -> bool:
+        """True if values are shortened, because the output is drawn on a terminal and not ``wide``."""
+        return self.format is Format.TABLE and is_terminal(sys.stdout)
 
     def stream_records(self) -> None:
         """Choose a format that shows each record immediately, for a command that runs until it is stopped."""

@@ -37,7 +37,7 @@ Tree = dict[str, "Entry | Tree"]
 COMMANDS: Tree = {
     "call": {
         "create": Entry("create:create", "Call one or more people, at most once each.", "CREATED"),
-        "list": Entry("call:list_", "List live legs, or all call records.", "CALL"),
+        "list": Entry("call:list_", "List live legs, or all call records.", "LISTED"),
         "show": Entry("call:show", "Show the record of one leg.", "SEEN"),
         "reconcile": Entry(
             "reconcile:reconcile",
@@ -55,7 +55,7 @@ COMMANDS: Tree = {
     "hangup": Entry("mute_hangup:hangup", "End legs, even while they are ringing.", "LEG"),
     "transfer": Entry("transfer:transfer", "Transfer a leg to another call flow.", "LEG"),
     "move": Entry("move:move", "Move legs into a room (a named conversation).", "LEG"),
-    "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "SEEN"),
+    "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "AWAITED"),
     "watch": Entry(
         "watch:watch", "Watch live legs: as a table on a terminal, otherwise one line per change.", ":VIEW"
     ),
@@ -89,7 +89,7 @@ COMMANDS: Tree = {
     },
     "profile": {
         "add": Entry("profile:add", "Store an application, its key and its guards under a name.", ":VIEW"),
-        "list": Entry("profile:list_", "List the profiles.", ":VIEW"),
+        "list": Entry("profile:list_", "List the profiles.", ":LISTED"),
         "show": Entry("profile:show", "Show a profile, and where each setting comes from.", ":IN_FORCE"),
         "use": Entry("profile:use", "Make a profile the default."),
         "remove": Entry("profile:remove", "Delete a profile and its secrets."),
@@ -127,7 +127,7 @@ COMMANDS: Tree = {
         "advance": Entry("sandbox_parties:advance", "Advance the sandbox's call clock.", ":CLOCK"),
         "fault": {
             "add": Entry("fault:add", "Add a fault that makes the sandbox misbehave.", ":VIEW"),
-            "list": Entry("fault:list_", "List the faults that were added.", ":VIEW"),
+            "list": Entry("fault:list_", "List the faults that were added.", ":LISTED"),
             "clear": Entry("fault:clear", "Remove all faults, or one."),
         },
     },

@@ -260,7 +260,7 @@ def test_what_strangers_put_into_an_event_is_shown_escaped(told: Room, there: Pa
 
     for form in ("table", "tsv", "csv", "json"):
         for ran in (
-            told(f"recording list -o {form}", terminal=form == "table"),
+            told(f"recording list -o {form}", terminal=form == "table", env={"NO_COLOR": "1"}),
             told(f"recording download --dir {there} -o {form}"),
         ):
             assert not unsafe(ran.stdout + ran.stderr), ran

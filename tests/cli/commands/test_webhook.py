@@ -144,7 +144,12 @@ def test_what_could_not_be_read_is_shown_as_it_came(room: Room) -> None:
     assert "JSON" in one["fault"]
     assert other["body"] == "\\xff\x00\x1b[31m"
     assert third["event"]["status"] == "a\x1b[31m\u202eword"
-    for output in (room("webhook list"), room("webhook list", terminal=True), room("webhook list -o csv")):
+    plain = {"NO_COLOR": "1"}
+    for output in (
+        room("webhook list"),
+        room("webhook list", terminal=True, env=plain),
+        room("webhook list -o csv"),
+    ):
         assert output.exit_code == 0
         assert "\x1b" not in output.stdout
         assert "\u202e" not in output.stdout

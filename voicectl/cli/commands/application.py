@@ -42,7 +42,7 @@ VIEW = View(
 URLS = View(
     columns=("webhook", "address", "http_method", "connect_timeout", "socket_timeout", "signed_callbacks"),
     id="webhook",
-    table=("webhook", "address", "http_method", "signed_callbacks"),
+    table=("webhook", "address", "http_method", "signed_callbacks", "connect_timeout", "socket_timeout"),
 )
 
 

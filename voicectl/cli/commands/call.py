@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import LEG_FORMS, check_conversation, given
+from voicectl.cli.arguments import LEG_FORMS, given, grouped
 from voicectl.cli.context import App, current
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.core.calls.live import live_calls
@@ -22,12 +23,19 @@ from voicectl.voice import endpoint
 from voicectl.voice.call import LIVE, CallStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from voicectl.core.history import History
     from voicectl.voice.call import Call
 
+NAMES_SECONDS = 3.0
+"""How long a list waits for each page of the names of rooms, in seconds. Legs without names are better than none."""
 
+_DETAILS = ("room", "age")
+"""The fields that the record of a leg does not have."""
+
+
+@grouped
 def list_(
     ctx: typer.Context,
     all_: Annotated[
@@ -44,7 +52,7 @@ def list_(
         str | None, typer.Option(metavar="TIME", help="List only calls made before this time.")
     ] = None,
     conversation: Annotated[
-        str | None, typer.Option(metavar="CON-ID", help="List only legs of this conversation.")
+        str | None, typer.Option(metavar="ROOM|CON-ID", help="List only legs of this conversation.")
     ] = None,
     match_to: Annotated[
         str | None,
@@ -55,35 +63,49 @@ def list_(
     match_from: Annotated[
         str | None, typer.Option(metavar="GLOB", help="List only calls from numbers that match this pattern.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="List at most this many.")] = None,
+    *,
+    listing: ListOptions,
 ) -> None:
-    """List live legs, or all call records.
+    r"""List live legs, or all call records.
 
-    TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago.
+    TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago. On a terminal, a table of live legs also
+    shows the room and the age of each; elsewhere, --fields shows them. An age of >3m means 3 minutes or more.
 
     Examples:
       $ voicectl call list
+      $ voicectl call list --status answered --sort -age --limit 10
       $ voicectl call list --all --since 1h --match-to '4477*'
-      $ voicectl call list -o json --fields uuid,to.number
+      $ voicectl call list -o json --fields uuid,to.number,room,age
+      $ voicectl call list -o template='{uuid} {to.number}\n'
     """
     app = current(ctx)
     if all_ and status is not None:
         raise InputError("--all and --status contradict each other.", hint="Give one of them.")
+    is_live = not all_ and (status is None or status in LIVE)
     now = app.clock.time()
-    with app.terminal.writer(views.CALL, is_many=True, is_open=True) as out:
+    view = views.LISTED if is_live else views.RECORDS
+    with app.terminal.writer(view, is_many=True, is_open=True) as out:
         filters = given(
             date_start=None if since is None else times.moment(since, now=now),
             date_end=None if before is None else times.moment(before, now=now),
-            conversation_uuid=None if conversation is None else check_conversation(conversation),
+            conversation_uuid=None if conversation is None else _conversation_id(app, conversation),
         )
-        calls = _calls(app, status, filters, everything=all_)
+        is_counted = is_live and out.is_fitted
+        calls = _live(app, status, filters, is_whole=is_counted) if is_live else None
         matching = (
             call
-            for call in calls
+            for call in (app.api.get_calls(status=status, **filters) if calls is None else calls)
             if is_like(endpoint.label(call.to), match_to) and is_like(endpoint.label(call.from_), match_from)
         )
-        for call in islice(matching, limit):
-            out.add(call.raw)
+        details = _Details(app, [name for name in _DETAILS if out.shows(name) or listing.sort_field == name])
+        every_live = app.live if is_counted else []
+        out.tell_apart(call.uuid for call in every_live)
+        count = 0
+        for record in listing.arrange(details.records(matching, every_live, listing), view):
+            out.add(record)
+            count += 1
+    if every_live:
+        remark(_summary(every_live, details.rooms, count))
 
 
 def show(
@@ -133,11 +155,101 @@ def _seen(app: App, uuid: str, history: History) -> Call:
     return history.merged(call, reported)
 
 
-def _calls(
-    app: App, status: CallStatus | None, filters: dict[str, Any], *, everything: bool
-) -> Iterable[Call]:
-    if everything or (status is not None and status not in LIVE):
-        return app.api.get_calls(status=status, **filters)
-    if status is None and not filters:
-        return app.live
+def _conversation_id(app: App, text: str) -> str:
+    from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
+
+    return conversation_id(app.conversations, text)
+
+
+def _live(app: App, status: CallStatus | None, filters: dict[str, Any], *, is_whole: bool) -> Iterable[Call]:
+    """Return the live legs that match the options.
+
+    Args:
+        is_whole: True if all live legs are needed anyway. They are then selected here, if their records allow it.
+    """
+    room = str(filters.get("conversation_uuid", "")).lower()
+    if filters.keys() <= {"conversation_uuid"} and (is_whole or not (status or filters)):
+        return [
+            call
+            for call in app.live
+            if status in (None, call.status) and room in ("", call.conversation_uuid.lower())
+        ]
     return live_calls(app.api, statuses=LIVE if status is None else [status], **filters)
+
+
+class _Details:
+    """Adds what a list shows of legs besides their records: the room and the age.
+
+    Args:
+        names: The fields to add.
+
+    Attributes:
+        rooms: The names of rooms by conversation id, or None if they are not known.
+    """
+
+    def __init__(self, app: App, names: Collection[str]) -> None:
+        self._app = app
+        self._names = names
+        self.rooms: dict[str, str] | None = None
+
+    def records(
+        self, calls: Iterable[Call], every_live: Iterable[Call], listing: ListOptions
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the records of *calls* with the added fields.
+
+        Args:
+            every_live: Further legs whose rooms should be known.
+        """
+        if not self._names:
+            yield from (call.raw for call in calls)
+            return
+        chosen = list(calls if listing.sort else islice(calls, listing.limit))
+        if "room" in self._names:
+            self._ask_rooms(chain(chosen, every_live))
+        for call in chosen:
+            room = (self.rooms or {}).get(call.conversation_uuid)
+            found = {"room": room} if "room" in self._names else {}
+            yield call.raw | found | ({"age": self._age(call)} if "age" in self._names else {})
+
+    def _ask_rooms(self, calls: Iterable[Call]) -> None:
+        from voicectl.core.calls import conversations  # noqa: PLC0415 (only where rooms are shown)
+
+        troubles: list[str] = []
+        listed = conversations.listed(
+            self._app.conversations,
+            on_trouble=troubles.append,
+            within=NAMES_SECONDS,
+            on_cut=lambda: remark("There are more than 5000 conversations; some names of rooms are missing."),
+        )
+        ids = {call.conversation_uuid for call in calls if call.conversation_uuid}
+        rooms = conversations.room_names(ids, listed)
+        for trouble in troubles:
+            remark(trouble)
+        self.rooms = None if troubles else rooms
+
+    def _age(self, call: Call) -> str | None:
+        from voicectl.core.watch.frame import age_text  # noqa: PLC0415 (only where ages are shown)
+
+        age = None if call.is_final else self._app.ages.of(call)
+        return None if age is None else age_text(age[0], is_exact=age[1])
+
+
+def _summary(live: Sequence[Call], rooms: dict[str, str] | None, shown: int) -> str:
+    """Return a line such as ``12 live legs in 4 rooms; 2 not shown``."""
+    if rooms is None:
+        inside = [call.conversation_uuid for call in live if call.conversation_uuid]
+    else:
+        inside = [rooms[call.conversation_uuid] for call in live if call.conversation_uuid in rooms]
+    where = _counted(len(set(inside)), "conversation" if rooms is None else "room")
+    if not inside:
+        where = ""
+    elif len(inside) == len(live):
+        where = f" in {where}"
+    else:
+        where = f", {len(inside)} of them in {where}"
+    hidden = len(live) - shown
+    return _counted(len(live), "live leg") + where + (f"; {hidden} not shown" if hidden > 0 else "")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

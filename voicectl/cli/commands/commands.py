@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from voicectl import __version__
+from voicectl.cli.arguments import grouped
 from voicectl.cli.common_options import common_options
 from voicectl.cli.context import current
 from voicectl.cli.errors import ERROR_CODES, EXIT_STATUSES
 from voicectl.cli.grammar import load, view_of
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output.text import to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.tree import PROGRAM, all_entries
@@ -22,10 +24,16 @@ if TYPE_CHECKING:
 _TYPES = {"str": "text", "int": "integer", "int range": "integer", "float range": "number", "float": "number"}
 """The names of value types in the output, by Typer's names for these types."""
 
-VIEW = View(columns=("command", "summary"), id="command", more=("usage", "help", "columns"))
+VIEW = View(
+    columns=("command", "summary"),
+    id="command",
+    more=("usage", "help", "columns"),
+    table=("command", "summary"),
+)
 
 
-def commands(ctx: typer.Context) -> None:
+@grouped
+def commands(ctx: typer.Context, listing: ListOptions) -> None:
     """List all commands, or print the whole tree as JSON.
 
     With -o json, the output is one object: every command with its arguments, options, types, defaults and fields;
@@ -43,12 +51,13 @@ def commands(ctx: typer.Context) -> None:
         app.terminal.write(to_json(_tree(entries), indent=indent) + "\n")
         return
     with app.terminal.writer(VIEW, is_many=True) as out:
-        for words, entry in entries.items():
-            out.add(
-                {"command": words, "summary": entry.summary}
-                if app.options.fields is app.options.template is None
-                else _command(words, entry)
-            )
+        is_short = app.options.fields is app.options.template is None
+        records = (
+            {"command": words, "summary": entry.summary} if is_short else _command(words, entry)
+            for words, entry in entries.items()
+        )
+        for record in listing.arrange(records, VIEW):
+            out.add(record)
 
 
 def _tree(entries: dict[str, Entry]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 
 from voicectl.cli.arguments import check_url, given, grouped, whole_seconds
 from voicectl.cli.context import App, current
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
 from voicectl.cli.output import hearing
 from voicectl.cli.output.fields import find, parse_fields
@@ -24,12 +25,9 @@ from voicectl.core.calls.live import live_calls
 from voicectl.errors import ApiError, NotFoundError, TransportError, VoicectlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from voicectl.api.conversations import ConversationApi
-    from voicectl.core.calls.conversations import Heard
-    from voicectl.voice.conversation import Conversation
+    from voicectl.core.calls.conversations import ConversationLegs, Heard
 
 OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
 """The fields of a leg's record that come from its member record, which is read with one request per leg."""
@@ -39,13 +37,13 @@ LISTED = View(
     id="id",
     more=("display_name", "sequence_number", "timestamp.created", "timestamp.updated", "properties.ttl"),
     times=frozenset({"since"}),
-    table=("id", "name", "legs", "statuses"),
+    table=("name", "legs", "statuses", "id", "since", "state"),
 )
 LEG = View(
     columns=(*PARTIES, *OF_MEMBERS),
     more=tuple(path for path in CALL.fields if path not in PARTIES),
     times=frozenset({"start_time"}),
-    table=(*PARTIES, "muted", "earmuffed"),
+    table=("uuid", "status", "from", "to", "muted", "earmuffed", "direction"),
 )
 ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
 
@@ -74,9 +72,12 @@ class EventMethod(StrEnum):
     GET = "GET"
 
 
+@grouped
 def list_(
     ctx: typer.Context,
     all_: Annotated[bool, typer.Option("--all", help="Also list conversations without live legs.")] = False,
+    *,
+    listing: ListOptions,
 ) -> None:
     """List conversations with live legs: their names, and the number of legs in each status.
 
@@ -89,27 +90,21 @@ def list_(
     app = current(ctx)
     with app.terminal.writer(LISTED, is_many=True, is_open=True) as out:
         cuts: list[bool] = []
-        for group in conversations.grouped(app.live, _listed(app.conversations, cuts), with_empty=all_):
+        listed = conversations.listed(app.conversations, on_trouble=remark, on_cut=lambda: cuts.append(True))
+        groups = conversations.grouped(app.live, listed, with_empty=all_)
+        for record in listing.arrange(map(_group_record, groups), LISTED):
             app.interrupts.check()
-            known = {} if group.conversation is None else group.conversation.raw
-            found = {"legs": len(group.calls), "statuses": group.statuses, "since": group.since}
-            out.add({**known, "id": group.id, **found})
+            out.add(record)
         if cuts:
             remark(
                 "There are more than 5000 conversations: the older ones are left out, or shown without a name."
             )
 
 
-def _listed(api: ConversationApi, cuts: list[bool]) -> Iterator[Conversation]:
-    """Yield the conversations that the API lists. If the API fails, report the failure and stop.
-
-    Args:
-        cuts: A list to which True is added if there are more conversations than can be listed.
-    """
-    try:
-        yield from api.list(on_cut=lambda: cuts.append(True))
-    except (ApiError, TransportError) as exc:
-        remark(f"Names are unknown because the Conversation API failed: {exc.message}")
+def _group_record(group: ConversationLegs) -> dict[str, Any]:
+    known = {} if group.conversation is None else group.conversation.raw
+    found = {"legs": len(group.calls), "statuses": group.statuses, "since": group.since}
+    return {**known, "id": group.id, **found}
 
 
 def show(ctx: typer.Context, room: Room) -> None:

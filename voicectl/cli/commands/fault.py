@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import given
+from voicectl.cli.arguments import given, grouped
 from voicectl.cli.context import current
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output.writer import View
 from voicectl.errors import InputError
 from voicectl.times import duration
@@ -28,6 +30,24 @@ VIEW = View(
         "spent",
     ),
     id="id",
+)
+
+LISTED = replace(
+    VIEW,
+    table=(
+        "id",
+        "what",
+        "on",
+        "times",
+        "struck",
+        "spent",
+        "code",
+        "seconds",
+        "probability",
+        "after",
+        "lasting",
+        "retry_after",
+    ),
 )
 
 _WITH_DURATION = ("delay", "webhook-delay")
@@ -120,7 +140,8 @@ def add(
         out.add(app.control.post("/sandbox/faults", body))
 
 
-def list_(ctx: typer.Context) -> None:
+@grouped
+def list_(ctx: typer.Context, listing: ListOptions) -> None:
     """List the faults that were added.
 
     'struck' is how often the fault has occurred, and 'spent' is true if it will not occur again.
@@ -129,8 +150,8 @@ def list_(ctx: typer.Context) -> None:
       $ voicectl sandbox fault list
     """
     app = current(ctx)
-    with app.terminal.writer(VIEW, is_many=True) as out:
-        for fault in app.control.get("/sandbox/faults"):
+    with app.terminal.writer(LISTED, is_many=True) as out:
+        for fault in listing.arrange(app.control.get("/sandbox/faults"), LISTED):
             out.add(fault)
 
 

@@ -18,6 +18,7 @@ LATEST = 253_402_300_800  # the beginning of the year 10000, in Unix seconds
 VIEW = View(
     columns=("application_id", "issued", "not_before", "expires", "state", "signature", "sub", "jti"),
     more=("header", "claims"),
+    utc_times=frozenset({"issued", "not_before", "expires"}),
     id="jti",
 )
 

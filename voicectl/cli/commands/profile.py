@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voicectl.cli.arguments import MAX_LENGTH_SECONDS, grouped, whole_seconds
 from voicectl.cli.context import App, current
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output.text import block, clean, remark
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.terminal import Terminal
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("name", "default", "application_id", "base_url", "from", "fingerprint")
 _MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards")
 VIEW = View(columns=_COLUMNS, more=("regions", *_MORE), id="name")
+LISTED = replace(VIEW, table=("name", "default", "application_id", "from", "base_url", "fingerprint"))
 IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=("regions", *_MORE), id="name")
 
 
@@ -196,16 +198,18 @@ def add(
         out.add(_record(app.profiles, profile))
 
 
-def list_(ctx: typer.Context) -> None:
+@grouped
+def list_(ctx: typer.Context, listing: ListOptions) -> None:
     """List the profiles.
 
     Example:
       $ voicectl profile list
     """
     app = current(ctx)
-    with app.terminal.writer(VIEW, is_many=True) as out:
-        for name in app.profiles.names():
-            out.add(_record(app.profiles, app.profiles.get(name)))
+    with app.terminal.writer(LISTED, is_many=True) as out:
+        records = (_record(app.profiles, app.profiles.get(name)) for name in app.profiles.names())
+        for record in listing.arrange(records, LISTED):
+            out.add(record)
 
 
 def show(

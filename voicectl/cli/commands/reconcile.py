@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
+from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output import views
 from voicectl.core.calls.hangup import hang_up
 from voicectl.core.calls.in_doubt import LostCallFinder, in_doubt
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 NOT_CREATED = "not-created"
 
 
+@grouped
 def reconcile(
     ctx: typer.Context,
     reference: Annotated[
@@ -37,6 +40,8 @@ def reconcile(
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Reason for --assume, kept in the journal.")
     ] = None,
+    *,
+    listing: ListOptions,
 ) -> None:
     """Find out what became of calls for which the API's reply was lost.
 
@@ -56,8 +61,8 @@ def reconcile(
                 hint="Get it from the list: voicectl call reconcile",
             )
         with app.terminal.writer(views.INTENT, is_many=True) as out:
-            for each in app.journal.in_doubt():
-                out.add(_record(each))
+            for record in listing.arrange(map(_record, app.journal.in_doubt()), views.INTENT):
+                out.add(record)
         return
     if (assume is None) != (reason is None):
         raise InputError(

@@ -11,9 +11,10 @@ import typer
 
 from voicectl import times
 from voicectl.cli import errors, event_options
-from voicectl.cli.arguments import check_conversation, check_once
+from voicectl.cli.arguments import check_conversation, check_once, grouped
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output import writer
 from voicectl.cli.output.text import has_screen, is_terminal, may_color
 from voicectl.cli.output.writer import View
@@ -47,15 +48,17 @@ RECORDING = View(
     more=("transcription_file", "received_at", "signed"),
     id="recording_uuid",
     times=frozenset({"start_time", "end_time"}),
-    table=("recording_uuid", "start_time", "size", "conversation_uuid", "file"),
+    utc_times=frozenset({"received_at"}),
+    table=("recording_uuid", "start_time", "size", "file", "conversation_uuid"),
 )
 FILE = View(
     columns=("recording_uuid", "file", "size", "sha256", "outcome"),
     id="file",
-    table=("file", "size", "outcome"),
+    table=("file", "size", "outcome", "recording_uuid"),
 )
 
 
+@grouped
 def list_(
     ctx: typer.Context,
     conversation: Annotated[
@@ -68,6 +71,8 @@ def list_(
     directory: Annotated[
         Path | None, typer.Option("--dir", metavar="DIR", help="Show which recordings are in this directory.")
     ] = None,
+    *,
+    listing: ListOptions,
 ) -> None:
     """List the recordings reported by stored events.
 
@@ -87,14 +92,14 @@ def list_(
     with app.terminal.writer(RECORDING, is_many=True) as out:
         kept = event_options.open_store(app, store)
         manifest = Manifest(directory or Path())
-        for record in _records(() if kept is None else kept.find(query)):
+        records = _records(() if kept is None else kept.find(query))
+        for record in records:
+            uuid = str(record.pop("id"))
             if directory is not None:
-                uuid = str(record.pop("id"))
                 for name, is_transcription in (("file", False), ("transcription_file", True)):
                     listed = manifest.find(uuid, is_transcription)
                     record[name] = listed.name if listed and (directory / listed.name).exists() else None
-            else:
-                del record["id"]
+        for record in listing.arrange(records, RECORDING, is_newest_last=True):
             out.add(record)
 
 

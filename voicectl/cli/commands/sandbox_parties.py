@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli.arguments import ID_FORMS, NccoFile, check_text, given, parse_header
+from voicectl.cli.arguments import ID_FORMS, NccoFile, check_text, given, grouped, parse_header
 from voicectl.cli.context import App, current
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.ncco_input import read_ncco
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark, to_json
@@ -24,6 +25,8 @@ HEARD = View(
     columns=("at", "kind", "from", "text", "url", "digits", "seconds", "cut"),
     more=("language", "style", "premium", "loop", "level"),
     id="at",
+    call_times=frozenset({"at"}),
+    table=("at", "kind", "text", "digits", "from", "seconds", "url"),
 )
 CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
 LOG = View(
@@ -50,7 +53,9 @@ LOG = View(
         "reason",
     ),
     id="n",
-    line="{n:>4}  {call_time}  {kind:9}  {uuid:36}  {what}",
+    utc_times=frozenset({"host_time"}),
+    call_times=frozenset({"call_time"}),
+    table=("n", "call_time", "kind", "uuid", "what"),
 )
 
 Party = Annotated[
@@ -173,7 +178,8 @@ def hangup(ctx: typer.Context, leg: Party) -> None:
     _act(app, "/sandbox/hangup", {"leg": leg})
 
 
-def hear(ctx: typer.Context, leg: Party) -> None:
+@grouped
+def hear(ctx: typer.Context, leg: Party, listing: ListOptions) -> None:
     """List what the person on a leg heard, in order: speech, audio, keys and music.
 
     Example:
@@ -181,7 +187,7 @@ def hear(ctx: typer.Context, leg: Party) -> None:
     """
     app = current(ctx)
     with app.terminal.writer(HEARD, is_many=True) as out:
-        for heard in app.control.hear(leg):
+        for heard in listing.arrange(app.control.hear(leg), HEARD, is_newest_last=True):
             out.add(heard)
 
 
@@ -202,16 +208,19 @@ def advance(
         out.add(app.control.post("/sandbox/advance", {"seconds": seconds}, timeout=ADVANCE_SECONDS))
 
 
+@grouped
 def log(
     ctx: typer.Context,
     leg: Annotated[
         str | None,
         typer.Option(metavar="LEG", help=f"List only entries of this leg: {ID_FORMS}."),
     ] = None,
+    *,
+    listing: ListOptions,
 ) -> None:
     """List requests, webhooks, the parties' actions and changes to legs.
 
-    The field 'what' summarizes each entry; -o jsonl shows the entries in full.
+    The field 'what' summarizes each entry; -o jsonl shows the entries in full. --limit N lists the newest N.
 
     Examples:
       $ voicectl sandbox log
@@ -221,8 +230,10 @@ def log(
     is_whole = app.terminal.format in (Format.JSON, Format.JSONL) and not app.options.fields
     with app.terminal.writer(LOG, is_many=True, is_open=True) as out:
         entries = app.control.log()
-        for entry in entries if leg is None else _of_leg(list(entries), leg.strip().lower()):
-            out.add(entry if is_whole else entry | {"what": _summary(entry)})
+        chosen = entries if leg is None else _of_leg(list(entries), leg.strip().lower())
+        records = (entry if is_whole else entry | {"what": _summary(entry)} for entry in chosen)
+        for record in listing.arrange(records, LOG, is_newest_last=True):
+            out.add(record)
 
 
 def _of_leg(entries: list[dict[str, Any]], leg: str) -> list[dict[str, Any]]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 VIEW = View(
     columns=("at", "uuid", "who", "what", "source", "detail", "conversation_uuid", "events"),
     more=("known_by", "outcome", "reference", "repeats", "reordered", "facts"),
-    table=("at", "uuid", "who", "what", "source", "detail"),
 )
 GAP = "gap"
 

@@ -54,7 +54,7 @@ def wait(
     seconds = times.duration(timeout)
     is_many = len(legs) > 1 or legs[0] == "-"
     named = app.legs.words(legs)
-    with app.terminal.writer(views.SEEN, is_many=is_many) as out:
+    with app.terminal.writer(views.AWAITED, is_many=is_many) as out:
         uuids = list(app.legs.live_legs(named))
         try:
             calls = wait_for(app, uuids, status, seconds, report_change)

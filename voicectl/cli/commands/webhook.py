@@ -10,9 +10,10 @@ import typer
 
 from voicectl import times
 from voicectl.cli import errors, event_options
-from voicectl.cli.arguments import ID_FORMS, check_url
+from voicectl.cli.arguments import ID_FORMS, check_url, grouped
 from voicectl.cli.context import App, current
 from voicectl.cli.event_options import Store
+from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 1.0
 KINDS = (*Kind, *(route for route in Route if route is not Route.EVENT))
 
-REPLAYED = View(columns=("id", "kind", "uuid", "outcome", "http_status"), more=("status",), id="id")
-PURGED = View(columns=("before", "events", "outcome"), id="events")
+REPLAYED = View(
+    columns=("id", "kind", "uuid", "outcome", "http_status"),
+    more=("status",),
+    id="id",
+    table=("id", "outcome", "http_status", "kind", "uuid"),
+)
+PURGED = View(columns=("before", "events", "outcome"), id="events", utc_times=frozenset({"before"}))
 CHECK = View(columns=("check", "outcome", "detail"), id="check", line="{outcome:5}{check:13}{detail}")
 
 Leg = Annotated[
@@ -56,6 +62,7 @@ Before = Annotated[
 ]
 
 
+@grouped
 def list_(
     ctx: typer.Context,
     leg: Leg = None,
@@ -64,15 +71,14 @@ def list_(
     kind: Kinds = None,
     since: Since = None,
     before: Before = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="List only the newest N events.")
-    ] = None,
     store: Store = None,
+    *,
+    listing: ListOptions,
 ) -> None:
     """List stored events, newest last.
 
     The field 'repeats' is the number of times that the same event arrived again. TIME is an RFC 3339 timestamp, or
-    relative: 10m means 10 minutes ago.
+    relative: 10m means 10 minutes ago. --limit N lists the newest N events or, with --sort, the first N.
 
     Examples:
       $ voicectl webhook list --since 1h
@@ -83,9 +89,11 @@ def list_(
         kept = event_options.open_store(app, store)
         if kept is None:
             return
-        query = _query(app, kept, leg, conversation, status, kind, since, before, last=limit)
-        for stored in kept.find(query):
-            out.add(event_options.event_record(stored))
+        last = None if listing.sort else listing.limit
+        query = _query(app, kept, leg, conversation, status, kind, since, before, last=last)
+        records = map(event_options.event_record, kept.find(query))
+        for record in listing.arrange(records, views.EVENT, is_newest_last=True):
+            out.add(record)
 
 
 def tail(

@@ -2,52 +2,110 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
-from voicectl.cli.output.styles import STYLES
-from voicectl.cli.output.text import block
+from voicectl.cli.output.styles import STYLES, styled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-GAP_WIDTH = 3
+GAP = 2
+"""The number of blanks between two columns."""
+
+LEAST_CELLS = 12
+"""The width to which a column may be cut, which is enough for a telephone number."""
+
+LONGEST_ID = 40
+"""The length of a conversation id. Longer values are no ids, whatever their column, and can be cut."""
+
+IDS = frozenset({"id", "uuid", "conversation_uuid", "recording_uuid", "reference", "application_id"})
+"""The columns that are never cut, because a part of an id is useless."""
 
 
-def draw(columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_colored: bool) -> str:
-    """Return a table with a header or, if the terminal is too narrow, a block of lines for each record.
+def draw(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    is_colored: bool,
+    width: int | None = None,
+    may_omit: bool = True,
+    whole: Collection[str] = (),
+    encoding: str = "utf-8",
+) -> str:
+    """Return a table with a header.
 
-    Nothing is cut off, because a shortened id would be useless.
+    Args:
+        rows: The cells, with everything that comes from outside escaped.
+        width: The width of the terminal, or None to draw every cell whole. On a narrow terminal the last columns are
+            left out, and long cells are cut.
+        may_omit: False to keep all columns, even if they do not fit.
+        whole: The columns that are not cut, besides those of ids.
+        encoding: The encoding of the output. Characters that it does not have are escaped.
     """
-    widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
-    width = sum(widths) + GAP_WIDTH * (len(widths) - 1)
-    if width > shutil.get_terminal_size().columns:
-        return "\n".join(block(columns, row) for row in rows)
-    text = io.StringIO()
-    console = Console(
-        file=text,
-        width=width + GAP_WIDTH,
-        force_terminal=is_colored,
-        no_color=not is_colored,
-        color_system="standard" if is_colored else None,
-        highlight=False,
-        emoji=False,
-        markup=False,
-        legacy_windows=False,
-    )
-    shown = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold" if is_colored else ""
-    )
-    for name in columns:
-        shown.add_column(name, no_wrap=True)
+    rule, mark = ("─", "…") if _can_encode("─…", encoding) else ("-", "...")
+    if not encoding.lower().startswith("utf"):
+        rows = [[cell.encode(encoding, "backslashreplace").decode(encoding) for cell in row] for row in rows]
+    widths = [max(map(_cells, column)) for column in zip(columns, *rows, strict=True)]
+    if width is not None:
+        widths = _fit(widths, width, [name in IDS or name in whole for name in columns], may_omit=may_omit)
+    lines = [_line([(name, "bold") for name in columns], widths, mark, is_colored=is_colored)]
+    total = sum(widths) + GAP * (len(widths) - 1)
+    lines.append(rule * (total if width is None else min(total, max(width, 1))))
     for row in rows:
-        shown.add_row(*(Text(cell, style=STYLES.get(cell, "") if is_colored else "") for cell in row))
-    console.print(shown)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+        cells = [(cell, STYLES.get(cell, "")) for cell in row]
+        lines.append(_line(cells, widths, mark, is_colored=is_colored))
+    return "\n".join(lines) + "\n"
+
+
+def _fit(widths: Sequence[int], limit: int, is_whole: Sequence[bool], *, may_omit: bool) -> list[int]:
+    """Return the widths of the columns that fit in *limit* cells, which are the first ones.
+
+    A column can be cut to :data:`LEAST_CELLS`, unless it should stay whole. The widest column is cut first.
+    """
+    least = [
+        own if stays and own <= LONGEST_ID else min(own, LEAST_CELLS)
+        for own, stays in zip(widths, is_whole, strict=True)
+    ]
+    count = len(widths)
+    while may_omit and count > 1 and sum(least[:count]) + GAP * (count - 1) > limit:
+        count -= 1
+    found = [min(own, max(limit, floor)) for own, floor in zip(widths[:count], least, strict=False)]
+    excess = sum(found) + GAP * (count - 1) - limit
+    while excess > 0:
+        widest = max(range(count), key=lambda at: found[at] if found[at] > least[at] else 0)
+        if found[widest] <= least[widest]:
+            break
+        found[widest] -= 1
+        excess -= 1
+    return found
+
+
+def _line(cells: Iterable[tuple[str, str]], widths: Sequence[int], mark: str, *, is_colored: bool) -> str:
+    parts: list[str] = []
+    for (cell, style), width in zip(cells, widths, strict=False):
+        text = cut(cell, width, mark)
+        blanks = " " * (width - _cells(text))
+        parts.append((styled(text, style) if is_colored else text) + blanks)
+    return (" " * GAP).join(parts).rstrip()
+
+
+def cut(text: str, width: int, mark: str = "…") -> str:
+    """Return *text*, cut to *width* cells if it is longer. *mark* then shows that it was cut."""
+    if _cells(text) <= width:
+        return text
+    mark = mark[: max(width, 0)]
+    return set_cell_size(text[: 8 * width], width - len(mark)) + mark
+
+
+def _cells(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _can_encode(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -23,8 +23,19 @@ CALL = View(
         "_links.self.href",
     ),
     times=frozenset({"start_time", "end_time"}),
-    table=(*PARTIES, "duration"),
 )
+LISTED = replace(
+    CALL,
+    more=(*CALL.more, "room", "age"),
+    table=("uuid", "status", "from", "to", "room", "age", "direction", "duration"),
+)
+"""The view for a list of live legs."""
+
+RECORDS = replace(
+    LISTED, table=("uuid", "status", "from", "to", "start_time", "duration", "direction", "room", "age")
+)
+"""The view for a list of call records, most of which have ended."""
+
 SEEN = View(
     columns=(*CALL.columns, "status_source"),
     more=(
@@ -38,8 +49,8 @@ SEEN = View(
         "detection_source",
     ),
     times=CALL.times,
-    table=CALL.table,
 )
+AWAITED = replace(SEEN, table=("uuid", "status", "from", "to", "direction", "duration", "status_source"))
 CREATED = View(
     columns=("uuid", "status", "direction", "conversation_uuid", "to", "reference", "certainty", "replayed"),
     more=(
@@ -54,14 +65,15 @@ CREATED = View(
         "detection",
     ),
     times=frozenset({"start_time", "end_time"}),
-    table=("uuid", "status", "to", "reference", "certainty"),
+    table=("uuid", "status", "to", "reference", "certainty", "direction"),
 )
 LEG = View(columns=("uuid", "action", "outcome"), line="{uuid}  {action}  {outcome}")
 INTENT = View(
     columns=("reference", "asked_at", "to", "from", "state", "uuid", "certainty", "reason"),
     more=("idempotency_key",),
     id="reference",
-    table=("reference", "asked_at", "to", "state", "reason"),
+    utc_times=frozenset({"asked_at"}),
+    table=("reference", "asked_at", "to", "state", "reason", "from", "uuid", "certainty"),
 )
 EVENT = View(
     columns=(
@@ -80,7 +92,8 @@ EVENT = View(
     more=("timestamp", "method", "reference", "fault", "event.direction", "event.detail", "event.duration"),
     id="id",
     times=frozenset({"timestamp"}),
-    table=("id", "received_at", "kind", "status", "uuid", "event.from", "event.to", "signed"),
+    utc_times=frozenset({"received_at"}),
+    table=("id", "received_at", "kind", "status", "uuid", "event.from", "event.to", "signed", "route"),
 )
 EVENT_LINE = replace(EVENT, line="{received_at}  {id}  {kind} {status}  {uuid}  {event_from} {event_to}")
 """The view for events that are shown as they arrive, with one line for each event instead of a table."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from voicectl import times
 from voicectl.cli.output.fields import ABSENT, find, text, unknown_field, unlisted
 from voicectl.cli.output.styles import STYLES, styled
 from voicectl.cli.output.text import block, remark, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from voicectl.cli.output.template import Template
@@ -54,7 +55,11 @@ class View:
         id: The path of the value that ``-q`` prints.
         more: Further paths that ``--fields help`` lists.
         times: The paths of the values that are times in the format of the API.
-        table: The paths of the columns in a table on a terminal, if a table with all columns would be too wide.
+        utc_times: The paths of the values that are times in UTC already, in RFC 3339 format.
+        call_times: The paths of the values that are times of a sandbox's call clock. A terminal shows only the time
+            of day, because the date means nothing.
+        table: The paths of the columns in a table, the most useful first: on a narrow terminal, the last columns are
+            left out first. The default is *columns*.
         line: A template for a line, in which the dots of paths are written as ``_``. If it is set, each record is
             shown on a terminal immediately, as such a line instead of in a table.
     """
@@ -63,6 +68,8 @@ class View:
     id: str = "uuid"
     more: tuple[str, ...] = ()
     times: frozenset[str] = frozenset()
+    utc_times: frozenset[str] = frozenset()
+    call_times: frozenset[str] = frozenset()
     table: tuple[str, ...] = ()
     line: str | None = None
 
@@ -70,6 +77,11 @@ class View:
     def fields(self) -> tuple[str, ...]:
         """The paths that ``--fields help`` lists."""
         return (*self.columns, *self.more)
+
+    @property
+    def wide(self) -> tuple[str, ...]:
+        """The paths of the columns in a table with ``-o wide``."""
+        return tuple(dict.fromkeys((*self.table, *self.columns)))
 
 
 class Writer:
@@ -80,6 +92,8 @@ class Writer:
         fields: The paths given with ``--fields``, or None.
         is_quiet: True to print only ids (``-q``).
         template: The template that each record fills, if the format is ``TEMPLATE``.
+        width: The width of the terminal into which a table should fit, or None to shorten nothing.
+        show_time: A function that converts a time in RFC 3339 format to the form in which it is shown.
         is_open: True if records may have fields that the view does not list. If such fields are chosen, nothing is
             written until each of them has occurred in a record. Only commands that change nothing can
             use this: other commands must refuse an unknown field before they do anything.
@@ -99,6 +113,8 @@ class Writer:
         is_quiet: bool,
         is_colored: bool = False,
         template: Template | None = None,
+        width: int | None = None,
+        show_time: Callable[[str], str] | None = None,
         is_open: bool = False,
     ) -> None:
         self._stream = stream
@@ -108,10 +124,14 @@ class Writer:
         self._fields = fields
         self._is_quiet = is_quiet
         self._is_colored = is_colored
-        is_short_table = format_ is Format.TABLE and is_many and view.table
         self._template = template
+        self._width = width
+        self._show_time = show_time
+        self._times = view.times | view.utc_times
         chosen = template.fields if template else fields or ()
-        self._columns = tuple(fields or (view.table if is_short_table else view.columns))
+        self._columns = tuple(chosen or (_columns(view, format_) if is_many else view.columns))
+        self._may_omit = not chosen
+        self._legs: set[str] = set()
         self._unseen = unlisted(chosen, view.fields)
         self._held: list[Mapping[str, Any]] = []
         if self._unseen and not is_open:
@@ -123,6 +143,20 @@ class Writer:
     def __enter__(self) -> Writer:
         """Write nothing yet, so that a failure before the first record leaves standard output empty."""
         return self
+
+    @property
+    def is_fitted(self) -> bool:
+        """True if the output is a table that is fitted to a terminal."""
+        return self._width is not None and not self._is_quiet
+
+    def shows(self, path: str) -> bool:
+        """Return True if the value at *path* is written for each record."""
+        is_whole = self._format in (Format.JSON, Format.JSONL) and self._may_omit
+        return not self._is_quiet and not is_whole and path in self._columns
+
+    def tell_apart(self, legs: Iterable[str]) -> None:
+        """Keep the shortened ids of legs distinct from the ids *legs* too, whose records are not written."""
+        self._legs.update(legs)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Write one record or, if the output is a table, keep the record until the end."""
@@ -207,7 +241,10 @@ class Writer:
             self._write(to_json(record, indent=2) + "\n")
 
     def _text(self, record: Mapping[str, Any], path: str) -> str:
-        return text(find(record, path), is_api_time=path in self._view.times)
+        shown = text(find(record, path), is_api_time=path in self._view.times)
+        if self._show_time is not None and path in self._view.call_times:
+            return times.local(shown)
+        return self._show_time(shown) if self._show_time and path in self._times else shown
 
     def _cell(self, text: str) -> str:
         """Return *text* as a cell of a line, in the color that it would have in a table."""
@@ -220,7 +257,27 @@ class Writer:
         else:
             from voicectl.cli.output import table  # noqa: PLC0415 (loads rich; only for a table on a terminal)
 
-            self._write(table.draw(self._columns, self._rows, is_colored=self._is_colored))
+            if self._width is not None:
+                self._shorten_legs()
+            self._write(
+                table.draw(
+                    self._columns,
+                    self._rows,
+                    is_colored=self._is_colored,
+                    width=self._width,
+                    may_omit=self._may_omit,
+                    whole=self._times,
+                    encoding=getattr(self._stream, "encoding", None) or "utf-8",
+                )
+            )
+
+    def _shorten_legs(self) -> None:
+        from voicectl.core.calls.references import shortest  # noqa: PLC0415 (only for a table on a terminal)
+
+        for at in (at for at, path in enumerate(self._columns) if path == "uuid"):
+            short = shortest(self._legs.union(row[at] for row in self._rows))
+            for row in self._rows:
+                row[at] = short.get(row[at], row[at])
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -243,6 +300,13 @@ class _Cell(str):
     def __format__(self, spec: str) -> str:
         """Return the cell, padded as *spec* says."""
         return styled(format(str(self), spec), self._style)
+
+
+def _columns(view: View, format_: Format) -> tuple[str, ...]:
+    """Return the paths of the columns in which several records are written."""
+    if format_ is Format.WIDE:
+        return view.wide
+    return view.table or view.columns if format_ is Format.TABLE else view.columns
 
 
 def _csv_line(cells: Sequence[str]) -> str:
