@@ -78,6 +78,8 @@ def test_the_script_in_the_repository_is_current(bare: Room, shell: str) -> None
         ("call list -o jso", ["json", "jsonl"]),
         ("sandbox fault add lost", ["lost-reply", "lost-request"]),
         ("sandbox fault add status --on getCa", ["getCalls", "getCall"]),
+        ("call list -o w", ["wide"]),
+        ("call list -o te", ["template="]),
         ("call list --output=jso", ["--output=json", "--output=jsonl"]),
         ("hangup --status r", ["ringing", "rejected"]),
         ("nonsense ", []),

@@ -172,6 +172,7 @@ def test_below_the_table_stands_how_many_legs_are_live_and_not_shown(voicectl: R
     assert told("--match-to '*3'") == told("--conversation b") == "3 live legs in 2 rooms; 2 not shown"
     assert told("--status ringing") == "3 live legs in 2 rooms; 3 not shown"
     assert told("--since 1h") == "3 live legs in 2 rooms"
+    assert told("-o wide --limit 1") == "3 live legs in 2 rooms; 2 not shown"
     assert told("--fields uuid") == "3 live legs in 2 conversations"
     voicectl.call(BY_HAND, "--talk Hello", wait=None)
     assert told() == "4 live legs, 3 of them in 2 rooms"

@@ -209,6 +209,11 @@ class Terminal:
         return times.local(text, now=self._now()) if is_local else text
 
     @property
+    def has_table(self) -> bool:
+        """True if several records are drawn as a table on a terminal."""
+        return self.format.is_table and is_terminal(sys.stdout) and not self._options.quiet
+
+    @property
     def _is_for_people(self) -> bool:
         """True if values are shortened, because the output is drawn on a terminal and not ``wide``."""
         return self.format is Format.TABLE and is_terminal(sys.stdout)

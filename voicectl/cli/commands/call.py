@@ -90,7 +90,7 @@ def list_(
             date_end=None if before is None else times.moment(before, now=now),
             conversation_uuid=None if conversation is None else _conversation_id(app, conversation),
         )
-        is_counted = is_live and out.is_fitted
+        is_counted = is_live and app.terminal.has_table
         calls = _live(app, status, filters, is_whole=is_counted) if is_live else None
         matching = (
             call

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 VIEW = View(
     columns=("at", "uuid", "who", "what", "source", "detail", "conversation_uuid", "events"),
     more=("known_by", "outcome", "reference", "repeats", "reordered", "facts"),
+    utc_times=frozenset({"at"}),
 )
 GAP = "gap"
 

@@ -56,6 +56,7 @@ VIEW = View(
     ),
     more=SEEN.more,
     times=SEEN.times,
+    utc_times=frozenset({"at", "since"}),
     line="{at}  {uuid}  {status:9} {direction:8}  {from} -> {to}  {change}  {disagreement}",
 )
 

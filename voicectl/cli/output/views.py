@@ -63,6 +63,7 @@ CREATED = View(
         "network",
         "status_source",
         "detection",
+        "_links.self.href",
     ),
     times=frozenset({"start_time", "end_time"}),
     table=("uuid", "status", "to", "reference", "certainty", "direction"),

@@ -144,11 +144,6 @@ class Writer:
         """Write nothing yet, so that a failure before the first record leaves standard output empty."""
         return self
 
-    @property
-    def is_fitted(self) -> bool:
-        """True if the output is a table that is fitted to a terminal."""
-        return self._width is not None and not self._is_quiet
-
     def shows(self, path: str) -> bool:
         """Return True if the value at *path* is written for each record."""
         is_whole = self._format in (Format.JSON, Format.JSONL) and self._may_omit
