@@ -417,11 +417,12 @@ class App:
             return self.journal if (self.state_directory / "journal.db").exists() else None
 
         return Ages(
-            self.clock, self.clock_offset, journal, lambda: self.event_store, remark, self._first_seen
+            self.clock, self.clock_offset, journal, lambda: self.event_store, remark, lambda: self._first_seen
         )
 
+    @cached_property
     def _first_seen(self) -> dict[str, float]:
-        """Return the Unix time at which each live leg was listed first, according to the cache on disk."""
+        """The Unix time at which each leg of the last listing was listed first, according to the cache on disk."""
         from voicectl.store.live_cache import LiveCache
 
         listing = LiveCache(self.state_directory).last()

@@ -12,7 +12,7 @@ from voicectl.voice.call import CallStatus
 from voicectl.voice.event import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from voicectl.clock import Clock
     from voicectl.store.events import EventStore
@@ -62,25 +62,24 @@ class Ages:
         The time of the answer and the first listing of the leg show only how old it is at least. None means that
         nothing is known.
         """
-        if exact := self._known(call.uuid):
-            return max(0.0, *exact), True
+        if (exact := next(self._known(call.uuid), None)) is not None:
+            return max(exact, 0.0), True
         answered, first = moment(call.raw.get("start_time")), self.first_seen().get(call.uuid)
         least = [] if answered is None else [self.platform_now - answered]
         if first is not None:
             least.append(self.clock.time() - first)
         return (max(0.0, *least), False) if least else None
 
-    def _known(self, uuid: str) -> list[float]:
-        found: list[float] = []
+    def _known(self, uuid: str) -> Iterator[float]:
+        """Yield the ages that the journal and then the event store show. A store may be on another machine."""
         for source in (self._since_asked, self._since_started):
             if source in self._failed:
                 continue
             try:
-                found += source(uuid)
+                yield from source(uuid)
             except (JournalError, StoreError) as exc:
                 self._failed.append(source)
                 self.on_trouble(f"warning: the age of some legs could not be fully checked: {exc.message}")
-        return found
 
     def _since_asked(self, uuid: str) -> list[float]:
         journal = self.journal()
