@@ -23,6 +23,8 @@ def _reference(name: str) -> Any:
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = _reference("ncco_examples")["flows"]
 
+TOLERATED: dict[str, list[dict[str, Any]]] = _reference("ncco_tolerated")["flows"]
+
 _OPTIONS = _reference("ncco_options")
 RANGES: list[tuple[dict[str, Any], str, float, float | None]] = [
     (each["action"], each["option"], each["least"], each["most"]) for each in _OPTIONS["ranges"]

@@ -188,7 +188,7 @@ def test_a_pattern_is_no_regular_expression(desk: Desk) -> None:
         ("\udcff", ["not UTF-8"]),
         ("x = '" + "a" * (1 << 20) + "'", ["too large", "at most 1 MiB"]),
         ('[{"action": "talk"}]', ["error: $[0]", '"text"']),
-        ('{"action": "talk", "text": "a"}', ["$: This is an object"]),
+        ('{"action": "talk", "text": "a"}', ["$: This is a single action"]),
         ('\n [ {"action": "talk", "text": "a",}]', [":2:34: ", "There is an extra comma"]),
     ],
 )

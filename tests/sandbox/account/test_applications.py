@@ -368,7 +368,7 @@ WEBHOOK = "capabilities.voice.webhooks.answer_url"
         ({"keys": {"public_key": 7}}, "keys.public_key"),
         ({"privacy": {"improve_ai": "yes"}}, "privacy.improve_ai"),
         ({"capabilities": []}, "capabilities"),
-        ({"capabilities": {"voice": None}}, "capabilities.voice"),
+        ({"capabilities": {"voice": True}}, "capabilities.voice"),
         ({"capabilities": {"voice": {"webhooks": 1}}}, "capabilities.voice.webhooks"),
         ({"capabilities": {"voice": {"webhooks": {"answer_url": "https://x.org"}}}}, WEBHOOK),
         (voice(address="x.org"), f"{WEBHOOK}.address"),

@@ -107,8 +107,34 @@ class TestStates:
         assert reply.status_code == 400
         assert [each["name"] for each in reply.json()["invalid_parameters"]] == ["destination.ncco[1].action"]
         assert client.record(uuid) == before
-        assert client.create(PERSON, {"action": "pay"}).status_code == 400
         assert client.get("/v1/calls").json()["count"] == 1
+
+    def test_a_payment_is_skipped(self, client: Client):
+        uuid = client.answered(PERSON, {"action": "pay", "amount": 9.99}, ROOM)
+
+        assert client.status(uuid) == "answered"
+
+    @pytest.mark.parametrize(
+        ("endpoint", "caller"),
+        [
+            ({"type": "phone", "number": PERSON}, "unknown"),
+            ({"type": "app", "user": "alice"}, "Vonage"),
+        ],
+    )
+    def test_a_connect_may_call_from_a_name(self, client: Client, endpoint, caller):
+        """The first WebSocket tutorial does, and a phone shows such a caller as unknown."""
+        client.answered(PERSON, {"action": "connect", "from": "Vonage", "endpoint": [endpoint]})
+
+        called = client.get("/v1/calls?order=desc").json()["_embedded"]["calls"][0]
+        assert called["from"] == {"type": "phone", "number": caller}
+
+    def test_null_in_a_body_is_as_good_as_nothing(self, client: Client):
+        uuid = client.answered(machine_detection=None, answer_method=None, event_url=None)
+
+        assert (
+            client.put(f"/v1/calls/{uuid}/talk", {"text": "Hi", "style": 2, "loop": None}).status_code
+            == 200
+        )
 
 
 def persist(client: Client, *, days: int) -> None:

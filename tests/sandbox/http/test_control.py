@@ -170,8 +170,8 @@ class TestRing:
             ({"to": "bob"}, "'bob' is not a phone number."),
             ({"to": "sip:a@b"}, "An inbound call must be to a number or to app:USER."),
             (
-                {"to": "442079460000", "ncco": [{"action": "pay"}]},
-                'ncco[0].action: "pay" is no longer served',
+                {"to": "442079460000", "ncco": [{"action": "dance"}]},
+                'ncco[0].action: "dance" is not an action',
             ),
             ({"to": "442079460000", "ncco": []}, "ncco: Must hold at least one action"),
             ({"to": "442079460000", "region": "mars"}, "region: Must be one of na-east,"),

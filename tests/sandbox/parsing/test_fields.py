@@ -47,7 +47,6 @@ def refused(body: object) -> list[str]:
         (to(type="websocket", uri="wss://x"), ["to[0].content-type"]),
         (to(**SOCKET | {"uri": "https://x"}), ["to[0].uri"]),
         (to(**SOCKET | {"content-type": "audio/l16;rate=44100"}), ["to[0].content-type"]),
-        (to(**SOCKET | {"headers": {"a": "x" * 512}}), ["to[0].headers"]),
         (to(**SOCKET | {"authorization": {"type": "custom"}}), ["to[0].authorization.value"]),
         (to(type="phone"), ["to[0].number"]),
         (to(type="phone", number=447700900001), ["to[0].number"]),
@@ -60,7 +59,7 @@ def refused(body: object) -> list[str]:
         (to(type="phone", number="447700900001", shaken=1), ["to[0].shaken"]),
         (to(type="sip"), ["to[0].uri"]),
         (to(type="sip", uri="alice@example.org"), ["to[0].uri"]),
-        (to(type="sip", uri="sip:" + "a" * 47), ["to[0].uri"]),
+        (to(type="sip", uri="sip:a@b\u00e9"), ["to[0].uri"]),
         (to(type="sip", uri="sip:a@b", user="a", domain="b"), ["to[0].uri"]),
         (to(type="sip", user="a"), ["to[0].domain"]),
         (to(type="sip", uri="sip:a@b", headers={"a": 1}), ["to[0].headers.a"]),
@@ -92,7 +91,7 @@ def refused(body: object) -> list[str]:
         (without("ncco") | {"answer_url": ["http://x/\n"]}, ["answer_url"]),
         (without("ncco") | {"answer_url": ["http://x/\ud800"]}, ["answer_url"]),
         (without("ncco") | {"answer_url": ["http://bücher.example/"]}, ["answer_url"]),
-        (without("ncco") | {"answer_url": ["http://x/" + "a" * 2000]}, ["answer_url"]),
+        (without("ncco") | {"answer_url": ["http://x/" + "a" * 8000]}, ["answer_url"]),
         (without("ncco") | {"answer_url": ["http://x"], "answer_method": "PUT"}, ["answer_method"]),
         (CALL | {"event_url": 1}, ["event_url"]),
         (CALL | {"event_url": ["x"]}, ["event_url"]),
@@ -110,7 +109,6 @@ def refused(body: object) -> list[str]:
         (CALL | {"ringing_timer": 1.5}, ["ringing_timer"]),
         (CALL | {"ringing_timer": 1e400}, ["ringing_timer"]),
         (CALL | {"ringing_timer": True}, ["ringing_timer"]),
-        (CALL | {"ringing_timer": None}, ["ringing_timer"]),
         (CALL | {"length_timer": 0}, ["length_timer"]),
         (CALL | {"length_timer": 86_401}, ["length_timer"]),
     ],
@@ -157,7 +155,7 @@ def test_all_that_may_be_given_is_kept():
         | {
             "answer_url": ["https://app.example.org/answer?a=b"],
             "answer_method": "POST",
-            "event_url": "https://app.example.org/events",
+            "event_url": ["https://app.example.org/events"],
             "event_method": "POST",
             "machine_detection": "hangup",
             "advanced_machine_detection": {"mode": "detect_beep", "beep_timeout": 60},
@@ -192,7 +190,7 @@ def test_all_that_may_be_given_is_kept():
         ),
         (
             call_requests.read_change,
-            {"action": "transfer", "destination": {"type": "ncco", "ncco": [{"action": "pay"}]}},
+            {"action": "transfer", "destination": {"type": "ncco", "ncco": [{"action": "dance"}]}},
             ["destination.ncco[0].action"],
         ),
         (
@@ -208,8 +206,9 @@ def test_all_that_may_be_given_is_kept():
         (call_requests.read_rest_talk, {}, ["text"]),
         (call_requests.read_rest_talk, {"text": "x" * 1501}, ["text"]),
         (call_requests.read_rest_talk, {"text": "x", "voice_name": 1}, ["voice_name"]),
-        (call_requests.read_rest_talk, {"text": "x", "loop": "1"}, ["loop"]),
-        (call_requests.read_rest_talk, {"text": "x", "premium": "true"}, ["premium"]),
+        (call_requests.read_rest_talk, {"text": "x", "loop": "once"}, ["loop"]),
+        (call_requests.read_rest_talk, {"text": "x", "premium": "yes"}, ["premium"]),
+        (call_requests.read_rest_talk, {"text": "<speak>x"}, ["text"]),
         (call_requests.read_rest_talk, {"text": "x", "level": "loud"}, ["level"]),
         (call_requests.read_rest_talk, {"text": "x", "level": "1.1"}, ["level"]),
         (call_requests.read_rest_stream, {"stream_url": []}, ["stream_url"]),
@@ -235,6 +234,16 @@ def test_what_the_platform_s_own_clients_send_is_tolerated():
     for level in (0.4, "0.4", "-1", 1, "0", -1.0):
         call_requests.read_rest_talk({"text": "x", "level": level})
     assert call_requests.read_rest_talk({"text": f"<speak>{'<break/>' * 1000}x</speak>"}).once < 1
+
+
+def test_a_null_field_of_a_body_is_absent():
+    nulls = dict.fromkeys(
+        ("answer_url", "event_url", "ringing_timer", "random_from_number", "machine_detection")
+    )
+    callee = to(type="phone", number="447700900001", dtmfAnswer=None)
+
+    assert call_requests.read_create(callee | nulls) == call_requests.read_create(CALL)
+    assert refused(CALL | {"to": None}) == ["to"]
 
 
 def test_refused_digits_are_not_repeated():

@@ -164,7 +164,10 @@ class TestRepliesThatAreNoNcco:
             (reply(200, b"[" * 100 + b"]" * 100), "nested more than 64 deep"),
             (reply(200, b'"' + b"x" * 10_000_000 + b'"'), "larger than 1048576 bytes"),
             (reply(200, gzip.compress(b"[]"), content_encoding="gzip"), "not JSON"),
-            (reply(200, b'{"action": "talk"}'), "ncco: Invalid type parameter provided"),
+            (
+                reply(200, b'{"action": "talk"}'),
+                "ncco: Invalid type parameter provided: this is a single action; an NCCO is an array of actions",
+            ),
             (ncco({"action": "talk"}), "ncco[0].text: Missing required parameter"),
             (ncco(7), "ncco[0]: Invalid type parameter provided"),
         ],

@@ -186,7 +186,7 @@ def read_event(body: object) -> PostedEvent:
                 "type", f"Must be custom:NAME, ephemeral, message or one of {', '.join(AudioEvent)}"
             )
         inside = fields.inside("body")
-        return PostedEvent(type=type_, from_=fields.text("from"), body={} if inside is None else inside.raw)
+        return PostedEvent(type=type_, from_=fields.text("from"), body={} if inside is None else inside.sent)
 
 
 def read_recording_change(body: object) -> RecordingChange:

@@ -5,18 +5,20 @@ Source: Voice API reference, "endpoint objects"; NCCO reference, "connect".
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+from voicectl.errors import InputError
 from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.sandbox.telephony.actions import Webhook
+from voicectl.voice import endpoint
 
-MAX_SIP_URI = 50
 MAX_USER_TO_USER = 256
-MAX_HEADER_BYTES = 512
 
-_SIP = re.compile(r"sips?:\S+", re.IGNORECASE)
+UNKNOWN = "unknown"
+"""The caller id that a phone shows if ``connect`` does not call from a phone number."""
+
+_SIP = re.compile(r"sips?:[\x21-\x7e]+", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 _CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate=24000")
@@ -64,7 +66,7 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
     if options is None:
         return None, None
     url = options.link("url", required=True)
-    tone, older = options.link("ringbackTone"), options.link("ringback")
+    tone, older = read_tone(options), read_tone(options, "ringback")
     return None if url is None else Webhook(url=url), tone or older
 
 
@@ -87,14 +89,26 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
     return None if url is None else Webhook(url=url, method=method)
 
 
-def read_tone(fields: Fields) -> str | None:
-    """Return the URL in the ``ringbackTone`` option of ``connect``, or None if there is none.
+def read_tone(fields: Fields, name: str = "ringbackTone") -> str | None:
+    """Return the URL of the tone in the field *name*, or None if there is none.
 
     The documented type is a string, but an array is also accepted, because the platform's Python client sends it.
     """
-    if isinstance(fields.raw.get("ringbackTone"), list):
-        return fields.url("ringbackTone")
-    return fields.link("ringbackTone")
+    return fields.url(name) if isinstance(fields.raw.get(name), list) else fields.link(name)
+
+
+def read_caller(fields: Fields, callee: dict[str, Any]) -> str | None:
+    """Return the caller id in the ``from`` option of a ``connect`` to *callee*, or None if there is none.
+
+    A text that is not a phone number is passed on, except to a phone, where the caller is unknown.
+    """
+    text = fields.text("from")
+    if text is None:
+        return None
+    try:
+        return endpoint.number(text)
+    except InputError:
+        return UNKNOWN if callee.get("type") == "phone" else text
 
 
 def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
@@ -109,19 +123,17 @@ def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
             fields.refuse("uri", "Is not supported together with user and domain")
         return {"user": fields.text("user", required=True), "domain": fields.text("domain", required=True)}
     uri = fields.text("uri", required=True)
-    if uri is not None and (not _SIP.fullmatch(uri) or len(uri) > MAX_SIP_URI):
-        fields.refuse("uri", f"Must begin with sip: or sips: and have at most {MAX_SIP_URI} characters")
+    if uri is not None and not _SIP.fullmatch(uri):
+        fields.refuse("uri", "Must begin with sip: or sips:, and be visible ASCII characters")
     return {"uri": uri}
 
 
 def _websocket(fields: Fields) -> dict[str, Any]:
     headers = fields.inside("headers")
-    if headers is not None and _bytes(headers.raw) > MAX_HEADER_BYTES:
-        fields.refuse("headers", f"Must take at most {MAX_HEADER_BYTES} bytes as JSON")
     read = {
         "uri": fields.link("uri", "ws", "wss", required=True),
         "content-type": fields.choice("content-type", _CONTENT_TYPES, required=True),
-        "headers": {} if headers is None else headers.raw,
+        "headers": {} if headers is None else headers.sent,
     }
     authorization = fields.inside("authorization")
     return read if authorization is None else read | {"authorization": _authorization(authorization)}
@@ -130,15 +142,10 @@ def _websocket(fields: Fields) -> dict[str, Any]:
 def _authorization(fields: Fields) -> dict[str, str]:
     kind = fields.choice("type", ("vonage", "custom")) or "vonage"
     value = fields.text("value")
+    if value is not None and not _HEADER_VALUE.fullmatch(value):
+        fields.refuse("value", "Must be a value that an HTTP header can hold")
     if kind == "vonage":
         return {"type": kind}
     if "value" not in fields.raw:
         fields.refuse("value", "Is required with the type custom")
-    elif value is not None and not _HEADER_VALUE.fullmatch(value):
-        fields.refuse("value", "Must be a value that an HTTP header can hold")
     return {"type": kind, "value": value or ""}
-
-
-def _bytes(raw: object) -> int:
-    text = json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
-    return len(text.encode("utf-8", "surrogatepass"))

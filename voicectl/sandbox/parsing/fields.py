@@ -26,11 +26,14 @@ WRONG_TYPE = "Invalid type parameter provided"  # the platform's wording, seen f
 LONGEST_SECONDS = 31 * 86_400
 """The upper limit for all durations, in seconds (31 days)."""
 
+LONGEST_URL = 8000
+"""The maximum length of a URL, in characters."""
+
 METHODS = ("GET", "POST")
 """The HTTP methods that are allowed for a webhook."""
 
 _WEB = ("http", "https")
-_VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]{1,2000}", re.IGNORECASE)
+_VISIBLE = re.compile(r"[a-z]+://[\x21-\x7e]+", re.IGNORECASE)
 _WHOLE = re.compile(r"-?[0-9]+")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -57,8 +60,11 @@ class Fields:
     If a field is absent or invalid, the methods return a default. They record every error. After all fields have
     been read, call :meth:`done`, or use the reader in a ``with`` block, which calls this method at its end.
 
+    A field that is null counts as absent.
+
     Args:
-        raw: The parsed object. Any other value is recorded as an error, and treated as an empty object.
+        raw: The parsed object. Any other value is recorded as an error, and treated as an empty object. Afterwards,
+            the attribute holds the fields that are not null.
         at: The path of the object in the body, such as ``ncco[1]``, or an empty string for the body itself.
         errors: The list to which errors are added. Readers for nested objects share this list.
         is_lenient: True to accept numbers and Boolean values that are strings, as the platform does in NCCOs.
@@ -68,6 +74,8 @@ class Fields:
     at: str = ""
     errors: list[dict[str, str]] = field(default_factory=list)
     is_lenient: bool = False
+    sent: dict[str, Any] = field(default_factory=dict, init=False)
+    """The object unchanged, with its null fields."""
     _is_void: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +83,9 @@ class Fields:
             self._note(self.at or "body", WRONG_TYPE)
             self.raw = {}
             self._is_void = True
+        self.sent = self.raw
+        if None in self.raw.values():
+            self.raw = {name: value for name, value in self.raw.items() if value is not None}
 
     def __enter__(self) -> Fields:
         return self
@@ -307,10 +318,7 @@ class Fields:
             if required:
                 self.refuse(name, MISSING)
             return None
-        value = self.raw[name]
-        if value is None:
-            self.refuse(name, WRONG_TYPE)
-        return value
+        return self.raw[name]
 
     def _number(
         self, name: str, form: re.Pattern[str] = _NUMBER, *, is_lenient: bool | None = None
@@ -368,4 +376,5 @@ def _is_url(text: str, schemes: tuple[str, ...]) -> bool:
         is_there = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return is_there and parts.scheme in schemes and _VISIBLE.fullmatch(text) is not None
+    is_readable = len(text) <= LONGEST_URL and _VISIBLE.fullmatch(text) is not None
+    return is_there and is_readable and parts.scheme in schemes

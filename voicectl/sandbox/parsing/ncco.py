@@ -7,12 +7,19 @@ Source: NCCO reference.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from voicectl.sandbox.parsing.endpoints import read_endpoint, read_ncco_event_url, read_on_answer, read_tone
+from voicectl.sandbox.parsing.endpoints import (
+    read_caller,
+    read_endpoint,
+    read_ncco_event_url,
+    read_on_answer,
+    read_tone,
+)
 from voicectl.sandbox.parsing.fields import WRONG_TYPE, Fields
-from voicectl.sandbox.parsing.input_action import LANGUAGE, read_input
+from voicectl.sandbox.parsing.input_action import LANGUAGE, check_provider, read_input
 from voicectl.sandbox.telephony.actions import (
     LENGTH_TIMER,
     LONGEST_RECORDING,
@@ -21,6 +28,7 @@ from voicectl.sandbox.telephony.actions import (
     Actions,
     Dial,
     Format,
+    Input,
     Join,
     MoveAll,
     Notify,
@@ -33,6 +41,7 @@ from voicectl.sandbox.telephony.actions import (
 )
 from voicectl.sandbox.telephony.detection import BEEP_TIMEOUT, Behavior, Detection, Mode
 from voicectl.sandbox.telephony.sounds import Prompt, audio, speech
+from voicectl.voice import ssml
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
@@ -60,12 +69,36 @@ def read_ncco(
         The actions, which are valid only if no error was added.
     """
     if not isinstance(raw, list):
-        errors.append({"name": at, "reason": WRONG_TYPE})
+        errors.append({"name": at, "reason": WRONG_TYPE + _mix_up(raw)})
         return ()
     if not raw and not may_be_empty:
         errors.append({"name": at, "reason": "Must hold at least one action"})
-    actions = (_action(Fields(each, f"{at}[{i}]", errors, is_lenient=True)) for i, each in enumerate(raw))
-    return tuple(action for action in actions if action is not None)
+    read = []
+    for i, each in enumerate(raw):
+        fields = Fields(each, f"{at}[{i}]", errors, is_lenient=True)
+        read.append((fields, _action(fields)))
+    _check_barge_in(read)
+    return tuple(action for _, action in read if action is not None)
+
+
+def _mix_up(raw: object) -> str:
+    """Return what *raw* seems to be in place of an NCCO, as the end of a sentence, or an empty string."""
+    match raw:
+        case {"action": str(name), **others} if name in _ACTIONS and "destination" not in others:
+            return ": this is a single action; an NCCO is an array of actions"
+        case {"ncco": _} | {"destination": _} | {"to": _} | {"answer_url": _}:
+            return ": this is the body of a request; an NCCO is an array of actions"
+    return ""
+
+
+def _check_barge_in(read: list[tuple[Fields, Action | None]]) -> None:
+    """Refuse ``bargeIn`` in prompts that no ``input`` action follows, since nothing could interrupt them."""
+    has_input = False
+    for fields, action in reversed(read):
+        if not isinstance(action, Play):
+            has_input = isinstance(action, Input)
+        elif action.barge_in and not has_input:
+            fields.refuse("bargeIn", "Needs an input action after the prompts")
 
 
 def read_talk(fields: Fields) -> Prompt:
@@ -73,6 +106,10 @@ def read_talk(fields: Fields) -> Prompt:
     text = fields.text("text", required=True) or ""
     if characters(text) > MAX_CHARACTERS:
         fields.refuse("text", f"Must be at most {MAX_CHARACTERS} characters long")
+    try:
+        ssml.check(text)
+    except ssml.BadSsml as exc:
+        fields.refuse("text", f"Must be well-formed SSML: {exc}")
     fields.text("language")
     fields.integer("style", 0, default=0)
     fields.flag("premium")
@@ -99,10 +136,13 @@ def read_detection(fields: Fields, standard: str, *advanced: str) -> Detection |
         The settings, or None if no detection is requested.
     """
     behavior = fields.choice(standard, Behavior)
-    given = [name for name in advanced if name in fields.raw]
-    options = fields.inside(given[0]) if given else None
-    if options is None:
-        return None if behavior is None else Detection(behavior=behavior)
+    given = [_advanced(options) for name in advanced if (options := fields.inside(name)) is not None]
+    if given:
+        return given[0]
+    return None if behavior is None else Detection(behavior=behavior)
+
+
+def _advanced(options: Fields) -> Detection:
     return Detection(
         behavior=options.choice("behavior", Behavior) or Behavior.CONTINUE,
         mode=options.choice("mode", Mode) or Mode.DETECT,
@@ -135,18 +175,18 @@ def _action(fields: Fields) -> Action | None:
     name = fields.text("action", required=True)
     if name is None:
         return None
-    if name == "pay":
-        fields.refuse("action", '"pay" is no longer served by the platform')
-        return None
     read = _ACTIONS.get(name)
     if read is None:
-        fields.refuse("action", f"Must be one of {', '.join(_ACTIONS)}")
+        advice = _INSTEAD.get(name, f"it must be one of {', '.join(_ACTIONS)}")
+        fields.refuse("action", f'"{name}" is not an action: {advice}')
         return None
     return read(fields)
 
 
 def _talk(fields: Fields) -> Action:
     read_ncco_event_url(fields)
+    fields.text("voiceName")
+    check_provider(fields)
     return Play(prompt=read_talk(fields), barge_in=fields.flag("bargeIn"))
 
 
@@ -214,7 +254,7 @@ def _connect(fields: Fields) -> Action:
     endpoint, digits = ({}, None) if callee is None else read_endpoint(callee, "standardHeaders")
     on_answer, tone = (None, None) if callee is None else read_on_answer(callee)
     # Errors are listed in the order in which the fields are read.
-    caller = fields.number("from")
+    caller = read_caller(fields, endpoint)
     ringing_timer = fields.integer("timeout", 1, 120, default=RINGING_TIMER)
     length_timer = fields.integer("limit", 1, LENGTH_TIMER, default=LENGTH_TIMER)
     detection = read_detection(
@@ -241,7 +281,7 @@ def _input(fields: Fields) -> Action:
 def _notify(fields: Fields) -> Action:
     payload = fields.inside("payload", required=True)
     events = read_ncco_event_url(fields, required=True)
-    return Notify(payload={} if payload is None else payload.raw, events=events or Webhook(url=""))
+    return Notify(payload={} if payload is None else payload.sent, events=events or Webhook(url=""))
 
 
 def _wait(fields: Fields) -> Action:
@@ -251,16 +291,43 @@ def _wait(fields: Fields) -> Action:
 
 def _transfer(fields: Fields) -> Action:
     # The reference spells the option conversation_id in its table, and conversationId in its example.
-    is_other = "conversationId" not in fields.raw and "conversation_id" in fields.raw
-    name = "conversation_id" if is_other else "conversationId"
-    return MoveAll(conversation_uuid=fields.text(name, required=True) or "", **_audience(fields))
+    names = [name for name in ("conversationId", "conversation_id") if name in fields.raw]
+    given = [fields.text(name, required=True) or "" for name in names or ["conversationId"]]
+    return MoveAll(conversation_uuid=given[0], **_audience(fields))
+
+
+def _pay(fields: Fields) -> None:
+    """Check a payment, an action that the platform's documentation no longer describes. The sandbox skips it."""
+    fields.url("eventUrl")
+    fields.amount("amount", high=math.inf)
+    fields.text("currency")
+    voice = fields.inside("voice") or Fields({})
+    voice.text("language")
+    voice.integer("style", 0, default=0)
+    prompts = fields.raw.get("prompts", [])
+    if not isinstance(prompts, list):
+        fields.refuse("prompts", WRONG_TYPE)
+        return
+    for i, each in enumerate(prompts):
+        prompt = fields.at_path(f"prompts[{i}]", each)
+        prompt.choice("type", ("CardNumber", "ExpirationDate", "SecurityCode"))
+        prompt.text("text")
+        prompt.inside("errors")
 
 
 def _loop(fields: Fields) -> int:
     return min(fields.integer("loop", 0, default=1), MAX_LOOP)
 
 
-_ACTIONS: dict[str, Callable[[Fields], Action]] = {
+_INSTEAD = {
+    "hangup": "leave it out, for the call ends when its flow ends",
+    **dict.fromkeys(
+        ("phone", "sip", "app", "vbc", "websocket"), 'write "connect" with an endpoint of this type'
+    ),
+}
+"""For names that are no actions but are often written as one, what to write instead."""
+
+_ACTIONS: dict[str, Callable[[Fields], Action | None]] = {
     "talk": _talk,
     "stream": _stream,
     "record": _record,
@@ -270,4 +337,5 @@ _ACTIONS: dict[str, Callable[[Fields], Action]] = {
     "notify": _notify,
     "wait": _wait,
     "transfer": _transfer,
+    "pay": _pay,
 }

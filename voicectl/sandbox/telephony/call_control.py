@@ -113,7 +113,7 @@ class CallControl:
         if not self._may_dial():
             self._base.send_error(caller.uuid, "connect: over the limit of new calls per second")
             return None
-        from_ = {"type": "phone", "number": dial.caller or self._number}
+        from_ = {"type": "phone", "number": self._number if dial.caller is None else dial.caller}
         if dial.caller is None and dial.order.to["type"] == "app" and caller.direction is Direction.INBOUND:
             from_ = caller.from_
         order = replace(dial.order, from_=from_, events=dial.order.events or caller.order.events)

@@ -5,17 +5,20 @@ Source: Voice API reference, "endpoint objects"; NCCO reference, "connect".
 
 from __future__ import annotations
 
-from voicectl.voice.ncco.parts import E164, TEXT, URL, WORD
+from voicectl.voice.ncco.parts import E164, TEXT, TONE, URL, WORD
 from voicectl.voice.ncco.shapes import GIVEN, Choice, Free, Option, Record, Rule, Text, Variant
+from voicectl.voice.ncco.verdicts import Fault
+from voicectl.voice.url import SOCKET
 
 HEADER_BYTES = 512
+SIP_CHARACTERS = 256
 
 ON_ANSWER = Record(
     name="onAnswer",
     options={
         "url": Option(URL, "URL of an NCCO to run for the callee alone, before they join.", required=True),
-        "ringbackTone": Option(URL, "Audio to play to the caller meanwhile."),
-        "ringback": Option(URL, "Older name of ringbackTone.", deprecated="Use ringbackTone."),
+        "ringbackTone": Option(TONE, "Audio to play to the caller meanwhile."),
+        "ringback": Option(TONE, "Older name of ringbackTone.", deprecated="Use ringbackTone."),
     },
 )
 
@@ -39,9 +42,13 @@ SIP = Record(
     options={
         "uri": Option(
             Text(
-                right="a SIP URI of at most 50 characters, such as sip:desk@sip.example.org",
-                pattern=r"[sS][iI][pP][sS]?:\S+",
-                most=50,
+                right="a SIP URI in ASCII, such as sip:desk@sip.example.org",
+                pattern=r"[sS][iI][pP][sS]?:[!-~]+",
+                most=SIP_CHARACTERS,
+                too_long=Fault.LONG_URI,
+                usual=r".+:.+@.+",
+                doubt=Fault.NO_SIP_USER,
+                effect=", which names no user",
             ),
             "The SIP URI to dial.",
             required=True,
@@ -91,7 +98,8 @@ WEBSOCKET = Record(
         "uri": Option(
             Text(
                 right="a WebSocket URI, such as wss://app.example.org/socket",
-                pattern=r"[wW][sS][sS]?://[^\s/?#]\S*",
+                pattern=r"[wW][sS][sS]?://[!-~]+",
+                schemes=SOCKET,
             ),
             "Address of the server.",
             required=True,
@@ -102,7 +110,8 @@ WEBSOCKET = Record(
             required=True,
         ),
         "headers": Option(
-            Free(most_bytes=HEADER_BYTES), f"JSON object to send to the server, at most {HEADER_BYTES} bytes."
+            Free(most_bytes=HEADER_BYTES),
+            f"JSON object to send to the server, best up to {HEADER_BYTES} bytes.",
         ),
         "authorization": Option(
             Record(
@@ -113,7 +122,10 @@ WEBSOCKET = Record(
                         "vonage sends a token of the platform; custom sends value.",
                         default="vonage",
                     ),
-                    "value": Option(TEXT, "Value of the Authorization header."),
+                    "value": Option(
+                        Text(right="a text in ASCII without control characters", pattern=r"[ -~]*"),
+                        "Value of the Authorization header.",
+                    ),
                 },
                 rules=(
                     Rule(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from voicectl.voice.ncco.verdicts import VERDICTS, Fault, Severity
 
 if TYPE_CHECKING:
     from voicectl.voice.json_places import Path
@@ -14,27 +15,26 @@ _MOST_SHOWN = 40
 _MOST_GUESSED = 100
 
 
-class Severity(StrEnum):
-    """The severity of a finding."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
 @dataclass(frozen=True, slots=True)
 class Finding:
     """An error or a warning about an NCCO.
 
     Attributes:
+        fault: The rule that is broken.
         path: The path of the faulty value or, if an option is missing, of the object that lacks the option.
         message: A description of the fault.
         hint: Advice on how to correct the fault.
     """
 
-    severity: Severity
+    fault: Fault
     path: Path
     message: str
     hint: str
+
+    @property
+    def severity(self) -> Severity:
+        """The verdict on the fault."""
+        return VERDICTS[self.fault]
 
     @property
     def is_error(self) -> bool:
@@ -54,13 +54,9 @@ class Findings:
         self._guesses -= 1
         return self._guesses >= 0
 
-    def error(self, path: Path, message: str, hint: str) -> None:
-        """Add an error about a value that the platform refuses or does not treat as intended."""
-        self.all.append(Finding(Severity.ERROR, path, message, hint))
-
-    def warn(self, path: Path, message: str, hint: str) -> None:
-        """Add a warning about a value that is doubtful, tolerated or deprecated."""
-        self.all.append(Finding(Severity.WARNING, path, message, hint))
+    def add(self, fault: Fault, path: Path, message: str, hint: str) -> None:
+        """Add a finding. Whether it is an error or a warning depends on *fault* alone."""
+        self.all.append(Finding(fault, path, message, hint))
 
 
 def kind(value: Any) -> str:

@@ -10,13 +10,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voicectl.voice import json_places
 from voicectl.voice.json_places import BadJson, Lines
 from voicectl.voice.ncco import flow, values
-from voicectl.voice.ncco.findings import Finding, Findings, Severity
-from voicectl.voice.ncco.model import NCCO
+from voicectl.voice.ncco.findings import Finding, Findings
+from voicectl.voice.ncco.model import ACTION, NCCO
+from voicectl.voice.ncco.verdicts import Fault
 
 if TYPE_CHECKING:
     from voicectl.voice.json_places import Path
 
 _BOM = "\ufeff"
+
+_OF_REQUESTS = {
+    "to",
+    "from",
+    "answer_url",
+    "event_url",
+    "destination",
+    "stream_url",
+    "text",
+    "digits",
+    "action",
+}
+"""Fields of requests to the Voice API, by which the linter recognizes a request."""
 
 
 class Placed(NamedTuple):
@@ -59,12 +73,12 @@ def lint_file(content: bytes) -> list[Placed]:
     lines = Lines(text)
     placed = [(document.offsets[finding.path], finding) for finding in lint(document.value)]
     placed += [
-        (offset, Finding(Severity.ERROR, path, "This key occurs twice.", "Remove one of them."))
+        (offset, Finding(Fault.REPEATED_KEY, path, "This key occurs twice.", "Remove one of them."))
         for path, offset in document.repeated
     ]
     if marked:
         mark = Finding(
-            Severity.ERROR,
+            Fault.BYTE_ORDER_MARK,
             (),
             "The file begins with a byte order mark.",
             "Save the file as UTF-8 without one.",
@@ -85,21 +99,41 @@ class _Enough(Exception):
 class _FirstError(Findings):
     """A collection that ignores warnings, and that raises :class:`_Enough` at the first error."""
 
-    def error(self, path: Path, message: str, hint: str) -> None:
-        raise _Enough(Finding(Severity.ERROR, path, message, hint))
-
-    def warn(self, path: Path, message: str, hint: str) -> None:  # noqa: ARG002 (ignored)
-        return
+    def add(self, fault: Fault, path: Path, message: str, hint: str) -> None:
+        finding = Finding(fault, path, message, hint)
+        if finding.is_error:
+            raise _Enough(finding)
 
     def may_guess(self) -> bool:
         return False
 
 
 def _look(value: Any, found: Findings) -> None:
+    mix_up = _mix_up(value) if isinstance(value, dict) else None
+    if mix_up is not None:
+        found.add(Fault.WRONG_TYPE, (), *mix_up)
+        return
     values.check(NCCO, value, (), found)
     if isinstance(value, list):
-        flow.check(value, found)
+        flow.check([values.given(each) if isinstance(each, dict) else each for each in value], found)
+
+
+def _mix_up(value: dict[str, Any]) -> tuple[str, str] | None:
+    """Return what an object is that was given as an NCCO, and what to write, or None if nothing is known about it."""
+    if (
+        isinstance(value.get("action"), str)
+        and value["action"] in ACTION.records
+        and "destination" not in value
+    ):
+        return "This is a single action.", "Put it into an array of actions: [{...}]."
+    request = "This is the body of a request to the API, not an NCCO."
+    for holder, name in ((value, "ncco"), (value.get("destination"), "destination.ncco")):
+        if isinstance(holder, dict) and "ncco" in holder:
+            return request, f"Keep only the value of {name}, which is an array of actions."
+    if value.keys() & _OF_REQUESTS:
+        return request, "Write an array of actions."
+    return None
 
 
 def _unreadable(text: str, offset: int, message: str, hint: str) -> Placed:
-    return Placed(Finding(Severity.ERROR, (), message, hint), *Lines(text).place(offset))
+    return Placed(Finding(Fault.UNREADABLE, (), message, hint), *Lines(text).place(offset))

@@ -10,8 +10,9 @@ from voicectl.voice.ncco.endpoints import ENDPOINT
 from voicectl.voice.ncco.parts import (
     AUDIENCE,
     BARGE_IN,
+    CALLER,
+    CONVERSATION_ID,
     DETECTION,
-    E164,
     FLAG,
     HEARD,
     LEG,
@@ -21,13 +22,14 @@ from voicectl.voice.ncco.parts import (
     ONE_URL,
     SPOKEN,
     TEXT,
+    TONE,
     TRANSCRIPTION,
-    URL,
     WEBHOOK,
     WORD,
     provider,
 )
 from voicectl.voice.ncco.shapes import Array, Choice, Free, Number, Option, Record, Rule, Text, Variant
+from voicectl.voice.ncco.verdicts import Fault
 
 DTMF_TIMEOUT = Number(least=0, most=10)
 DTMF_DIGITS = Number(least=1, most=20)
@@ -48,7 +50,7 @@ TALK = Record(
         "style": Option(Number(least=0), "Number of the voice; each language has its own.", default=0),
         "premium": Option(FLAG, "Use a premium voice (charged).", default=False),
         "voiceName": Option(TEXT, "Older way to choose a voice.", deprecated="Use language and style."),
-        **provider("Text-to-speech provider: ElevenLabs, Google or Polly."),
+        **provider("Text-to-speech provider, such as google."),
         **WEBHOOK,
     },
 )
@@ -142,7 +144,7 @@ CONNECT = Record(
             "The endpoint to dial, exactly one; use several connect actions to dial several.",
             required=True,
         ),
-        "from": Option(E164, "One of your numbers, as a string; omit it for app users."),
+        "from": Option(CALLER, "One of your numbers, as a string; omit it for app users."),
         "randomFromNumber": Option(FLAG, "Call from a random number of the application.", default=False),
         "eventType": Option(Choice(("synchronous",)), "Let the reply to an event contain a fallback NCCO."),
         "timeout": Option(Number(least=1, most=120), "Seconds to ring before giving up.", default=60),
@@ -151,7 +153,7 @@ CONNECT = Record(
         "advancedMachineDetection": Option(DETECTION, "Advanced machine detection (charged)."),
         "advanced_machine_detection": Option(DETECTION, alias_of="advancedMachineDetection"),
         **WEBHOOK,
-        "ringbackTone": Option(URL, "Audio to play to the caller until connected: a URL, not an array."),
+        "ringbackTone": Option(TONE, "Audio to play to the caller until connected: a URL, not an array."),
     },
     rules=(
         Rule(
@@ -166,7 +168,7 @@ CONNECT = Record(
             option="advancedMachineDetection",
             other="machineDetection",
             forbids=True,
-            is_doubt=True,
+            fault=Fault.NO_EFFECT,
             message="machineDetection has no effect together with advancedMachineDetection.",
             hint="Use one of them.",
         ),
@@ -202,7 +204,7 @@ SPEECH = Record(
         "sensitivity": Option(
             Number(least=10, most=100), "Sensitivity to quiet speech, from 10 to 100.", default=90
         ),
-        **provider("Speech recognition provider: Deepgram or Google."),
+        **provider("Speech recognition provider, such as google or deepgram."),
     },
 )
 
@@ -212,9 +214,7 @@ INPUT = Record(
     options={
         "type": Option(
             Array(item=Choice(("dtmf", "speech")), least=1, right='an array of "dtmf", "speech" or both'),
-            "What to collect.",
-            required=True,
-            unless=("timeOut", "maxDigits", "submitOnHash"),
+            "What to collect. Required, although the platform assumes a type if there is none.",
         ),
         "mode": Option(
             Choice(("synchronous", "asynchronous")),
@@ -269,15 +269,12 @@ TRANSFER = Record(
     about="Move all legs of this conversation into another one; no later action runs.",
     options={
         "conversationId": Option(
-            Text(
-                right="the id of a conversation, such as CON-6f1d2c3b-4a59-4687-9786-a5b4c3d2e1f0",
-                pattern=r"CON-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-            ),
+            CONVERSATION_ID,
             "The conversation to move the legs to.",
             required=True,
             unless=("conversation_id",),
         ),
-        "conversation_id": Option(TEXT, alias_of="conversationId"),
+        "conversation_id": Option(CONVERSATION_ID, alias_of="conversationId"),
         **AUDIENCE,
     },
     rules=(MUTE_RULE,),
@@ -311,6 +308,28 @@ PAY = Record(
     },
 )
 
+_LEAVE_OUT = "Leave it out: the call ends when the last action is done."
+_COLLECT = 'Write {"action": "input", "type": ["dtmf"]}.'
+_VERB = "That is a change of a leg by the API, which an NCCO cannot make"
+INSTEAD = {
+    **dict.fromkeys(("hangup", "end", "disconnect", "reject"), _LEAVE_OUT),
+    **{
+        kind: f'Write {{"action": "connect", "endpoint": [{{"type": "{kind}", ...}}]}}.'
+        for kind in ENDPOINT.records
+    },
+    **dict.fromkeys(("dial", "call", "forward"), 'Write {"action": "connect", "endpoint": [...]}.'),
+    **dict.fromkeys(("say", "speak", "tts"), 'Write {"action": "talk", "text": "..."}.'),
+    **dict.fromkeys(("play", "playback", "audio"), 'Write {"action": "stream", "streamUrl": ["..."]}.'),
+    **dict.fromkeys(("dtmf", "gather", "speech", "asr"), _COLLECT),
+    **dict.fromkeys(("pause", "sleep"), 'Write {"action": "wait", "timeout": SECONDS}.'),
+    **dict.fromkeys(("join", "conference", "room"), 'Write {"action": "conversation", "name": "..."}.'),
+    "mute": f'{_VERB}. To join a room muted, add "mute": true to the conversation action.',
+    **dict.fromkeys(
+        ("unmute", "earmuff", "unearmuff"), f"{_VERB}: voicectl mute, unmute, earmuff, unearmuff."
+    ),
+}
+"""For words that are no actions but are often written as one, what to write instead."""
+
 ACTION = Variant(
     tag="action",
     what="action",
@@ -319,6 +338,7 @@ ACTION = Variant(
         for record in (TALK, STREAM, RECORD, CONVERSATION, CONNECT, INPUT, NOTIFY, WAIT, TRANSFER, PAY)
     },
     right='an action, such as {"action": "talk", "text": "Hello"}',
+    advice=INSTEAD,
 )
 
 NCCO = Array(item=ACTION, least=1, right='an array of actions, such as [{"action": "talk", "text": "Hello"}]')

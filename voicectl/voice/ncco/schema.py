@@ -10,10 +10,13 @@ from typing import Any
 
 from voicectl.voice.ncco import shapes
 from voicectl.voice.ncco.model import NCCO
+from voicectl.voice.ncco.verdicts import VERDICTS, Severity
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]
+
+_WORDS = ("description", "default", "deprecated", "examples")
 
 
 def schema() -> Schema:
@@ -36,10 +39,10 @@ def _shape(shape: shapes.Shape, definitions: dict[str, Schema]) -> Schema:
             return {"enum": list(shape.values)}
         case shapes.Array():
             items = _shape(shape.item, definitions)
-            bounds = {"minItems": shape.least or None, "maxItems": shape.most}
+            bounds = {"minItems": None if shape.may_be_empty else shape.least or None, "maxItems": shape.most}
             return {"type": "array", "items": items} | _given(bounds)
         case shapes.Free():
-            values = {} if shape.values is None else {"additionalProperties": _text(shape.values)}
+            values = {} if shape.values is None else {"additionalProperties": _or_null(_text(shape.values))}
             return {"type": "object"} | values
         case shapes.Record():
             return _record(shape, definitions)
@@ -49,8 +52,20 @@ def _shape(shape: shapes.Shape, definitions: dict[str, Schema]) -> Schema:
 
 def _text(shape: shapes.Text) -> Schema:
     pattern = None if shape.pattern is None else f"^(?:{shape.pattern})$"
-    keywords = {"pattern": pattern, "maxLength": shape.most, "examples": list(shape.known) or None}
-    return {"type": "string"} | _given(keywords)
+    is_bound = VERDICTS[shape.too_long] is Severity.ERROR
+    most = shape.most if is_bound else None
+    keywords = {"pattern": pattern, "maxLength": most, "examples": list(shape.known) or None}
+    text = {"type": "string"} | _given(keywords)
+    if not shape.may_be_in_array:
+        return text
+    return {"anyOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": 1}]}
+
+
+def _or_null(schema: Schema) -> Schema:
+    """Return *schema* changed to also allow null, which counts as absent. Descriptions stay outermost."""
+    words = {name: schema[name] for name in _WORDS if name in schema}
+    rest = {name: value for name, value in schema.items() if name not in _WORDS}
+    return words | {"anyOf": [rest, {"type": "null"}]}
 
 
 def _number(shape: shapes.Number) -> Schema:
@@ -85,12 +100,16 @@ def _variant(shape: shapes.Variant, definitions: dict[str, Schema]) -> Schema:
 def _record(shape: shapes.Record, definitions: dict[str, Schema]) -> Schema:
     required = [name for name, option in shape.options.items() if option.required and not option.unless]
     either = [
-        {"anyOf": [{"required": [each]} for each in (name, *option.unless)]}
+        {"anyOf": [_has(each, shapes.GIVEN) for each in (name, *option.unless)]}
         for name, option in shape.options.items()
         if option.required and option.unless
     ]
-    rules = either + [_rule(rule) for rule in shape.rules if not rule.is_doubt]
-    properties = {name: _option(option, definitions) for name, option in shape.options.items()}
+    rules = either + [_rule(rule) for rule in shape.rules if VERDICTS[rule.fault] is Severity.ERROR]
+    properties = {
+        name: schema if name in required else _or_null(schema)
+        for name, option in shape.options.items()
+        for schema in [_option(option, definitions)]
+    }
     keywords = {
         "description": shape.about or None,
         "deprecated": bool(shape.deprecated) or None,
@@ -101,11 +120,7 @@ def _record(shape: shapes.Record, definitions: dict[str, Schema]) -> Schema:
 
 
 def _option(option: shapes.Option, definitions: dict[str, Schema]) -> Schema:
-    words = [
-        option.about,
-        option.deprecated,
-        option.newer and f"Not in the public documentation: {option.newer}.",
-    ]
+    words = [option.about, option.deprecated]
     if option.alias_of:
         words.append(f"Another spelling of {option.alias_of}.")
     keywords = {
@@ -120,14 +135,16 @@ def _rule(rule: shapes.Rule) -> Schema:
     condition = _has(rule.option, rule.value)
     if not rule.forbids:
         return {"if": condition, "then": _has(rule.other, rule.other_value)}
-    allowed = {"maxProperties": 0} if rule.but_empty else False
+    allowed: Schema = {"type": "null"}
+    if rule.but_empty:
+        allowed = {"type": ["object", "null"], "additionalProperties": {"type": "null"}}
     return {"if": condition, "then": {"properties": {rule.other: allowed}}}
 
 
 def _has(name: str, value: object) -> Schema:
     required: Schema = {"required": [name]}
     if value is shapes.GIVEN:
-        return required
+        return required | {"properties": {name: {"not": {"type": "null"}}}}
     return required | {"properties": {name: {"enum": [True, "true"] if value is True else [value]}}}
 
 

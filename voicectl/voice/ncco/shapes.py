@@ -9,6 +9,9 @@ import re
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 
+from voicectl.voice.ncco.verdicts import Fault
+from voicectl.voice.url import is_url
+
 GIVEN: Final = object()
 """A marker that means "any value" in a :class:`Rule`."""
 
@@ -20,16 +23,34 @@ class Text:
     Attributes:
         right: A phrase that describes a valid value and can follow the word "Write".
         pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
+        schemes: The allowed schemes, if the string is a URL.
         most: The maximum number of characters.
+        too_long: The fault of a longer string.
+        usual: A regular expression for the strings that raise no doubt.
+        doubt: The fault of another string.
+        effect: What the platform does with another string, for the message.
         known: The documented values, ignoring case. Others cause only a warning, since the platform may add values.
         tolerated: A prefix that the platform ignores, such as the ``+`` of a phone number.
+        may_be_in_array: True if an array of one such string is tolerated.
     """
 
     right: str = "a string"
     pattern: str | None = None
+    schemes: tuple[str, ...] = ()
     most: int | None = None
+    too_long: Fault = Fault.TOO_LONG
+    usual: str | None = None
+    doubt: Fault = Fault.OTHER_ID
+    effect: str = ""
     known: tuple[str, ...] = ()
     tolerated: str | None = None
+    may_be_in_array: bool = False
+
+    def allows(self, text: str) -> bool:
+        """Return True if *text* matches the pattern and, if it should be a URL, is one."""
+        if self.pattern is not None and not re.fullmatch(self.pattern, text):
+            return False
+        return not self.schemes or is_url(text, self.schemes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +103,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """The shape of an array whose items all have the same shape."""
+    """The shape of an array whose items all have the same shape.
+
+    Attributes:
+        may_be_empty: True if an empty array is tolerated although it is below the minimum; it counts as absent.
+    """
 
     item: Shape
     right: str
     least: int = 0
     most: int | None = None
+    may_be_empty: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +121,7 @@ class Free:
     """The shape of an object with arbitrary fields.
 
     Attributes:
-        most_bytes: The maximum size in bytes, as JSON in UTF-8 without spaces.
+        most_bytes: The documented maximum size in bytes, as JSON in UTF-8 without spaces.
         values: The shape of each field's value, or None if any value is allowed.
     """
 
@@ -116,7 +142,6 @@ class Option:
         default: The value that applies if the option is absent.
         deprecated: Advice on what to use instead, if the option is deprecated.
         alias_of: The documented name of the option, if this option is only another accepted spelling.
-        newer: A note on the origin of the option, if the public documentation does not describe the option.
     """
 
     shape: Shape
@@ -127,7 +152,6 @@ class Option:
     default: Any = None
     deprecated: str | None = None
     alias_of: str | None = None
-    newer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +164,7 @@ class Rule:
     Attributes:
         forbids: True if *other* must be absent, False if *other* must be present.
         but_empty: True if an empty object in *other* counts as absent.
-        is_doubt: True if breaking the rule causes a warning instead of an error.
+        fault: The fault that breaking the rule is.
         message: The message to report if the rule is broken.
         hint: Advice on how to correct the value.
     """
@@ -153,7 +177,7 @@ class Rule:
     other_value: object = GIVEN
     forbids: bool = False
     but_empty: bool = False
-    is_doubt: bool = False
+    fault: Fault = Fault.CONTRADICTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,11 +200,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """The shape of an object in which the field named *tag* selects one of *records* as the actual shape."""
+    """The shape of an object in which the field named *tag* selects one of *records* as the actual shape.
+
+    Attributes:
+        advice: For names that are no records but are often written, in lower case, what to write instead.
+    """
 
     tag: str
     what: str
     records: dict[str, Record] = field(default_factory=dict)
+    advice: dict[str, str] = field(default_factory=dict)
     right: str = "an object"
 
 
