@@ -132,7 +132,7 @@ class TestStates:
         uuid = client.answered(machine_detection=None, answer_method=None, event_url=None)
 
         assert (
-            client.put(f"/v1/calls/{uuid}/talk", {"text": "Hi", "style": 2, "loop": None}).status_code
+            client.put(f"/v1/calls/{uuid}/talk", {"text": "Hi", "style": "2", "loop": None}).status_code
             == 200
         )
 

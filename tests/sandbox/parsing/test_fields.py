@@ -94,6 +94,7 @@ def refused(body: object) -> list[str]:
         (without("ncco") | {"answer_url": ["http://x/" + "a" * 8000]}, ["answer_url"]),
         (without("ncco") | {"answer_url": ["http://x"], "answer_method": "PUT"}, ["answer_method"]),
         (CALL | {"event_url": 1}, ["event_url"]),
+        (CALL | {"event_url": "http://x"}, ["event_url"]),
         (CALL | {"event_url": ["x"]}, ["event_url"]),
         (CALL | {"event_method": "get"}, ["event_method"]),
         (CALL | {"machine_detection": "stop"}, ["machine_detection"]),
@@ -236,6 +237,14 @@ def test_what_the_platform_s_own_clients_send_is_tolerated():
     assert call_requests.read_rest_talk({"text": f"<speak>{'<break/>' * 1000}x</speak>"}).once < 1
 
 
+def test_numbers_of_a_talk_and_a_stream_may_be_text():
+    """The types of the platform's Node client demand a string for ``style``."""
+    as_text = call_requests.read_rest_talk({"text": "x", "style": "2", "loop": "3", "premium": "true"})
+
+    assert as_text.loop == 3
+    assert call_requests.read_rest_stream({"stream_url": ["https://x"], "loop": "0"}).loop == 0
+
+
 def test_a_null_field_of_a_body_is_absent():
     nulls = dict.fromkeys(
         ("answer_url", "event_url", "ringing_timer", "random_from_number", "machine_detection")
@@ -244,6 +253,13 @@ def test_a_null_field_of_a_body_is_absent():
 
     assert call_requests.read_create(callee | nulls) == call_requests.read_create(CALL)
     assert refused(CALL | {"to": None}) == ["to"]
+
+
+def test_an_event_url_that_is_text_has_the_platform_s_reason():
+    with pytest.raises(Invalid) as caught:
+        call_requests.read_create(CALL | {"event_url": "http://127.0.0.1:9/e"})
+
+    assert caught.value.errors == [{"name": "event_url", "reason": "Invalid type parameter provided"}]
 
 
 def test_refused_digits_are_not_repeated():

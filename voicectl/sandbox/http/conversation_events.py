@@ -109,7 +109,8 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> tuple[int, Note]:
     """Perform the action of a posted audio event, and return the number and content of the resulting event."""
-    fields = Fields(posted.body, "body")
+    is_lenient = posted.type in (AudioEvent.SAY, AudioEvent.PLAY)
+    fields = Fields(posted.body, "body", is_lenient=is_lenient)
     leg_id = fields.text("rtc_id")
     leg = None if leg_id is None else log.conversation.legs.get(leg_id)
     if leg_id is not None and leg is None:

@@ -79,7 +79,7 @@ def read_rest_talk(body: object) -> Prompt:
     Raises:
         Invalid: A field of the body is missing or invalid.
     """
-    with Fields(body) as fields:
+    with Fields(body, is_lenient=True) as fields:
         prompt = read_talk(fields)
         fields.text("voice_name")
     return prompt
@@ -91,7 +91,7 @@ def read_rest_stream(body: object) -> Prompt:
     Raises:
         Invalid: A field of the body is missing or invalid.
     """
-    with Fields(body) as fields:
+    with Fields(body, is_lenient=True) as fields:
         return read_stream(fields, "stream_url")
 
 

@@ -72,7 +72,7 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
 
 def read_event_url(fields: Fields) -> Webhook | None:
     """Return the webhook that ``event_url`` and ``event_method`` describe, or None if there is no URL."""
-    url = fields.url("event_url", or_text=True)
+    url = fields.url("event_url")
     method = fields.choice("event_method", METHODS) or "POST"
     return None if url is None else Webhook(url=url, method=method)
 
