@@ -231,10 +231,10 @@ def test_the_examples_of_the_reference_are_read(name):
                 events=Webhook(url=f"{APP}/in", method="POST"),
             ),
         ),
-        ({"action": "input", "maxDigits": "1"}, Input(dtmf=DtmfTerms(max_digits=1))),
+        ({"action": "input", "maxDigits": "1"}, Input(dtmf=DtmfTerms(max_digits=1), is_old=True)),
         (
             {"action": "input", "timeOut": 5, "submitOnHash": True},
-            Input(dtmf=DtmfTerms(time_out=5, submit_on_hash=True)),
+            Input(dtmf=DtmfTerms(time_out=5, submit_on_hash=True), is_old=True),
         ),
         (INPUT | {"maxDigits": 1}, Input(dtmf=DtmfTerms(max_digits=1))),
         (INPUT | {"maxDigits": 1, "dtmf": {"timeOut": 1}}, Input(dtmf=DtmfTerms(time_out=1))),

@@ -76,6 +76,25 @@ class TestKeys:
 
         assert result(line, leg)[0]["digits"] == "#1"
 
+    def test_the_oldest_form_gets_its_own_result(self, line: Line):
+        """Samples of 2016 to 2018 read ``dtmf`` as text."""
+        leg = listened(line, Input(dtmf=DtmfTerms(max_digits=1), is_old=True))
+
+        line.exchange.press(leg, "2")
+
+        (event,) = taken(line, leg)
+        assert event.fields["dtmf"] == "2"
+        assert event.fields["timed_out"] is False
+        assert "speech" not in event.fields
+
+    def test_the_oldest_form_is_told_too_that_nothing_was_pressed(self, line: Line):
+        leg = listened(line, Input(dtmf=DtmfTerms(), is_old=True))
+
+        line.wait(3)
+
+        (event,) = taken(line, leg)
+        assert (event.fields["dtmf"], event.fields["timed_out"]) == ("", True)
+
     def test_keys_before_anything_listens_are_lost(self, line: Line):
         leg = listened(line, say("x" * 28), KEYS)
         line.exchange.press(leg, "9")

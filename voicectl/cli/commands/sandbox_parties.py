@@ -267,7 +267,8 @@ def _summary(entry: dict[str, Any]) -> str:
         case {"kind": "input"}:
             speech = entry.get("speech") or {}
             said = [each.get("text") for each in speech.get("results") or [] if isinstance(each, dict)]
-            parts = [(entry.get("dtmf") or {}).get("digits"), *said[:1], speech.get("error")]
+            dtmf = entry.get("dtmf")  # the oldest form is a text
+            parts = [dtmf.get("digits") if isinstance(dtmf, dict) else dtmf, *said[:1], speech.get("error")]
         case {"kind": "transfer", "conversation_uuid_to": room}:
             parts = ["to", room]
         case {"kind": "notify", "payload": payload}:

@@ -30,6 +30,7 @@ def read_input(fields: Fields, events: Webhook | None) -> Input:
         dtmf=(nested or flat) if "dtmf" in kinds else None,
         speech=speech_terms if "speech" in kinds and not is_asynchronous else None,
         is_asynchronous=is_asynchronous,
+        is_old=not {"type", "dtmf", "speech"} & fields.raw.keys() and bool(_FLAT & fields.raw.keys()),
         events=events,
     )
 

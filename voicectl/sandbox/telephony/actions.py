@@ -210,12 +210,14 @@ class Input:
         dtmf: The settings for keys, or None to ignore keys.
         speech: The settings for speech, or None to ignore speech.
         is_asynchronous: True to report each key as soon as it is pressed, without making the flow wait.
+        is_old: True if the action is written in its oldest form. Its event then has the oldest form, too.
         events: The webhook for the ``input`` event, or None to use the webhook for the other events of the call.
     """
 
     dtmf: DtmfTerms | None = None
     speech: SpeechTerms | None = None
     is_asynchronous: bool = False
+    is_old: bool = False
     events: Webhook | None = None
 
 

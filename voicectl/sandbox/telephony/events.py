@@ -138,11 +138,18 @@ def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
     }
 
 
-def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> dict[str, Any]:
-    """Return an ``input`` event with the results *dtmf* for keys and *speech* for speech."""
+def taken(
+    leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any], *, is_old: bool = False
+) -> dict[str, Any]:
+    """Return an ``input`` event with the results *dtmf* for keys and *speech* for speech.
+
+    If *is_old* is true, the event has its oldest form, which reports only keys: ``dtmf`` holds them as text.
+    """
+    result = {"speech": speech, "dtmf": dtmf}
+    if is_old:
+        result = {"dtmf": dtmf["digits"], "timed_out": dtmf["timed_out"]}
     return {
-        "speech": speech,
-        "dtmf": dtmf,
+        **result,
         **parties(leg),
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,
@@ -150,9 +157,9 @@ def taken(leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any]) -> di
     }
 
 
-def pressed(leg: Leg, at: int, digit: str) -> dict[str, Any]:
-    """Return an ``input`` event that reports the single key *digit*."""
-    return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []})
+def pressed(leg: Leg, at: int, digit: str, *, is_old: bool = False) -> dict[str, Any]:
+    """Return an ``input`` event that reports the single key *digit*. For *is_old*, see :func:`taken`."""
+    return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []}, is_old=is_old)
 
 
 def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,6 @@ from voicectl.sandbox.telephony.actions import (
     Play,
     Record,
     Wait,
-    Webhook,
 )
 from voicectl.sandbox.telephony.agenda import Timer
 from voicectl.sandbox.telephony.base import Base
@@ -241,7 +240,7 @@ class FlowRun:
         self._go_on_in(0)
 
     def _collect(self, terms: Input) -> InputCollector:
-        done = partial(self._taken, terms.events)
+        done = partial(self._taken, terms)
         parts = self._base, self._media
         return InputCollector(self._leg, terms, *parts, noticed=self._barged_in, done=done)
 
@@ -261,7 +260,7 @@ class FlowRun:
         """Begin to report each key as it is pressed, for an asynchronous ``input`` action."""
         self._stop_listening()
         listeners = self._leg.audio.key_listeners
-        self._key_listener = listener = partial(self._pressed, terms.events)
+        self._key_listener = listener = partial(self._pressed, terms)
         listeners.append(listener)
         self._media.asked_for_each_key(self._leg, while_=lambda: listener in listeners)
 
@@ -271,13 +270,14 @@ class FlowRun:
             self._key_listener = None
 
     def _taken(
-        self, webhook: Webhook | None, dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None
+        self, terms: Input, dtmf: dict[str, Any], speech: dict[str, Any], audio: Recording | None
     ) -> None:
         def send_event() -> None:
             if audio is not None and audio.url is not None:
                 speech["recording_url"] = audio.url
-            fields = events.taken(self._leg, self._base.now, dtmf, speech)
-            self._base.send_event(self._leg, Kind.INPUT, fields, webhook, self._in_this_turn(self._replied))
+            fields = events.taken(self._leg, self._base.now, dtmf, speech, is_old=terms.is_old)
+            replied = self._in_this_turn(self._replied)
+            self._base.send_event(self._leg, Kind.INPUT, fields, terms.events, replied)
 
         self._collector = None
         if "timeout_reason" in speech:
@@ -287,7 +287,7 @@ class FlowRun:
         else:
             audio.kept = self._in_this_turn(send_event)
 
-    def _pressed(self, webhook: Webhook | None, digit: str) -> bool:
+    def _pressed(self, terms: Input, digit: str) -> bool:
         listener = self._key_listener
 
         def replied(actions: Actions | None) -> None:
@@ -295,8 +295,8 @@ class FlowRun:
                 self.replace(actions)
 
         self._barged_in()
-        fields = events.pressed(self._leg, self._base.now, digit)
-        self._base.send_event(self._leg, Kind.INPUT, fields, webhook, replied)
+        fields = events.pressed(self._leg, self._base.now, digit, is_old=terms.is_old)
+        self._base.send_event(self._leg, Kind.INPUT, fields, terms.events, replied)
         return True
 
     def _record(self, order: Record) -> None:
