@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from voicectl.core.identity.target import Target
     from voicectl.core.recordings.fetch import Fetcher, Progress
     from voicectl.core.sandbox_control import SandboxControl
-    from voicectl.core.webhooks.replay import Replayer, Sign
+    from voicectl.core.webhooks.replay import Replayer
     from voicectl.interrupts import Interrupts
     from voicectl.store.action_log import ActionLog
     from voicectl.store.events import EventStore
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from voicectl.store.journal import Journal
     from voicectl.store.rate_limiter import RateLimiter
     from voicectl.voice.call import Call
-
-ANY_ACCOUNT = "voicectl"
-"""The API key in the token of a replayed webhook if the account is unknown. Receivers then accept any key."""
 
 
 class App:
@@ -341,29 +338,13 @@ class App:
         Raises:
             ConfigError: The webhooks should be signed, but no valid secret is set.
         """
-        from voicectl.core.webhooks.replay import Replayer
+        from voicectl.core.webhooks.replay import Replayer, signer
 
         parts = urlsplit(url)
         wire = self.sessions.wire(f"{parts.scheme}://{parts.netloc}")
-        return Replayer(wire, url, timeout=self.sessions.timeout, sign=self._sign() if is_signed else None)
-
-    def _sign(self) -> Sign:
-        """Return a function that returns the token with which a webhook is signed."""
-        from voicectl import tokens
-        from voicectl.webhook.signature import signed_content
-
-        api_key, (secret, *_) = next(iter(self.signature_secrets().items()))
-
-        def sign(method: str, query: bytes, body: bytes) -> str:
-            return tokens.webhook_token(
-                signed_content(method, query, body),
-                secret=secret,
-                api_key=api_key or ANY_ACCOUNT,
-                application_id=self.target.application_id,
-                now=self.clock.time(),
-            )
-
-        return sign
+        secrets = self.signature_secrets() if is_signed else None
+        sign = None if secrets is None else signer(secrets, self.target.application_id, self.clock)
+        return Replayer(wire, url, timeout=self.sessions.timeout, sign=sign)
 
     @cached_property
     def event_store(self) -> EventStore | None:

@@ -6,13 +6,16 @@ import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_from_bytes, urlsplit
 
-from voicectl import strict_json
+from voicectl import strict_json, tokens
 from voicectl.errors import InputError, TransportError
+from voicectl.webhook.signature import signed_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voicectl.api.wire import Wire
+    from voicectl.clock import Clock
+    from voicectl.core.identity.signature_secrets import Secrets
     from voicectl.store.events import Arrival
 
     Sign = Callable[[str, bytes, bytes], str]
@@ -20,7 +23,26 @@ if TYPE_CHECKING:
 
 SUCCESSES = range(200, 300)
 
+ANY_ACCOUNT = "voicectl"
+"""The API key in a token if the account of its signature secret is unknown. Such receivers accept any key."""
+
 _QUERY_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def signer(secrets: Secrets, application_id: str, clock: Clock) -> Sign:
+    """Return a function that signs webhooks with the first of *secrets*."""
+    api_key, (secret, *_) = next(iter(secrets.items()))
+
+    def sign(method: str, query: bytes, body: bytes) -> str:
+        return tokens.webhook_token(
+            signed_content(method, query, body),
+            secret=secret,
+            api_key=api_key or ANY_ACCOUNT,
+            application_id=application_id,
+            now=clock.time(),
+        )
+
+    return sign
 
 
 class Sent(NamedTuple):
