@@ -149,6 +149,8 @@ def test_what_is_accepted_is_ascii_and_normal_already(text: str) -> None:
         ("+447700900001", {"type": "phone", "number": "447700900001"}),
         ("sip:alice@example.org", {"type": "sip", "uri": "sip:alice@example.org"}),
         ("sips:a@b;transport=tls", {"type": "sip", "uri": "sips:a@b;transport=tls"}),
+        ("SIP:a@b", {"type": "sip", "uri": "SIP:a@b"}),
+        ("sip:a@" + "b" * 300, {"type": "sip", "uri": "sip:a@" + "b" * 300}),
         (
             "wss://example.org/socket",
             {"type": "websocket", "uri": "wss://example.org/socket", "content-type": "audio/l16;rate=16000"},
@@ -170,7 +172,7 @@ def test_an_endpoint_is_typed_in_one_of_five_ways(text: str, parsed: dict[str, s
     "text",
     ["", "alice", "app:", "app:a\nb", "app:\x1b", "vbc:", "vbc:12a", "vbc:\u0661", "sip:", "sip:alice", "sip:a b@c",
      "sip:alice@", "wss://", "wss://a b", "http://example.org", "tel:447700900001", "447700900001:", ":447700900001",
-     "phone:447700900001", "sip:a@b\n", "SIP:a@b"],
+     "phone:447700900001", "sip:a@b\n", "wss://a:99999", "ws://[a"],
 )  # fmt: skip
 def test_an_endpoint_is_nothing_else(text: str) -> None:
     with pytest.raises(InputError):

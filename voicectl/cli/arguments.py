@@ -1,7 +1,6 @@
 """The arguments and options that several commands share, and the functions that parse them."""
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import wraps
@@ -15,6 +14,7 @@ from voicectl.core.calls.references import LAST, number_reference
 from voicectl.errors import InputError
 from voicectl.voice import endpoint, speech
 from voicectl.voice.call import is_conversation_id, is_leg_id
+from voicectl.voice.url import is_url
 
 ID_FORMS = "its id (or at least the first 4 characters)"
 LEG_FORMS = f"{ID_FORMS}, to:NUMBER, from:NUMBER, @last, or - to read it from standard input"
@@ -71,8 +71,6 @@ NccoFile = Annotated[
 ]
 
 MAX_LENGTH_SECONDS = 86_400
-
-_URL = re.compile(r"https?://[\x21-\x2e\x30-\x7e][\x21-\x7e]*", re.IGNORECASE)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -132,12 +130,7 @@ def check_url(text: str, option: str) -> str:
     Raises:
         InputError: *text* is not an http or https URL.
     """
-    try:
-        parts = urlsplit(text)
-        is_url = _URL.fullmatch(text) and parts.hostname and parts.port != 0
-    except ValueError:  # the URL has brackets without an address, or an invalid port
-        is_url = False
-    if is_url:
+    if is_url(text):
         return text
     raise InputError(f"{option} {text!r} is not an http or https URL.", hint="Write it as https://HOST/PATH.")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import codecs
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from voicectl import strict_json
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.errors import InputError
+from voicectl.voice import endpoint, ncco
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from voicectl.voice.ncco.findings import Finding
 
 MAX_LINES = 10
+
+_CHECKED_BY_PARSING = {"type", "number", "user", "extension"}
+"""The fields of an endpoint that need no linter, because the command line cannot name an invalid value."""
 
 NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO without checking it.")]
 
@@ -64,6 +69,22 @@ def check_ncco(terminal: Terminal, flow: Ncco) -> None:
     from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only if an NCCO is sent)
 
     _refuse(terminal, "The NCCO built from these options", ((finding, "") for finding in lint(flow)))
+
+
+def check_endpoints(terminal: Terminal, endpoints: list[dict[str, Any]]) -> None:
+    """Check *endpoints*, which are the callees of new calls, by the rules for those that an NCCO connects to.
+
+    Raises:
+        InputError: An endpoint has an error.
+    """
+    if not any(each.keys() - _CHECKED_BY_PARSING for each in endpoints):
+        return
+    from voicectl.voice.ncco.lint import lint  # noqa: PLC0415 (only if an option was given)
+
+    for each in endpoints:
+        found = lint([ncco.connect(endpoint.in_ncco(each))])
+        placed = ((replace(finding, path=("to", *finding.path[2:])), "") for finding in found)
+        _refuse(terminal, f"The endpoint {endpoint.label(each)}", placed)
 
 
 def _refuse(terminal: Terminal, where: str, findings: Iterable[tuple[Finding, str]]) -> None:

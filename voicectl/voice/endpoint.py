@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicectl.errors import InputError
+from voicectl.voice.url import SOCKET, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +30,11 @@ OPTIONS = {
     "header": EndpointOption("headers", ("sip", "websocket")),
     "content-type": EndpointOption("content-type", ("websocket",)),
     "authorization": EndpointOption("authorization", ("websocket",)),
+    "user-to-user": EndpointOption("standard_headers", ("sip",)),
+    "shaken": EndpointOption("shaken", ("phone",)),
 }
 
+_IN_NCCO = {"standard_headers": "standardHeaders"}
 _DIALLED = {"phone": "number", "sip": "uri", "websocket": "uri", "app": "user", "vbc": "extension"}
 _ADDRESSES = ("number", "uri", "user", "extension")
 _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
@@ -42,8 +46,7 @@ _DECIMAL = r"[0-9]+\.[0-9]{1,2}"
 _NATIONAL = rf"0.*|\([0-9].*|[2-9][0-9]{{2}}{_SEPARATORS}+[0-9]{{3}}{_SEPARATORS}+[0-9]{{4}}"
 """Matches numbers that lack a country code, such as 07700 900001, (415) 555-0100 and 415-555-0100."""
 
-_SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+")
-_WEBSOCKET = re.compile(r"wss?://[\x21-\x7e]+")
+_SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+", re.IGNORECASE)
 _EXTENSION = re.compile(r"[0-9]{1,20}")
 
 
@@ -119,7 +122,7 @@ def parse(text: str) -> dict[str, Any]:
     match scheme.lower() if colon else "":
         case "sip" | "sips" if _SIP.fullmatch(text):
             return {"type": "sip", "uri": text}
-        case "ws" | "wss" if _WEBSOCKET.fullmatch(text):
+        case "ws" | "wss" if is_url(text, SOCKET):
             return {"type": "websocket", "uri": text, "content-type": WEBSOCKET_CONTENT_TYPE}
         case "app" if rest and rest.isprintable():
             return {"type": "app", "user": rest}
@@ -157,6 +160,11 @@ def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[s
     The options are keyed as in :data:`OPTIONS`, and must be supported by the type of the endpoint.
     """
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
+
+
+def in_ncco(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return *endpoint*, an endpoint of the REST API, with its fields named as in an NCCO."""
+    return {_IN_NCCO.get(name, name): value for name, value in endpoint.items()}
 
 
 def websocket_authorization(header: str | None) -> dict[str, str]:

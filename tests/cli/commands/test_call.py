@@ -159,6 +159,82 @@ def test_an_option_of_another_endpoint_is_refused_before_its_value(
     assert named in ran.stderr
 
 
+SIP = "sip:desk@sip.example.org"
+
+
+def callee(room: Room) -> dict[str, object]:
+    """Return the endpoint that the one request for a call asked for."""
+    (create,) = room.requests("createCall")
+    (to,) = create["body"]["to"]
+    return dict(to)
+
+
+def test_headers_of_a_sip_endpoint_lose_the_prefix_that_the_platform_adds(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {SIP} --talk Hi --header X-Queue=gold --header x-id=7 --header Plain=1")
+
+    assert ran.exit_code == 0
+    assert callee(voicectl) == {
+        "type": "sip",
+        "uri": SIP,
+        "headers": {"Queue": "gold", "id": "7", "Plain": "1"},
+    }
+    assert "--header X-Queue is given as Queue, because the platform adds the X-." in ran.stderr
+    assert "Plain" not in ran.stderr
+
+
+@pytest.mark.parametrize("option", ["--user-to-user", "--header User-to-User=", "--header user-to-user="])
+def test_user_to_user_is_a_standard_header(voicectl: Room, option: str) -> None:
+    gap = "" if option.endswith("=") else " "
+    ran = voicectl(f"call create --to {SIP} --talk Hi --header Queue=gold {option}{gap}01ab;encoding=hex")
+
+    assert ran.exit_code == 0
+    assert callee(voicectl) == {
+        "type": "sip",
+        "uri": SIP,
+        "headers": {"Queue": "gold"},
+        "standard_headers": {"User-to-User": "01ab;encoding=hex"},
+    }
+    assert ("as with --user-to-user" in ran.stderr) == ("--header user" in f"{option}".lower())
+
+
+def test_user_to_user_is_given_once(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {SIP} --talk Hi --header User-to-User=01 --user-to-user 02")
+
+    assert ran.exit_code == 2
+    assert "given twice" in ran.stderr
+
+
+def test_headers_of_a_websocket_stay_as_they_are(voicectl: Room) -> None:
+    ran = voicectl(
+        "call create --to ws://127.0.0.1:9/s --talk Hi --header X-Queue=gold --header User-to-User=01"
+    )
+
+    assert callee(voicectl)["headers"] == {"X-Queue": "gold", "User-to-User": "01"}
+    assert "X-Queue" not in ran.stderr
+
+
+def test_a_call_may_be_signed(voicectl: Room) -> None:
+    voicectl(f"call create --to {PERSON} --talk Hi --shaken abc;alg=ES256")
+
+    assert callee(voicectl)["shaken"] == "abc;alg=ES256"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (f"--to {SIP} --user-to-user {'a' * 257}", "$.to[0].standardHeaders['User-to-User']"),
+        ("--to ws://127.0.0.1:9/s --content-type audio/l16;rate=44100", "$.to[0]['content-type']"),
+    ],
+)
+def test_the_rules_of_an_ncco_hold_for_the_callee_too(voicectl: Room, options: str, words: str) -> None:
+    ran = voicectl(f"call create --talk Hi {options}")
+
+    assert ran.exit_code == 2
+    assert f"error: {words}" in ran.stderr
+    assert not voicectl.requests("createCall")
+    assert voicectl(f"call create --talk Hi {options} --no-lint --dry-run").exit_code == 0
+
+
 @pytest.mark.parametrize("command", ["wait {leg}", "watch {leg}"])
 def test_the_api_is_asked_once_more_when_time_is_up(voicectl: Room, command: str) -> None:
     leg = voicectl.call(wait=None)  # answered after 2.5 s, asked for at 0, 1 and 2

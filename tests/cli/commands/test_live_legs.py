@@ -238,6 +238,38 @@ def test_transfer_runs_another_flow_in_a_conversation_of_its_own(voicectl: Room)
     assert voicectl(f"call show {leg}").rows[0][1] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (
+            "sip:desk@sip.example.org --user-to-user 01ab",
+            {
+                "type": "sip",
+                "uri": "sip:desk@sip.example.org",
+                "standardHeaders": {"User-to-User": "01ab"},
+            },
+        ),
+        (f"{OTHER} --shaken abc", {"type": "phone", "number": OTHER, "shaken": "abc"}),
+    ],
+)
+def test_transfer_connects_with_the_options_of_the_endpoint(
+    voicectl: Room, options: str, fields: dict[str, object]
+) -> None:
+    leg = voicectl.call()
+
+    assert voicectl(f"transfer {leg} --connect {options}").exit_code == 0
+
+    (flow,) = voicectl.requests("updateCall")[-1]["body"]["destination"]["ncco"]
+    assert flow["endpoint"] == [fields]
+
+
+def test_transfer_takes_options_of_an_endpoint_only_with_one(voicectl: Room) -> None:
+    leg = voicectl.call()
+
+    for options in (f"--connect {OTHER} --user-to-user 01", "--ncco - --shaken abc"):
+        assert voicectl(f"transfer {leg} {options}", stdin="[]").exit_code == 2
+
+
 def test_transfer_connects_to_somebody_else(voicectl: Room) -> None:
     leg = voicectl.call()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors
+from voicectl.cli import endpoint_options, errors
 from voicectl.cli.arguments import (
     MAX_LENGTH_SECONDS,
     AnswerUrl,
@@ -22,12 +22,12 @@ from voicectl.cli.arguments import (
     check_room,
     check_text,
     check_url,
-    parse_header,
     whole_seconds,
 )
 from voicectl.cli.commands.wait import NO_RECEIVER, parse_status, report_change, wait_for
 from voicectl.cli.context import App, current
-from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
+from voicectl.cli.endpoint_options import EndpointOptions, Shaken, UserToUser
+from voicectl.cli.ncco_input import NoLint, check_endpoints, check_ncco, read_ncco
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all
@@ -38,7 +38,7 @@ from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.order import CallOrder, greeting
 from voicectl.errors import DryRun, GuardError, InputError, Interrupted, VoicectlError
 from voicectl.store.action_log import ENTERS
-from voicectl.voice import amd, dtmf, endpoint
+from voicectl.voice import amd
 from voicectl.voice.call import HUMAN
 
 if TYPE_CHECKING:
@@ -109,7 +109,9 @@ def create(
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(metavar="K=V", help="Send this header to a SIP or WebSocket endpoint. Repeatable."),
+        typer.Option(
+            metavar="K=V", help="Send this header to a SIP endpoint (as X-K) or a WebSocket. Repeatable."
+        ),
     ] = None,
     content_type: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Audio format for a WebSocket endpoint.")
@@ -122,6 +124,8 @@ def create(
             " a FILE that contains the header.",
         ),
     ] = None,
+    user_to_user: UserToUser = None,
+    shaken: Shaken = None,
     wait: Annotated[
         str | None,
         typer.Option(
@@ -201,15 +205,18 @@ def create(
         ringing_timer=_timer("--ringing-timer", ringing_timer, MAX_RINGING_SECONDS),
         length_timer=app.target.policy.length_for(_timer("--length-timer", length_timer, MAX_LENGTH_SECONDS)),
     )
-    special = {
-        "dtmf-answer": dtmf_answer,
-        "header": header or None,
-        "content-type": content_type,
-        "authorization": _authorization(app, authorization),
-    }
-    special = {name: value for name, value in special.items() if value is not None}
-    orders = [order(to=_endpoint(each, special)) for each in to]
+    special = EndpointOptions.of(
+        dtmf_answer=dtmf_answer,
+        header=header,
+        content_type=content_type,
+        authorization=endpoint_options.authorization(app.terminal, authorization),
+        user_to_user=user_to_user,
+        shaken=shaken,
+    )
+    orders = [order(to=special.endpoint(each)) for each in to]
     _refuse_twice(orders)
+    if not no_lint:
+        check_endpoints(app.terminal, [each.to for each in orders])
     if hangup_on_timeout and wait is None:
         raise InputError(
             "--hangup-on-timeout needs --wait.", hint="Add a status to wait for: --wait answered"
@@ -282,39 +289,6 @@ def _detection(standard: str | None, advanced: str | None) -> str | None:
 
 def _timer(option: str, value: str | None, most: int) -> int | None:
     return None if value is None else whole_seconds(value, option, 1, most)
-
-
-def _authorization(app: App, what: str | None) -> dict[str, str] | None:
-    """Return the authorization for a WebSocket endpoint, or None if ``--authorization`` is not given.
-
-    *what* is ``vonage`` or the name of a file that contains the authorization. Other users must not be able
-    to read this file.
-    """
-    if what is None:
-        return None
-    if what == "vonage":
-        return endpoint.websocket_authorization(None)
-    header = app.terminal.read_input(what, "the Authorization header")
-    return endpoint.websocket_authorization(header.decode("ascii", "replace").strip())
-
-
-def _endpoint(text: str, special: dict[str, Any]) -> dict[str, Any]:
-    """Return the endpoint that *text*, a value of ``--to``, describes.
-
-    Args:
-        special: The given options that apply only to some types of endpoint, by name.
-    """
-    to = endpoint.parse(text)
-    for name in special:
-        types = endpoint.OPTIONS[name].types
-        if to["type"] not in types:
-            raise InputError(f"--{name} is for {' and '.join(types)} endpoints, not {to['type']}.")
-    options = dict(special)
-    if "dtmf-answer" in special:
-        options["dtmf-answer"] = dtmf.check(special["dtmf-answer"])
-    if "header" in special:
-        options["header"] = dict(map(parse_header, special["header"]))
-    return endpoint.with_options(to, options)
 
 
 def _refuse_twice(orders: list[CallOrder]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from voicectl.cli.arguments import AnswerUrl, From, Leg, NccoFile, caller_id, check_url
 from voicectl.cli.context import App, current
+from voicectl.cli.endpoint_options import EndpointOptions, Shaken, UserToUser
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
 from voicectl.cli.targets import one_leg
 from voicectl.errors import InputError, JournalError
@@ -24,6 +25,8 @@ def transfer(
         str | None, typer.Option(metavar="ENDPOINT", help="Connect the leg to this number, URI or user.")
     ] = None,
     from_: From = None,
+    user_to_user: UserToUser = None,
+    shaken: Shaken = None,
 ) -> None:
     """Transfer a leg to another call flow; the leg moves to a new conversation of its own.
 
@@ -39,17 +42,18 @@ def transfer(
             "Exactly one of --ncco, --answer-url and --connect is needed.",
             hint="See 'voicectl transfer --help'.",
         )
-    if from_ is not None and connect is None:
-        raise InputError("--from needs --connect.", hint='In an NCCO, set "from" in the connect action.')
+    for option, value in (("from", from_), ("user-to-user", user_to_user), ("shaken", shaken)):
+        if value is not None and connect is None:
+            raise InputError(f"--{option} needs --connect.", hint="In an NCCO, set it in the connect action.")
     if answer_url is not None:
         url = check_url(answer_url, "--answer-url")
         with one_leg(app, leg, "transfer") as uuid:
             app.api.transfer(uuid, {"type": "ncco", "url": [url]})
         return
     if connect is not None:
-        to = endpoint.parse(connect)
+        to = EndpointOptions.of(user_to_user=user_to_user, shaken=shaken).endpoint(connect)
         caller = caller_id(from_, app.target.from_) if to["type"] in ("phone", "sip") else None
-        flow = [ncco.connect(to, from_=caller, limit=app.target.policy.connect_limit)]
+        flow = [ncco.connect(endpoint.in_ncco(to), from_=caller, limit=app.target.policy.connect_limit)]
         if not no_lint:
             check_ncco(app.terminal, flow)
     else:
