@@ -167,7 +167,7 @@ class VoiceApi:
         return self._session.send(Request(Repeat.NEVER, "POST", "/v1/calls", _created, body, dials))
 
     def hangup(self, uuid: str, *, within: float = HANGUP_SECONDS) -> None:
-        """End a leg (``PUT /v1/calls/{uuid}``). Failed requests are repeated for up to *within* seconds.
+        """End a leg (``PUT /v1/calls/{uuid}``). Failed requests are retried for up to *within* seconds.
 
         A 404 response may mean that the leg has already ended. The caller should check this with :meth:`get_call`.
         """

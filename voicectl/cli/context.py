@@ -403,7 +403,7 @@ class App:
 
     @cached_property
     def _first_seen(self) -> dict[str, float]:
-        """The Unix time at which each leg of the last listing was listed first, according to the cache on disk."""
+        """The Unix time at which each leg in the last listing was first seen, according to the cache on disk."""
         from voicectl.store.live_cache import LiveCache
 
         listing = LiveCache(self.state_directory).last()

@@ -63,7 +63,7 @@ class LegOperation:
     Args:
         name: The verb for the operation, as written to records and to the action log.
         detail: Details of the operation for the action log.
-        how: What a question about the operation says after the legs, such as ``to support-17``.
+        how: The text that follows the legs in a confirmation prompt, such as ``to support-17``.
     """
 
     def __init__(self, app: App, name: str, detail: Detail | None = None, *, how: str = "") -> None:
@@ -167,7 +167,7 @@ class Targets:
         return True
 
     def report(self, exc: VoicectlError, about: str = "") -> None:
-        """Report a failure and count it for the exit status or, if it stops all targets, end the command."""
+        """Report a failure and count it for the exit status. If it affects all targets, end the command instead."""
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:

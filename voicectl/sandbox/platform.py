@@ -238,7 +238,7 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _wait_for(self, waits: list[Wait]) -> None:
-        """Await *waits* concurrently, apply their results in order, and repeat this for the effects that result."""
+        """Await *waits* concurrently, apply their results in order, and do the same for the waits that follow."""
         exchange = self.exchange
         while waits:
             done = await asyncio.gather(*waits, return_exceptions=True)

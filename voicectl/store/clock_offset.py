@@ -1,4 +1,4 @@
-"""A file that contains the last known offset between the API's clock and this machine's, for dating tokens."""
+"""A file with the last known offset between the API's clock and this machine's, which the times in tokens use."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ A client rarely sees the whole sequence: polling misses brief statuses, and even
 :meth:`Call.has_reached` does not rely on the sequence. It infers from the known statuses whether the leg must have
 reached a status: ``answered`` implies ``ringing``, ``machine`` and ``human`` imply ``answered``, and every status
 implies ``started``. ``completed`` is ambiguous, since the platform also reports this status after ``busy`` or
-``timeout``. ``completed`` implies ``ringing``, but proves an answer only in combination with a duration above 0, or
-with an event that shows the answer.
+``timeout``. ``completed`` implies ``ringing``, but implies ``answered`` only in combination with a duration above 0,
+or with an event that shows the answer.
 
 The sandbox produces only legal sequences. :mod:`voicectl.voice.event` defines what events prove about a leg.
 
@@ -163,7 +163,7 @@ class Call:
         """Return True if the leg has reached the status *until*, even if the leg now has another status.
 
         ``completed`` can also follow ``busy`` or ``timeout``. Therefore, ``completed`` proves that the leg rang, but
-        proves an answer only in combination with a ``duration`` above 0.
+        it proves that the leg was answered only if ``duration`` is above 0.
         """
         if until == "ended":
             return self.is_final

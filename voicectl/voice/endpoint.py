@@ -87,7 +87,7 @@ def compact(text: str) -> str:
 
 
 def typed(text: str) -> str:
-    """Return a phone number as a person writes it, such as ``+44 7700 900001``, in E.164 format without the ``+``.
+    """Convert a phone number as people write it, such as ``+44 7700 900001``, to E.164 format without the ``+``.
 
     Raises:
         InputError: *text* is not a phone number, or has no country code. The hint says how to write it.

@@ -74,7 +74,7 @@ class Flow:
     actions: tuple[bytes | tuple[Action, Template], ...]
 
     def fill(self, fields: Mapping[str, Any]) -> bytes:
-        """Return the NCCO as JSON, with values from *fields*, a request's fields, inserted into its texts."""
+        """Return the NCCO as JSON, with placeholders in its texts replaced by values from the request's *fields*."""
         return b"[%b]" % b",".join(
             each if isinstance(each, bytes) else _json(each[0] | {"text": each[1].fill(fields)})
             for each in self.actions

@@ -64,7 +64,7 @@ class RecordedRequest:
         return [value for name, value in self.headers if name == "authorization"]
 
     def body(self, payload_hash: object) -> bytes:
-        """Return the possible body whose hash is *payload_hash* or, if there is none, the most likely body."""
+        """Return the candidate body whose hash is *payload_hash* or, if none matches, the most likely candidate."""
         if self.method == "GET":
             return self.bodies[0]
         fitting = (each for each in self.bodies if hashlib.sha256(each).hexdigest() == payload_hash)

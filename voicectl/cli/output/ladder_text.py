@@ -113,7 +113,7 @@ class Rails:
     def _joined(
         self, there: Sequence[str], place: int | None = None, *, style: str = "", is_arrow: bool = False
     ) -> str:
-        """Return the lanes as text, with *style* at the lane with the index *place*.
+        """Return the lanes as text, with *style* applied to the lane at index *place*.
 
         Args:
             is_arrow: True to draw an arrow from ``here`` to that lane.

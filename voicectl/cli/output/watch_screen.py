@@ -160,7 +160,7 @@ class Screen:
                 remark(line)
 
     def _suspend(self, _signum: int, _frame: FrameType | None) -> None:
-        """Give the terminal back on Ctrl-Z, stop this process, and draw again when it is continued."""
+        """Restore the terminal and suspend this process on Ctrl-Z, and draw again when it resumes."""
         with _signals_blocked(), self._drawing:
             with suppress(OSError):
                 self._live.stop()

@@ -61,7 +61,7 @@ def beside(private_key: Path, api_key: str, source: str) -> AccountSource:
 
 
 def nowhere() -> AccountSource:
-    """Return the source to use if no API key and secret are set. Its ``load`` raises ConfigError."""
+    """Return the source to use if the API key and secret are not set. Its ``load`` raises ConfigError."""
     return AccountSource(NOWHERE, _missing)
 
 

@@ -85,8 +85,8 @@ class Manifest:
         """Return the entry for the file of *recording*, whose id is *uuid*, or None if the file must be fetched.
 
         A listed file must be fetched again in two cases: if it was removed and *is_wanted* is true, or if it is
-        unchanged and a verified event announces another size. In the second case, the file was fetched because of an
-        unsigned event that announced a wrong size. A file that someone has changed is not fetched again.
+        unchanged and a verified event announces a different size. In the second case, the file was fetched because
+        of an unsigned event that announced a wrong size. A file that someone has changed is not fetched again.
 
         Raises:
             UnwritableError: The manifest, or the file, cannot be read.

@@ -2,7 +2,7 @@
 
 The Conversation API sends its own events (RTC events) about the same calls as the Voice API. Most of them report what
 a call event or another RTC event reports as well: a leg that is moved leaves one conversation and joins another, and
-the call event ``transfer`` says both.
+the call event ``transfer`` covers both.
 """
 
 from __future__ import annotations

@@ -228,7 +228,7 @@ class TrackedLeg:
         return [Change(at, kind, self.sight) for kind, is_new in found.items() if is_new]
 
     def _disagreement(self, at: float, *, is_asked: bool) -> str | None:
-        """Return a message about the contradiction between the API and the events, or None if there is none to show.
+        """Return a message on how the API and the events contradict each other, or None if they do not.
 
         A contradiction is shown only if it has lasted for :data:`DISAGREE_SECONDS`, and another request confirms it.
         """

@@ -44,7 +44,7 @@ class Agenda:
 
     @property
     def next_due(self) -> int | None:
-        """The moment of the next timer, in milliseconds since 1970, or None if no timer is set."""
+        """The time at which the next timer is due, in milliseconds since 1970, or None if no timer is set."""
         while self._heap and self._heap[0][2].do is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

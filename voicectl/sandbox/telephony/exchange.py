@@ -91,7 +91,7 @@ class Exchange:
 
     @property
     def next_due(self) -> int | None:
-        """The moment of the next timer, in milliseconds since 1970, or None if no timer is set."""
+        """The time at which the next timer is due, in milliseconds since 1970, or None if no timer is set."""
         return self.base.agenda.next_due
 
     def run(self, until: int) -> None:

@@ -261,7 +261,7 @@ class Leg:
         return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
 
     def hears(self, other: Leg) -> bool:
-        """Return True if this leg's party hears the speech and keys of the party on *other*."""
+        """Return True if the party on this leg hears the speech and key tones of the party on *other*."""
         return (
             other is not self
             and other.conversation is self.conversation
