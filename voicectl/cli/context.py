@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, suppress
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -393,21 +393,13 @@ class App:
     def ages(self) -> Ages:
         """The ages of legs, as far as this machine knows them."""
         from voicectl.core.calls.ages import Ages
+        from voicectl.store.live_cache import LiveCache
 
         def journal() -> Journal | None:
             return self.journal if (self.state_directory / "journal.db").exists() else None
 
-        return Ages(
-            self.clock, self.clock_offset, journal, lambda: self.event_store, remark, lambda: self._first_seen
-        )
-
-    @cached_property
-    def _first_seen(self) -> dict[str, float]:
-        """The Unix time at which each leg in the last listing was first seen, according to the cache on disk."""
-        from voicectl.store.live_cache import LiveCache
-
-        listing = LiveCache(self.state_directory).last()
-        return {} if listing is None else {leg.uuid: leg.first for leg in listing.legs}
+        first_seen = cache(LiveCache(self.state_directory).first_seen)
+        return Ages(self.clock, self.clock_offset, journal, lambda: self.event_store, remark, first_seen)
 
     @cached_property
     def control(self) -> SandboxControl:

@@ -92,10 +92,14 @@ class LiveCache:
         Args:
             is_whole: False if live legs may be missing from *calls*.
         """
-        before = self.last()
-        first = {} if before is None else {leg.uuid: leg.first for leg in before.legs}
+        first = self.first_seen()
         legs = [_sighting(call, first.get(call.uuid, at)) for call in calls[:MAX_LEGS]]
         self._replace("listed", [at, is_whole and len(calls) <= MAX_LEGS, legs])
+
+    def first_seen(self) -> dict[str, float]:
+        """Return the Unix time at which each leg in the last listing was first listed, by the leg's id."""
+        listing = self.last()
+        return {} if listing is None else {leg.uuid: leg.first for leg in listing.legs}
 
     def last(self) -> Listing | None:
         """Return the last listing of live legs, or None if it cannot be read."""
