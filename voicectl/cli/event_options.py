@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self
 
 import typer
 
 from voicectl import times
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import Writer
+from voicectl.cli.output.writer import Format, Writer
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from voicectl.cli.context import App
     from voicectl.store.events import EventStore, Stored
 
@@ -41,10 +44,70 @@ def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventS
     return found
 
 
-def event_writer(app: App) -> Writer:
-    """Return a writer that shows each event as it arrives, on a line of its own instead of in a table."""
-    app.terminal.stream_records()
-    return app.terminal.writer(views.EVENT_LINE, is_many=True)
+AllEvents = Annotated[
+    bool, typer.Option("--all-events", help="On a terminal, also show RTC events, which repeat much.")
+]
+
+
+def event_writer(app: App, *, all_events: bool) -> EventWriter:
+    """Return a writer that shows each event as it arrives, on a line of its own instead of in a table.
+
+    Args:
+        all_events: True to show RTC events on a terminal. Elsewhere, they are always shown.
+    """
+    terminal = app.terminal
+    terminal.stream_records()
+    if not has_lines(app):
+        return _Records(terminal.writer(views.EVENT_LINE, is_many=True))
+    from voicectl.cli.output.event_lines import EventLines  # noqa: PLC0415 (on a terminal only)
+
+    return EventLines(sys.stdout, terminal.local_time, all_events=all_events, is_colored=terminal.may_color)
+
+
+def has_lines(app: App) -> bool:
+    """Return True if events are shown as lines for people, rather than as records."""
+    options = app.options
+    return app.terminal.format is Format.TABLE and not options.fields and not options.quiet
+
+
+class EventWriter(Protocol):
+    """Shows stored events during a ``with`` block."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Write what is left."""
+
+    def add(self, stored: Stored) -> None:
+        """Show an event."""
+
+    def flush(self) -> None:
+        """Flush the output stream."""
+
+
+class _Records:
+    """Shows stored events as records."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+
+    def __enter__(self) -> Self:
+        self._writer.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._writer.__exit__(kind, value, traceback)
+
+    def add(self, stored: Stored) -> None:
+        self._writer.add(event_record(stored))
+
+    def flush(self) -> None:
+        self._writer.flush()
 
 
 def parse_time(app: App, text: str) -> float:
@@ -60,12 +123,13 @@ def event_record(stored: Stored) -> dict[str, Any]:
     """Return the record with which commands show a stored event.
 
     ``event`` contains all fields of the webhook. If the fields could not be read, ``body`` contains the request body,
-    and ``fault`` contains the reason. ``signed`` is false if the event was not signed.
+    and ``fault`` contains the reason. ``signed`` is false if the event was not signed. ``id`` is null while the event
+    waits for the store.
     """
     arrival = stored.arrival
     fields = arrival.fields
     found = {
-        "id": stored.id,
+        "id": stored.id or None,
         "received_at": times.utc(arrival.received, timespec="milliseconds"),
         "route": arrival.route.value,
         "kind": arrival.kind,

@@ -221,6 +221,25 @@ def test_tail_shows_only_what_was_asked_for(full: Room) -> None:
         assert json.loads(line(child))["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ("-o table", ["answered", "ringing"]),
+        ("-o table --all-events", ["member:left", "ringing"]),
+        ("-o table --kind rtc", ["member:left"]),
+        ("", ["rtc", "status"]),
+    ],
+)
+def test_tail_for_people_leaves_out_rtc_events_unless_they_are_wanted(
+    room: Room, options: str, shown: list[str]
+) -> None:
+    keep(room, status("answered"))
+    keep(room, {"type": "member:left", "body": {"channel": {"id": LEG}}}, route=Route.RTC)
+    keep(room, status("ringing"))
+    with tailing(room, f"-n 2 {options}") as child:
+        assert [line(child).split()[2 if options else 3] for _ in shown] == shown
+
+
 def test_tail_waits_for_the_first_of_all(room: Room) -> None:
     with tailing(room) as child:
         keep(room, status("ringing"))

@@ -14,10 +14,9 @@ import typer
 
 from voicectl.cli import event_options
 from voicectl.cli.context import current
-from voicectl.cli.event_options import Store
+from voicectl.cli.event_options import AllEvents, EventWriter, Store
 from voicectl.cli.output.background_writer import BackgroundWriter
 from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import Writer
 from voicectl.core.webhooks import serve as receiver
 from voicectl.core.webhooks.serve import ServeOptions
 from voicectl.webhook import server
@@ -81,6 +80,7 @@ def serve(
             " per address. Repeatable.",
         ),
     ] = None,
+    all_events: AllEvents = False,
 ) -> None:
     r"""Receive webhooks: answer calls, and store every event.
 
@@ -104,7 +104,7 @@ def serve(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    out = event_options.event_writer(app)
+    out = event_options.event_writer(app, all_events=all_events)
     options = ServeOptions(
         host=host,
         port=port,
@@ -121,7 +121,7 @@ def serve(
 
 
 @contextmanager
-def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored], None]]:
+def _showing(out: EventWriter, say: Say, warn: Warnings) -> Iterator[Callable[[Stored], None]]:
     """Yield a function that prints events in the background.
 
     Because of this, a slow terminal or pipe does not delay the acknowledgement of webhooks.
@@ -129,8 +129,7 @@ def _showing(out: Writer, say: Say, warn: Warnings) -> Iterator[Callable[[Stored
 
     def write(batch: list[Stored]) -> None:
         for stored in batch:
-            event_record = event_options.event_record(stored)
-            out.add(event_record if stored.id else event_record | {"id": None})  # a spooled event has no id
+            out.add(stored)
         out.flush()
 
     outlet = BackgroundWriter(write, most=MAX_LINES)

@@ -12,7 +12,7 @@ from voicectl import times
 from voicectl.cli import errors, event_options
 from voicectl.cli.arguments import ID_FORMS, check_url, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.event_options import Store
+from voicectl.cli.event_options import AllEvents, Store
 from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
@@ -106,17 +106,21 @@ def tail(
     status: Status = None,
     kind: Kinds = None,
     store: Store = None,
+    all_events: AllEvents = False,
 ) -> None:
     """Show the latest events, and each new one as it is stored.
 
-    It shows each event once, and skips none. JSON output has one line per event.
+    It shows each event once, and skips none, but on a terminal it shows RTC events only with --all-events or --kind
+    rtc. JSON output has one line per event.
 
     Examples:
       $ voicectl webhook tail -o jsonl
       $ voicectl webhook tail -n 0 --kind status
     """
     app = current(ctx)
-    with event_options.event_writer(app) as out:
+    with event_options.event_writer(app, all_events=all_events or Route.RTC in (kind or ())) as out:
+        if event_options.has_lines(app) and not all_events and not kind:
+            kind = [each for each in KINDS if each != Route.RTC]
         kept = app.events(store)
         shown = 0 if last else max((stored.id for stored in kept.find(Query(last=1))), default=0)
         query = _query(app, kept, leg, conversation, status, kind, after=shown, last=last or None)
@@ -126,7 +130,7 @@ def tail(
         while True:
             try:
                 for stored in kept.find(query):
-                    out.add(event_options.event_record(stored))
+                    out.add(stored)
                     shown = stored.id
                     is_reported = False
                 out.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -11,6 +11,15 @@ if TYPE_CHECKING:
 CUT = "\u2026"
 SHORT_ID = 8
 """The smallest number of characters to which the ids of legs are shortened."""
+
+
+def cut_for(stream: TextIO | None) -> str:
+    """Return the character that stands for what was cut off, as far as *stream* can write it."""
+    try:
+        CUT.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return "~"
+    return CUT
 
 
 def columns(text: str) -> int:
