@@ -170,7 +170,20 @@ SAMPLES: dict[str, tuple[dict[str, Any], Kind, str | None, str | None]] = {
         LEG,
         None,
     ),
-    "nothing known": ({"uuid": "../../v2/applications", "conversation_uuid": 7}, Kind.UNKNOWN, None, None),
+    "an id of another form": ({"uuid": "leg_01 x", "status": "ringing"}, Kind.STATUS, "leg_01 x", None),
+    "ids that are none": ({"uuid": 7, "call_uuid": "", "conversation_uuid": 7}, Kind.UNKNOWN, None, None),
+    "a fallback that repeats nothing": (
+        {"reason": "Connection closed.", "original_request": {"url": "https://x/e", "type": "event"}},
+        Kind.UNKNOWN,
+        None,
+        None,
+    ),
+    "a fallback that repeats an event": (
+        {"reason": "x", "original_request": {"type": "event"}, "dtmf": {"digits": "1"}},
+        Kind.INPUT,
+        None,
+        None,
+    ),
     "nothing": ({}, Kind.UNKNOWN, None, None),
 }
 """Of the webhook reference: fields, kind, leg and conversation."""
@@ -216,6 +229,32 @@ def test_a_query_holds_texts_and_objects_as_json() -> None:
     told = dict(pairs) | {"dtmf": {"digits": "3", "timed_out": True}}
     assert from_query(pairs) == told
     assert json.dumps(from_query(pairs), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "fields"),
+    [
+        ([("sip_code", "486"), ("size", "0"), ("id", "7")], {"sip_code": 486, "size": 0, "id": 7}),
+        (
+            [("sip_code", ""), ("size", "0x1"), ("id", "07"), ("duration", "14")],
+            {"sip_code": "", "size": "0x1", "id": "07", "duration": "14"},
+        ),
+        ([("sip_code", "9" * 5000)], {"sip_code": "9" * 5000}),
+        (
+            [("dtmf[digits]", "3"), ("dtmf[timed_out]", "true")],
+            {"dtmf": {"digits": "3", "timed_out": "true"}},
+        ),
+        (
+            [("speech[results][0][text]", "sales"), ("speech[results][1][text]", "sails")],
+            {"speech": {"results": [{"text": "sales"}, {"text": "sails"}]}},
+        ),
+        ([("order[17]", "x"), ("dtmf[", "y"), ("dtmf", "1")], {"order[17]": "x", "dtmf[": "y", "dtmf": "1"}),
+        ([("dtmf", "1"), ("dtmf[digits]", "2")], {"dtmf": {"digits": "2"}}),
+        ([("body", '{"leg_id":"x"}')], {"body": {"leg_id": "x"}}),
+    ],
+)
+def test_a_query_says_the_same_as_a_body(pairs: list[tuple[str, str]], fields: dict[str, Any]) -> None:
+    assert from_query(pairs) == fields
 
 
 # What a leg's events add up to
@@ -316,6 +355,27 @@ def test_every_order_of_any_six_events_adds_up_to_the_same() -> None:
 def test_the_status_is_told_with_its_time_and_every_field_with_its_latest_value() -> None:
     state = seen(fold(LEG, [COMPLETED, ANSWERED, STARTED | {"headers": {}}]))
     assert state.fields == COMPLETED | {"headers": {}}  # and no value that is null
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ([BUSY, NO_ANSWER | {"sip_code": 200, "detail": "ok"}], ("busy", 486, None)),
+        ([at(4, "busy"), NO_ANSWER | {"sip_code": 200, "detail": "ok"}], ("busy", None, None)),
+        (
+            [at(4, "failed", sip_code=404, detail="cannot_route"), at(4, "completed", sip_code=200)],
+            ("failed", 404, "cannot_route"),
+        ),
+        ([BUSY, ANSWERED, COMPLETED | {"sip_code": 200, "detail": "ok"}], ("completed", 200, "ok")),
+        ([BUSY, at(5, "busy", detail="x")], ("busy", 486, "x")),
+    ],
+)
+def test_detail_and_sip_code_are_those_of_the_status(
+    events: list[dict[str, Any]], told: tuple[str, int | None, str | None]
+) -> None:
+    for order in itertools.permutations(events):
+        state = seen(fold(LEG, order))
+        assert (state.status, state.fields.get("sip_code"), state.fields.get("detail")) == told
 
 
 def test_events_of_others_and_of_no_status_add_up_to_nothing() -> None:
@@ -422,7 +482,28 @@ def test_whatever_is_told_order_and_repetition_change_nothing_and_what_is_over_s
         ({"type": "audio:say", "body": {"rtc_id": LEG, "leg_id": LEG}}, ("audio:say", None, None)),
         ({"type": "member:left", "body": {"channel": {"legs": [[LEG]]}}}, ("member:left", None, None)),
         ({"type": "member:left", "body": {"channel": {"legs": {}}}}, ("member:left", None, None)),
-        ({"type": ["x"], "conversation_id": 1, "body": {"channel": {"id": "not-a-leg"}}}, (None, None, None)),
+        ({"type": ["x"], "conversation_id": 1, "body": {"channel": {"id": 7}}}, (None, None, None)),
+        (
+            {"type": "leg:status:update", "body": {"leg_id": LEG, "channel": {"id": "another"}}},
+            ("leg:status:update", LEG, None),
+        ),
+        (
+            {"type": "audio:mute:on", "body": {"rtc_id": LEG, "channel": {"id": "another"}}},
+            ("audio:mute:on", LEG, None),
+        ),
+        ({"type": "audio:mute:on", "body": {"channel": {"id": LEG}}}, ("audio:mute:on", LEG, None)),
+        (
+            {"type": "audio:record:done", "body": {"channel": {"legs": [{"leg_id": LEG}, {"leg_id": "x"}]}}},
+            ("audio:record:done", LEG, None),
+        ),
+        (
+            {"type": "audio:say", "body": {"leg_id": "x", "rtc_id": "x", "channel": {"legs": []}}},
+            ("audio:say", None, None),
+        ),
+        (
+            {"type": "member:joined", "body": {"channel": {"id": LEG, "legs": [7]}}},
+            ("member:joined", LEG, None),
+        ),
         ({"type": "member:left", "body": {"channel": LEG}}, ("member:left", None, None)),
         ({"body": "text"}, (None, None, None)),
         ({}, (None, None, None)),

@@ -455,6 +455,13 @@ class TestAnswers:
             assert found.status == 200
             assert (found.json if found.body else None) == flow
 
+    def test_a_fallback_that_repeats_nothing_is_kept_as_that(self, tmp_path: Path) -> None:
+        body = {"reason": "Connection closed.", "original_request": {"url": "https://x/e", "type": "event"}}
+        with serving(tmp_path) as receiver:
+            assert receiver.ask(signed_request(json.dumps(body).encode(), "fallback")).status == 200
+            ((_, kept, _),) = receiver.stored()
+        assert (kept.route, kept.kind) == ("fallback", "fallback")
+
     def test_a_fallback_of_an_event_is_acknowledged_once_it_is_kept(self, tmp_path: Path) -> None:
         store = Held()
         body = event(status="machine", original_request={"url": "x", "type": "event"})

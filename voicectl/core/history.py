@@ -225,14 +225,19 @@ def region_url(events: EventStore, uuid: str) -> str | None:
     return None
 
 
+def is_stored(events: EventStore, text: str) -> bool:
+    """Return True if *text* is a leg's id in stored events. The platform's ids may have any form."""
+    return bool(text) and any(True for _ in events.find(Query(leg=text, last=1)))
+
+
 def known_as(events: EventStore, uuid: str) -> str:
     """Return a leg's full id in the form used in the event store, or *uuid* if the store has no events about it."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)
 
 
 def forms(uuid: str) -> list[str]:
-    """Return the forms in which a leg's id may be stored: as given, in lower case, and in lower case with hyphens."""
-    return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid))))
+    """Return the forms in which a leg's id may be stored: as given or, if it is a UUID, also in other spellings."""
+    return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid)))) if is_leg_id(uuid) else [uuid]
 
 
 def leg_key(uuid: str) -> str:

@@ -114,6 +114,8 @@ class Arrival:
         fields, fault = read_fields(method, query, body)
         is_event = route is Route.EVENT or (route is Route.FALLBACK and event.is_about_event(fields))
         kind: str = event.kind_of(fields) if is_event else route
+        if kind == event.Kind.UNKNOWN and "original_request" in fields:
+            kind = Route.FALLBACK  # it repeats nothing of the event that it replaces
         if route is Route.RTC:
             status, leg, conversation = event.rtc_of(fields)
         else:
@@ -131,7 +133,7 @@ class Arrival:
             is_signed=is_signed,
             jti=_token_id(jti),
             kind=kind,
-            leg=leg,
+            leg=indexed(leg),
             conversation=indexed(conversation),
             conversation_from=indexed(fields.get("conversation_uuid_from")),
             status=indexed(status),
@@ -141,6 +143,13 @@ class Arrival:
         )
         vars(arrival)["fields"] = fields  # keep the fields, since reading them takes the most time
         return arrival
+
+    @property
+    def asks_for_ncco(self) -> bool:
+        """True if a call waits for an NCCO: on the route ``answer``, or on ``fallback`` in place of it."""
+        return self.route is Route.ANSWER or (
+            self.route is Route.FALLBACK and not event.is_about_event(self.fields)
+        )
 
     @property
     def key(self) -> bytes:

@@ -11,6 +11,7 @@ result depends only on the *set* of events, not on their order or on repetitions
   ignored, and the leg's status is ``completed``.
 - ``answered``, ``human``, ``machine`` and ``disconnected`` prove that the leg was answered. ``completed`` proves an
   answer only if the event has a duration above 0.
+- ``detail`` and ``sip_code`` explain a status, so they come from the event that reports the leg's status.
 - All other fields, such as the result of machine detection and the conversation, take their values from the latest
   event that contains them. Events are ordered by their own timestamps, not by the time of receipt. Events with the
   same timestamp are ordered by rank, then by content, so that their order is always the same.
@@ -24,6 +25,7 @@ Source: Vonage webhook reference, "call status events", "action events" and "rou
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -66,11 +68,21 @@ _ROUTER = (
 The order matters: for example, ``transcribed`` events also contain ``status``.
 """
 
-_NESTED = frozenset({"dtmf", "speech", "payload", "headers", "custom_data", "original_request"})
+_NESTED = frozenset({"dtmf", "speech", "payload", "headers", "custom_data", "original_request", "body"})
 """The fields whose values are JSON text in the query of a webhook sent by GET."""
 
 LEG_STATUS = "leg:status:update"
 """The type of the RTC event that reports the status of a leg."""
+
+_NUMBERS = frozenset({"sip_code", "size", "id"})
+"""The fields whose values are integers, which the query of a webhook sent by GET contains as text."""
+
+_EXPLAINING = frozenset({"detail", "sip_code"})
+"""The fields that explain the status in the same event."""
+
+_BRACKETS = re.compile(r"([^\[\]]+)((?:\[[^\[\]]+\]){1,10})")
+_BRACKETED = re.compile(r"\[([^\[\]]+)\]")
+_INTEGER = re.compile("0|[1-9][0-9]{0,14}")
 
 MAX_DEPTH = 100
 """The maximum nesting depth of an event's fields, in levels. The platform's own fields have five levels."""
@@ -88,17 +100,21 @@ _RANKS: dict[str, int] = {
 
 
 def kind_of(fields: Fields) -> Kind:
-    """Return the kind of an event, as indicated by the event's *fields*."""
-    return next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
+    """Return the kind of an event, as indicated by the event's *fields*.
+
+    In a request to the fallback URL, ``reason`` says why the original request failed. It does not make an error.
+    """
+    kind = next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
+    return Kind.UNKNOWN if kind is Kind.ERROR and "original_request" in fields else kind
 
 
 def leg_of(fields: Fields) -> str | None:
-    """Return the id of an event's leg, or None if the event has no valid leg id.
+    """Return the id of an event's leg, or None if the event has no leg id.
 
-    The id is in the field ``uuid`` or, for the statuses ``human`` and ``machine``, in ``call_uuid``.
+    The id is in the field ``uuid`` or, for the statuses ``human`` and ``machine``, in ``call_uuid``. It may have any
+    form, so check it before using it for anything but a comparison.
     """
-    found = (fields.get(name) for name in ("uuid", "call_uuid"))
-    return next((each for each in found if isinstance(each, str) and is_leg_id(each)), None)
+    return _first_text(fields.get(name) for name in ("uuid", "call_uuid"))
 
 
 def conversation_of(fields: Fields) -> str | None:
@@ -106,8 +122,7 @@ def conversation_of(fields: Fields) -> str | None:
 
     For a transfer, this is the id of the leg's new conversation.
     """
-    found = (fields.get(name) for name in ("conversation_uuid_to", "conversation_uuid"))
-    return next((each for each in found if isinstance(each, str) and each), None)
+    return _first_text(fields.get(name) for name in ("conversation_uuid_to", "conversation_uuid"))
 
 
 def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
@@ -119,24 +134,27 @@ def rtc_of(fields: Fields) -> tuple[str | None, str | None, str | None]:
     kind = fields.get("type", fields.get("event_type"))
     kind = kind if isinstance(kind, str) else None
     conversation = fields.get("conversation_id")
-    legs = _rtc_legs(kind or "", strict_json.fields(fields.get("body")))
-    return (
-        kind,
-        next((leg for leg in legs if isinstance(leg, str) and is_leg_id(leg)), None),
-        conversation if isinstance(conversation, str) else None,
-    )
+    return kind, _rtc_leg(kind or "", fields), conversation if isinstance(conversation, str) else None
 
 
-def _rtc_legs(kind: str, body: Fields) -> list[object]:
-    """Return the values of an RTC event's body that may be the id of its leg, the most reliable one first."""
-    if kind == LEG_STATUS:
-        return [body.get("leg_id")]
-    if kind.startswith(("audio:mute:", "audio:earmuff:")):
-        return [body.get("rtc_id")]
-    channel = strict_json.fields(body.get("channel"))
+def _rtc_leg(kind: str, fields: Fields) -> str | None:
+    body = strict_json.fields(fields.get("body"))
+    channel = strict_json.fields(body.get("channel") or fields.get("channel"))
     legs = channel.get("legs")
-    first = legs[0] if isinstance(legs, list) and legs else None
-    return [channel.get("id"), strict_json.fields(first).get("leg_id")]
+    first = strict_json.fields(legs[0] if isinstance(legs, list) and legs else None)
+    named = {LEG_STATUS: "leg_id"}.get(kind)
+    if kind.startswith(("audio:mute:", "audio:earmuff:")):
+        named = "rtc_id"
+    own = None if named is None else body.get(named)
+    found = [each for each in (own, channel.get("id"), first.get("leg_id")) if isinstance(each, str) and each]
+    if own in found:
+        return found[0]
+    return next(filter(is_leg_id, found), found[0] if found else None)
+
+
+def _first_text(found: Iterable[object]) -> str | None:
+    """Return the first of some values that is text and not empty, or None if there is none."""
+    return next((each for each in found if isinstance(each, str) and each), None)
 
 
 def is_about_event(fields: Fields) -> bool:
@@ -164,14 +182,52 @@ def moment(value: object) -> float | None:
 
 
 def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Return the fields in the query of a webhook sent by GET, with nested JSON objects decoded.
+    """Return the fields in the query of a webhook sent by GET, with nested objects and integers decoded.
 
-    A nested value that is not an object, or that :mod:`voicectl.strict_json` rejects, remains a string.
+    A nested object is JSON text in one parameter, or has a parameter for each value, such as ``dtmf[digits]``. A
+    nested value that is not an object, or that :mod:`voicectl.strict_json` rejects, remains a string.
     """
-    return {name: _nested(value) if name in _NESTED else value for name, value in pairs}
+    return {name: _decoded(name, value) for name, value in gathered(pairs).items()}
 
 
-def _nested(text: str) -> Any:
+def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return parameters as a dict in which names with brackets, such as ``dtmf[digits]``, are nested dicts.
+
+    Only the fields of events that may be nested are. The last parameter with a name counts.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        parts = _BRACKETS.fullmatch(name)
+        if parts is None or parts[1] not in _NESTED:
+            found[name] = value
+            continue
+        place, inner = found, parts[1]
+        for key in _BRACKETED.findall(parts[2]):
+            if not isinstance(place.get(inner), dict):
+                place[inner] = {}
+            place, inner = place[inner], key
+        place[inner] = value
+    return {name: _with_lists(value) for name, value in found.items()}
+
+
+def _with_lists(value: Any) -> Any:
+    """Return *value* with lists in place of the dicts whose keys are 0, 1, 2 and so on."""
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _with_lists(each) for key, each in value.items()}
+    return list(inner.values()) if [*inner] == [str(each) for each in range(len(inner))] else inner
+
+
+def _decoded(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if name in _NUMBERS and _INTEGER.fullmatch(value):
+        return int(value)
+    return decoded_object(value) if name in _NESTED else value
+
+
+def decoded_object(text: str) -> Any:
+    """Return the JSON object that *text* is, or *text* itself if it is none."""
     if not text.startswith("{"):
         return text
     try:
@@ -191,7 +247,8 @@ class LegState:
         detection: The latest result of machine detection (``human`` or ``machine``), or None.
         sub_state: The latest sub-state of a detected machine (``beep_start`` or ``beep_timeout``), or None.
         reported: All statuses that the events report.
-        fields: The latest value of each field in the status events.
+        fields: The latest value of each field in the status events, but ``detail`` and ``sip_code`` only from an
+            event that reports *status*.
     """
 
     uuid: str
@@ -227,16 +284,22 @@ def fold(uuid: str, events: Iterable[Fields]) -> LegState | None:
     detections = [each["status"] for each in statuses if each["status"] in (HUMAN, CallStatus.MACHINE)]
     sub_states = [each["sub_state"] for each in statuses if isinstance(each.get("sub_state"), str)]
     conversations = [found for each in reported if (found := conversation_of(each))]
+    status = reasons[0] if reasons else CallStatus.COMPLETED if farthest in FINAL else farthest
     return LegState(
         uuid=uuid,
-        status=reasons[0] if reasons else CallStatus.COMPLETED if farthest in FINAL else farthest,
+        status=status,
         reason=reasons[0] if reasons else None,
         was_answered=was_answered,
         detection=detections[-1] if detections else None,
         sub_state=sub_states[-1] if sub_states else None,
         conversation_uuid=conversations[-1] if conversations else None,
         reported=frozenset(each["status"] for each in statuses),
-        fields={name: value for each in statuses for name, value in each.items() if value is not None},
+        fields={
+            name: value
+            for each in statuses
+            for name, value in each.items()
+            if value is not None and (name not in _EXPLAINING or each["status"] == status)
+        },
     )
 
 

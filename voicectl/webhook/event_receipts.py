@@ -85,7 +85,7 @@ class EventReceipts:
 
 
 def _may_return_ncco(arrival: Arrival) -> bool:
-    if arrival.route is Route.FALLBACK:
+    if Route.FALLBACK in (arrival.route, arrival.kind):
         return True  # only events that may be answered with an NCCO are sent to the fallback URL
     return arrival.kind in _ANSWERED_KINDS or (
         arrival.kind == Kind.STATUS and arrival.status in _ANSWERED_STATUSES

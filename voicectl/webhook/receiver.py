@@ -133,7 +133,7 @@ class Receiver:
             is_signed=jti is not None,
             jti=jti,
         )
-        if arrival.kind in (Route.ANSWER, Route.FALLBACK):
+        if arrival.asks_for_ncco:
             return await self._calls.respond(arrival, request)
         return await self._events.respond(arrival, request)
 

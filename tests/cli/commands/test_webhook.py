@@ -100,6 +100,15 @@ def test_list_finds(full: Room, options: str, found: str) -> None:
     assert ids(full(f"webhook list {options}")) == found.split()
 
 
+@pytest.mark.parametrize("leg", ["leg_01", "9a8b", "NEXMO-7/../x", "é 1"])
+def test_an_id_of_another_form_is_that_of_a_leg_too(full: Room, leg: str) -> None:
+    keep(full, status("busy", leg=leg, sip_code=486))
+
+    assert ids(full(["webhook", "list", "--leg", leg])) == ["7"]
+    traced = full(["trace", leg, "-o", "json"])
+    assert [each["what"] for each in traced.json["entries"] if each["uuid"] == leg] == ["busy"]
+
+
 @pytest.mark.parametrize(
     ("options", "code"),
     [

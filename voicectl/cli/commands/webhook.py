@@ -380,6 +380,8 @@ def _leg(app: App, kept: EventStore, text: str) -> str:
     text = text.strip()
     if is_leg_id(text):
         return history.known_as(kept, text)
+    if history.is_stored(kept, text):
+        return text
     return references.resolve(
         text,
         candidates=lambda: history.legs_that_begin(kept, text),

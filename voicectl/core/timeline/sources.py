@@ -222,8 +222,8 @@ class Gatherer:
 
     def _ask_leg(self, uuid: str) -> None:
         """Request the record of a leg from the API, unless an earlier request failed."""
-        if self._failure is not None:
-            return
+        if self._failure is not None or not is_leg_id(uuid):
+            return  # no other id may be put into a URL
         try:
             self._found.calls[leg_key(uuid)] = self._api.get_call(uuid)
         except NotFoundError as exc:
