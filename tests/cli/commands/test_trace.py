@@ -151,6 +151,32 @@ def test_who_was_in_the_room_at_another_time_was_not_with_it(room: Room) -> None
     assert [each["uuid"] for each in everything["legs"]] == [OTHER, LEG, THIRD]
 
 
+def test_a_transcription_is_shown_with_its_recording_however_late_it_is(room: Room) -> None:
+    leg = room.call()
+    conversation = conversation_of(room, leg)
+    about = {"conversation_uuid": conversation}
+    later = {
+        "type": "record",
+        "status": "transcribed",
+        "transcription_url": "https://api.nexmo.com/v1/files/y",
+    }
+    file = "https://api.nexmo.com/v1/files/x"
+    keep(
+        room,
+        of(room, leg, "started", **about),
+        of(room, leg, "completed", 20, duration="17", **about),
+        about | {"recording_url": file, "recording_uuid": "r", "timestamp": at(room, 21)},
+        about | later | {"recording_uuid": "r", "timestamp": at(room, 920)},
+        about | later | {"recording_uuid": "of another day", "timestamp": at(room, 920)},
+        about
+        | {"recording_url": file, "recording_uuid": "s", "start_time": at(room, 5)}
+        | {"timestamp": at(room, 2000)},
+    )
+
+    found = [each for each in room(f"trace {leg} -o json").json["entries"] if each["events"]]
+    assert sorted(number for each in found for number in each["events"]) == [1, 2, 3, 4, 6]
+
+
 def test_a_leg_is_named_by_the_beginning_of_its_id_also_where_only_events_know_it(room: Room) -> None:
     live = room.call()
     keep(room, of(room, LEG, "busy"))

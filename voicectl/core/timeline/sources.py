@@ -29,7 +29,7 @@ from voicectl.store.action_log import ENTERS
 from voicectl.store.events import Query
 from voicectl.voice import endpoint
 from voicectl.voice.call import FINAL, is_leg_id
-from voicectl.voice.event import Kind
+from voicectl.voice.event import Kind, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +60,8 @@ APART_SECONDS = 1.0
 
 The time is measured from the end of one leg to the beginning of the other, on the platform's clock.
 """
+
+_RECORDING_KINDS = (Kind.RECORD, Kind.TRANSCRIBED)
 
 LATE_SECONDS = 600.0
 """How long after a leg's end events about its conversation still belong to the leg's trace, in seconds.
@@ -311,9 +313,11 @@ class Gatherer:
         began, ended = spans.get(own, (-math.inf, math.inf))
         first, last = began - APART_SECONDS, ended + APART_SECONDS
         self._drop({leg for leg, (start, end) in spans.items() if end < first or start > last})
+        recordings = _recordings_between(self._found.events.values(), first, ended + LATE_SECONDS)
         for number, stored in list(self._found.events.items()):
             reported = of_event(stored)
-            if reported.uuid is None and not first <= reported.time <= ended + LATE_SECONDS:
+            is_at_time = first <= reported.time <= ended + LATE_SECONDS
+            if reported.uuid is None and not is_at_time and _recording(stored) not in recordings:
                 del self._found.events[number]
 
     def _spans(self) -> dict[str, tuple[float, float]]:
@@ -402,6 +406,24 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
         party = endpoint.label(call.to if end == "to" else call.from_) or ""
         if party.removeprefix("+").startswith(digits):
             yield call
+
+
+def _recordings_between(events: Iterable[Stored], first: float, last: float) -> set[str]:
+    """Return the ids of the recordings that were made between two times. Their transcriptions may come much later."""
+    found = set()
+    for stored in events:
+        recording = _recording(stored)
+        if stored.arrival.kind == Kind.RECORD and recording is not None:
+            began = moment(stored.arrival.fields.get("start_time"))
+            if first <= (of_event(stored).time if began is None else began) <= last:
+                found.add(recording)
+    return found
+
+
+def _recording(stored: Stored) -> str | None:
+    """Return the id of the recording that an event is about, or None if it is about none."""
+    found = stored.arrival.fields.get("recording_uuid")
+    return found if stored.arrival.kind in _RECORDING_KINDS and isinstance(found, str) else None
 
 
 def _forms(uuid: str) -> list[str]:
