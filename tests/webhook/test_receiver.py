@@ -490,6 +490,16 @@ class TestAnswers:
             assert [receiver.ask(each).status for each in elsewhere] == [401, 401]
             assert receiver.ask(content).status == 200
 
+    def test_a_parameter_that_is_not_signed_is_told_loudly(self, tmp_path: Path) -> None:
+        signed = token(b'{"uuid":"x","to":"442079460000"}')
+        authorization = ("Authorization", f"Bearer {signed}")
+        content = request("GET", "/webhooks/answer?order=17&uuid=x&to=442079460000", headers=[authorization])
+        with serving(tmp_path, answers=answers(tmp_path)) as receiver:
+            assert receiver.ask(content).json == HELLO
+            (line,) = receiver.told
+        assert line.startswith("warning: ")
+        assert "'order'" in line
+
     def test_the_hash_binds_the_answer_too(self, tmp_path: Path) -> None:
         with serving(tmp_path, answers=answers(tmp_path)) as receiver:
             altered = signed_request(CALL, "answer").replace(b"442079460000", b"442079460001")
@@ -553,6 +563,21 @@ class TestForwarding:
             content = signed_request(CALL, "answer")
             assert [receiver.ask(content).status for _ in range(2)] == [504, 504]
             assert len(app.requests) == 2  # what failed is asked for again
+
+    def test_each_reason_why_an_answer_is_none_is_told_once(self, tmp_path: Path) -> None:
+        faulty = [[{"action": "talk", "text": number}] for number in range(3)]
+        faulty += [[{"action": each}] for each in ("tlak", "sing", "dance")]
+        said = [reply(200, each) for each in [*faulty, {"no": "ncco"}, faulty[3]]]
+        with App(*said) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
+            for number in range(len(said)):
+                leg = f"9a8b7c6d-5e4f-4321-8fed-cba98765432{number}"
+                assert (
+                    receiver.ask(signed_request(CALL.replace(LEG.encode(), leg.encode()), "answer")).status
+                    == 504
+                )
+            assert len(receiver.told) == len(set(receiver.told)) >= 5
+            assert all("not a valid NCCO" in line for line in receiver.told)
+            assert all(sum(each in line for line in receiver.told) == 1 for each in ("tlak", "sing", "dance"))
 
     def test_an_app_that_is_late(self, tmp_path: Path) -> None:
         bounds = Bounds(answer_seconds=0.05)

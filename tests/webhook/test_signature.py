@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from urllib.parse import urlencode
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -292,6 +293,70 @@ class TestGet:
         authorization = bearer(signed_content("GET", b"a=1&b=2", b""))
         for query in (b"b=2&a=1", b"a=1", b"a=1&b=3", b"a=1&b=2&c="):
             assert "query" in refusal(authorization, b"", method="GET", query=query).message
+
+    @pytest.mark.parametrize(
+        ("query", "content"),
+        [
+            (b"uuid=x&dtmf=%7B%22digits%22:%223%22%7D", b'{"uuid":"x","dtmf":{"digits":"3"}}'),
+            (
+                b"dtmf=%7B%22digits%22%3A+%223%22,%22timed_out%22:true%7D&to=4",
+                b'{"dtmf":{"digits":"3","timed_out":true},"to":"4"}',
+            ),
+            (b"dtmf[digits]=3&dtmf%5Btimed_out%5D=true", b'{"dtmf":{"digits":"3","timed_out":"true"}}'),
+            (b"speech[results][0][text]=hi&to=4", b'{"speech":{"results":[{"text":"hi"}]},"to":"4"}'),
+            (b"uuid=x&sip_code=486&headers=%7B%7D", b'{"uuid":"x","sip_code":486,"headers":{}}'),
+            (b"uuid=x&status=caf%C3%A9", '{"uuid":"x","status":"café"}'.encode()),
+        ],
+    )
+    def test_a_hash_over_nested_objects_says_the_same(self, query: bytes, content: bytes) -> None:
+        assert verify(bearer(content), b"", method="GET", query=query).uncovered == ()
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            (b"order=17&to=447700900456&uuid=x", ("order",)),
+            (b"order=17&vc=1&order=18&to=447700900456&uuid=x", ("order", "vc")),
+            (b"to=447700900456&uuid=x&id=17", ("id",)),
+        ],
+    )
+    def test_what_the_url_itself_has_may_be_left_out(self, query: bytes, names: tuple[str, ...]) -> None:
+        content = b'{"to":"447700900456","uuid":"x"}'
+        assert verify(bearer(content), b"", method="GET", query=query).uncovered == names
+
+    def test_it_may_be_left_out_beside_nested_objects_too(self) -> None:
+        content = b'{"uuid":"x","dtmf":{"digits":"3"}}'
+        query = b"order=17&uuid=x&dtmf=%7B%22digits%22:%223%22%7D"
+        assert verify(bearer(content), b"", method="GET", query=query).uncovered == ("order",)
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            b"status=completed&to=447700900456&uuid=x",
+            b"dtmf[digits]=1&to=447700900456&uuid=x",
+            b"SipHeader_X-Queue=gold&to=447700900456&uuid=x",
+            b"uuid=y&to=447700900456&uuid=x",
+            b"to=447700900456&uuid=x&uuid=y",
+            b"to=447700900456&order=17&uuid=x",
+            b"order=17&to=447700900456",
+            b"order=17&to=447700900456&uuid=y",
+            b"&".join([b"a%d=1" % number for number in range(17)]) + b"&to=447700900456&uuid=x",
+        ],
+    )
+    def test_what_says_what_happened_may_not_be_left_out(self, query: bytes) -> None:
+        content = b'{"to":"447700900456","uuid":"x"}'
+        assert "query" in refusal(bearer(content), b"", method="GET", query=query).message
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["dtmf", "dtmf[a]", "dtmf[a][b]", "to", "x", "body[0]"]), st.text())
+        )
+    )
+    def test_any_query_is_hashed_or_refused(self, pairs: list[tuple[str, str]]) -> None:
+        query = urlencode(pairs, errors="replace").encode()
+        assert (
+            verify(bearer(signed_content("GET", query, b"")), b"", method="GET", query=query).uncovered == ()
+        )
+        assert refusal(bearer(b"{}x"), b"", method="GET", query=query)
 
     @pytest.mark.parametrize("changes", [{}, {"payload_hash": GONE}])
     def test_one_that_vouches_for_nothing_is_refused_with_a_way_out(self, changes: dict[str, object]) -> None:

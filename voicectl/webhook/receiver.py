@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PREFIX = "/webhooks/"
 
 _ROUTES = {PREFIX + route: route for route in Route}
+_MAX_SHOWN = 200
 _METHODS = frozenset({"GET", "POST"})
 _OK_MESSAGES = OK.messages()
 
@@ -139,13 +140,21 @@ class Receiver:
 
     def _verify(self, request: Request) -> str | None:
         """Verify a request, and return the id of its token, or None if it is accepted without a token."""
-        verifier = self._settings.verifier
+        verifier, route = self._settings.verifier, request.route
         tokens = [value.decode("latin-1") for name, value in request.headers if name == b"authorization"]
         if verifier is None or (self._settings.is_unsigned_allowed and not tokens):
             return None
-        return verifier.verify(
+        found = verifier.verify(
             method=request.method, query=request.query, body=request.body, authorization=tokens
-        ).jti
+        )
+        if found.uncovered:
+            names = ", ".join(map(repr, found.uncovered))[:_MAX_SHOWN]
+            self._warn(
+                f"uncovered {route} {names}",
+                f"warning: accepted a request to {PREFIX}{route} whose signature covers the platform's parameters"
+                f" only. Anyone in between could have changed the URL's own: {names}",
+            )
+        return found.jti
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -20,10 +20,12 @@ from jwt.algorithms import HMACAlgorithm
 from voicectl import strict_json
 from voicectl.errors import SignatureError
 from voicectl.store.events import MAX_INDEXED
+from voicectl.voice import event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    Pairs = Sequence[tuple[str, str]]
     Secrets = Callable[[], Mapping[str | None, tuple[str, ...]]]
 
 ALGORITHM = "HS256"
@@ -34,6 +36,44 @@ MAX_AHEAD_SECONDS = 60
 """How far the signer's clock may be ahead of this machine's, in seconds."""
 
 MAX_TOKEN_BYTES = 8192
+MAX_OWN_PARAMETERS = 16
+"""The maximum number of parameters that a webhook's own URL may have if the signature does not cover them."""
+
+_PLATFORMS = frozenset(
+    [
+        "to",
+        "from",
+        "from_user",
+        "uuid",
+        "call_uuid",
+        "conversation_uuid",
+        "conversation_uuid_from",
+        "conversation_uuid_to",
+        "status",
+        "sub_state",
+        "direction",
+        "timestamp",
+        "start_time",
+        "end_time",
+        "duration",
+        "detail",
+        "sip_code",
+        "dtmf",
+        "speech",
+        "payload",
+        "reason",
+        "original_request",
+        "recording_url",
+        "recording_uuid",
+        "transcription_url",
+        "custom_data",
+        "endpoint_type",
+        "region_url",
+        "body",
+        "channel",
+    ]
+)
+"""The parameters that say what happened to which call. A signature must cover them."""
 
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 _HASH = re.compile("[0-9a-f]{64}")
@@ -49,11 +89,13 @@ class Verified(NamedTuple):
         jti: The id of the token.
         iat: The time at which the token was signed, in Unix seconds.
         api_key: The API key of the account whose secret signed the token.
+        uncovered: The names of the query parameters that the signature does not cover; see :func:`uncovered`.
     """
 
     jti: str
     iat: int
     api_key: str
+    uncovered: tuple[str, ...] = ()
 
 
 class Verifier:
@@ -93,12 +135,12 @@ class Verifier:
                 "The token is for another application.",
                 hint=f"The current application is {self._application_id}. To use another profile: -p NAME",
             )
-        _check_hash(claims.get("payload_hash"), method, query, body)
+        left_out = _check_hash(claims.get("payload_hash"), method, query, body)
         issued = self._check_times(claims)
         jti = claims.get("jti")
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_INDEXED:
             raise SignatureError(f"The token has no 'jti' of 1 to {MAX_INDEXED} characters.")
-        return Verified(jti, issued, claims["api_key"])
+        return Verified(jti, issued, claims["api_key"], left_out)
 
     def _signed_claims(self, token: str) -> dict[str, Any]:
         """Check that *token* was signed with one of the account's secrets, and return the claims in the token."""
@@ -191,12 +233,75 @@ def signed_content(method: str, query: bytes, body: bytes) -> bytes:
     """
     if method != "GET":
         return body
+    return _flat(_parameters(query))
+
+
+def uncovered(payload_hash: str, query: bytes) -> tuple[str, ...] | None:
+    """Return the names of the parameters in the query of a GET that a token's hash does not cover.
+
+    Two deviations from the documented hash occur. The hash may be of nested objects instead of their text, which says
+    the same. Or it may be of the platform's parameters only, without those that the webhook's own URL has. Then
+    nothing says whether these were altered, so they are accepted only if they are none of the platform's.
+
+    Returns:
+        The names, which are none if the hash covers the whole query, or None if the hash is of something else.
+    """
+    pairs = _parameters(query)
+    for own, covered in _parts(pairs):
+        names, others = {name for name, _ in own}, {name for name, _ in covered}
+        is_safe = names.isdisjoint(others) and not any(map(_is_platforms, names))
+        if own and not any(map(_is_platforms, others)):
+            is_safe = False  # it covers nothing of the platform's
+        if is_safe and any(_is_hash(payload_hash, content) for content in _contents(covered)):
+            return tuple(dict.fromkeys(name for name, _ in own))
+    return None
+
+
+def _parameters(query: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+
+
+def _parts(pairs: Pairs) -> Iterator[tuple[Pairs, Pairs]]:
+    """Yield each way to split parameters into those of the webhook's own URL, at either end, and all others."""
+    yield [], pairs
+    for count in range(1, min(len(pairs) - 1, MAX_OWN_PARAMETERS) + 1):
+        yield pairs[:count], pairs[count:]
+        yield pairs[-count:], pairs[:-count]
+
+
+def _contents(pairs: Pairs) -> Iterator[bytes]:
+    """Yield the contents that a token for a GET with these parameters may cover, without repetitions."""
+    yield (flat := _flat(pairs))
+    names = [name for name, _ in pairs]
+    roots = {name.partition("[")[0] for name in names if "[" in name}
+    if len({*names}) < len(names) or not roots.isdisjoint(names):
+        return  # others may read another of the values with the same name
+    fields = event.gathered(pairs)
+    nested = {
+        name: event.decoded_object(each) if isinstance(each, str) else each for name, each in fields.items()
+    }
+    yield from {_compact(each) for each in (fields, nested, event.from_query(pairs))} - {flat}
+
+
+def _flat(pairs: Pairs) -> bytes:
     found: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    for name, value in pairs:
         found.setdefault(name, []).append(value)
-    fields = {name: values if len(values) > 1 else values[0] for name, values in found.items()}
-    text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
+    return _compact({name: values if len(values) > 1 else values[0] for name, values in found.items()})
+
+
+def _compact(value: object) -> bytes:
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return text.encode(errors="backslashreplace")
+
+
+def _is_hash(given: str, content: bytes) -> bool:
+    return hmac.compare_digest(given, hashlib.sha256(content).hexdigest())
+
+
+def _is_platforms(name: str) -> bool:
+    root = name.partition("[")[0]
+    return root in _PLATFORMS or root.startswith("SipHeader_")
 
 
 def _token(authorization: Sequence[str]) -> str:
@@ -217,14 +322,16 @@ def _token(authorization: Sequence[str]) -> str:
     return token
 
 
-def _check_hash(given: object, method: str, query: bytes, body: bytes) -> None:
+def _check_hash(given: object, method: str, query: bytes, body: bytes) -> tuple[str, ...]:
+    """Check the hash in a token, and return the names of the parameters that it does not cover."""
     hint = _BY_POST if method == "GET" else None
     if given is None:
         raise SignatureError("The token has no 'payload_hash', so it does not cover the content.", hint=hint)
     if not isinstance(given, str) or not _HASH.fullmatch(given):
         raise SignatureError("The token's 'payload_hash' is not 64 hexadecimal digits in lower case.")
-    if hmac.compare_digest(given, hashlib.sha256(signed_content(method, query, body)).hexdigest()):
-        return
+    found = uncovered(given, query) if method == "GET" else () if _is_hash(given, body) else None
+    if found is not None:
+        return found
     if method == "GET" and given == _EMPTY_HASH:
         raise SignatureError("The token covers an empty body, but not the query of the URL.", hint=hint)
     what = "query" if method == "GET" else "body"

@@ -594,6 +594,24 @@ def test_an_old_request_is_judged_as_of_then(judge: Room, tmp_path: Path) -> Non
     assert judge(f"webhook verify {path} --at 2026-02-02T02:46:00Z").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("query", "payload", "detail"),
+    [
+        ("order=17&uuid=x", b'{"uuid":"x"}', "it does not cover order"),
+        ("uuid=x&headers={}", b'{"uuid":"x","headers":{}}', "it covers nested objects"),
+    ],
+)
+def test_verify_names_what_a_signature_leaves_out(
+    judge: Room, query: str, payload: bytes, detail: str
+) -> None:
+    head = f"GET /webhooks/answer?{query} HTTP/1.1\r\nAuthorization: Bearer {token(judge, payload)}\r\n\r\n"
+    ran = judge("webhook verify - -o json", stdin=head.encode())
+
+    assert ran.exit_code == 0
+    (found,) = (each for each in ran.json if each["check"] == "payload")
+    assert (found["outcome"], found["detail"].partition("; ")[2]) == ("ok", detail)
+
+
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 @pytest.mark.parametrize("length", [True, False])
 @pytest.mark.parametrize("extra", [b"", b"\n", b"\r\n"])
