@@ -93,7 +93,10 @@ class CallAnswers:
                 "answered a call but did not store its request: too many events are waiting for the store",
             )
         if arrival.fault is not None:
-            warn("fault", f"could not answer a call: its request cannot be read: {arrival.fault}")
+            warn(
+                f"fault {arrival.fault}",
+                f"could not answer a call: its request cannot be read: {arrival.fault}",
+            )
             return UNREADABLE
         key = None if arrival.jti is None else arrival.key + arrival.jti.encode()
         return await self.cache.get(key, lambda: self._ncco(arrival, request))
@@ -128,5 +131,5 @@ class CallAnswers:
         fault = await ncco_fault_aside(response.body, within=left)
         if fault is None:
             return response._replace(content_type=JSON)
-        self.settings.warn("bad NCCO", f"your app's answer to a call is not a valid NCCO: {fault}")
+        self.settings.warn(f"bad NCCO {fault}", f"your app's answer to a call is not a valid NCCO: {fault}")
         return None
