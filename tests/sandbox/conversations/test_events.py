@@ -202,6 +202,17 @@ class TestThatAct:
         heard = [[each["text"] for each in client.hear(leg)] for leg in legs]
         assert heard == [["You", "All"], ["All"]]
 
+    def test_say_and_play_take_numbers_as_text_as_the_voice_api_does(
+        self, client: Client, path: str, legs: list[str]
+    ):
+        for kind, what in (
+            ("audio:say", {"text": "You", "style": "2"}),
+            ("audio:play", {"stream_url": ["http://x/a.mp3"]}),
+        ):
+            posted(client, path, kind, rtc_id=legs[0], loop="2", language=None, **what)
+
+        assert len(client.hear(legs[0])) == 2
+
     def test_say_stops(self, client: Client, path: str, legs: list[str]):
         for leg in ({"rtc_id": legs[0]}, {}):
             said = posted(client, path, "audio:say", text="On and on", loop=0, **leg)
