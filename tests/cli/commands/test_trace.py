@@ -629,6 +629,16 @@ def test_marks_of_an_svg_are_in_the_lanes_of_their_legs(room: Room, tmp_path: Pa
     assert all(float(each.get("x", "")) + 7.3 * len(each.text or "") <= right for each in texts.values())
 
 
+def test_names_of_lanes_do_not_overlap_though_ids_are_hardly_different(room: Room, tmp_path: Path) -> None:
+    path = tmp_path / "incident.svg"
+    keep(room, *(of(room, LEG[:-1] + digit, "started", to="sip:山田太郎@pbx.example.org") for digit in "123"))
+    room(["trace", CONVERSATION, "--svg", str(path)])
+    heads = [each for each in parsed(path)[1].iter(f"{SVG}text") if each.get("text-anchor") == "middle"]
+
+    assert [each.text for each in heads] == ["1", "2", "3", *["sip:山田太郎@…"] * 3]
+    assert float(heads[1].get("x", "")) - float(heads[0].get("x", "")) >= columns("sip:山田太郎@…") * 7.3
+
+
 def test_a_report_that_is_there_is_not_replaced(room: Room, tmp_path: Path) -> None:
     path = tmp_path / "incident.svg"
     path.write_text("an earlier one")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from voicectl.cli.output.fit import fitted_party
+from voicectl.cli.output.fit import columns, fitted_party
 from voicectl.cli.output.ladder import ACTION, BAD, END, HERE, MISSING, OTHER, OURS
 from voicectl.cli.output.ladder_text import wrapped
 
@@ -112,7 +112,9 @@ class _Sheet:
         if self._ladder.has_here:
             yield self._text(self._here_x, HERE, anchor="middle", weight="bold")
         for lane in self._ladder.lanes:
-            name = f"{lane.number} {lane.short}" if self._is_wide else str(lane.number)
+            name = f"{lane.number} {lane.short}"
+            if columns(name) > self._lane / CHARACTER:
+                name = str(lane.number)
             yield self._text(self._x(lane), name, anchor="middle", weight="bold")
         if self._is_wide:
             self.y += ROW
