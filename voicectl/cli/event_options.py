@@ -11,7 +11,7 @@ import typer
 from voicectl import times
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
-from voicectl.cli.output.writer import Format, Writer
+from voicectl.cli.output.writer import Writer
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -67,7 +67,7 @@ def event_writer(app: App, *, all_events: bool) -> EventWriter:
 def has_lines(app: App) -> bool:
     """Return True if events are shown as lines for people, rather than as records."""
     options = app.options
-    return app.terminal.format is Format.TABLE and not options.fields and not options.quiet
+    return app.terminal.format.is_table and not options.fields and not options.quiet
 
 
 class EventWriter(Protocol):

@@ -12,7 +12,7 @@ from voicectl.cli.arguments import MAX_LENGTH_SECONDS, grouped, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.list_options import ListOptions
 from voicectl.cli.output.text import block, clean, remark
-from voicectl.cli.output.writer import Format, View
+from voicectl.cli.output.writer import View
 from voicectl.cli.terminal import Terminal
 from voicectl.core import hosts
 from voicectl.core.identity import keys, profiles
@@ -232,7 +232,7 @@ def show(
     app = current(ctx)
     record = _in_force(app) if name is None else _record(app.profiles, app.profiles.get(name))
     options = app.options
-    if app.terminal.format is Format.TABLE and not options.fields and not options.quiet:
+    if app.terminal.format.is_table and not options.fields and not options.quiet:
         app.terminal.write(_settings(record))
         return
     with app.terminal.writer(IN_FORCE, is_many=False) as out:
