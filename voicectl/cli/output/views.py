@@ -32,7 +32,7 @@ LISTED = replace(
 """The view for a list of live legs."""
 
 RECORDS = replace(
-    LISTED, table=("uuid", "status", "from", "to", "start_time", "duration", "direction", "room", "age")
+    LISTED, table=("uuid", "status", "from", "to", "start_time", "duration", "direction", "end_time")
 )
 """The view for a list of call records, most of which have ended."""
 
