@@ -14,7 +14,7 @@ import typer
 
 from voicectl import times
 from voicectl.cli.output.fields import parse_fields
-from voicectl.cli.output.text import clean, has_screen, is_terminal, may_color, remark
+from voicectl.cli.output.text import clean, cut_for, has_screen, is_terminal, may_color, remark
 from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.errors import InputError
 
@@ -88,6 +88,11 @@ class Terminal:
     def is_local(self) -> bool:
         """True if times are shown in the local time zone, as they are on a terminal unless ``--utc`` is given."""
         return is_terminal(sys.stdout) and not self._options.utc
+
+    @property
+    def cut(self) -> str:
+        """The character that stands for what was cut off, as far as standard output can write it."""
+        return cut_for(sys.stdout)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
         """Ask a question on standard error, because standard output is for results, and return the answer.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
 from voicectl.cli.output.fit import columns
 from voicectl.cli.output.hearing import Party, draw
+from voicectl.cli.output.text import cut_for
 
 LEGS = [f"{digit * 8}-5e6f-4788-99aa-bbccddeeff00" for digit in "123"]
 PARTIES = [
@@ -64,6 +67,14 @@ def test_more_legs_than_fit_are_continued_below(width: int) -> None:
 
     assert sum(line.count("yes") for line in lines) == 30 * 29
     assert max(map(columns, lines)) <= max(width, 18)
+
+
+def test_where_the_locale_has_no_ellipsis_another_character_stands_for_it(tmp_path: Path) -> None:
+    with (tmp_path / "latin").open("w", encoding="latin-1") as stream:
+        cut = cut_for(stream)
+
+    assert draw(PARTIES, VERDICTS, 56, cut=cut) == MIDDLE.replace("\u2026", "~")
+    assert cut_for(sys.stdout) == "\u2026"
 
 
 def test_no_verdict_is_red() -> None:

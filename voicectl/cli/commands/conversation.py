@@ -234,7 +234,8 @@ def _draw(app: App, participants: Participants) -> None:
         for one in participants.legs
     ]
     width = shutil.get_terminal_size().columns
-    shown = hearing.draw(parties, verdicts, width, is_colored=app.terminal.may_color)
+    colored, cut = app.terminal.may_color, app.terminal.cut
+    shown = hearing.draw(parties, verdicts, width, is_colored=colored, cut=cut)
     app.terminal.write("\n" + shown)
 
 

@@ -99,7 +99,8 @@ def trace(
 
         shown = ladder(traced, records, is_local=app.terminal.is_local)
         width = shutil.get_terminal_size().columns
-        app.terminal.write(ladder_text.draw(shown, width, is_colored=app.terminal.may_color))
+        colored, cut = app.terminal.may_color, app.terminal.cut
+        app.terminal.write(ladder_text.draw(shown, width, is_colored=colored, cut=cut))
     else:
         with out:
             for line in traced.lines():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Self
 
-from voicectl.cli.output.fit import SHORT_ID, columns, cut_for, fitted
+from voicectl.cli.output.fit import SHORT_ID, columns, fitted
 from voicectl.cli.output.styles import STYLES, styled
-from voicectl.cli.output.text import clean
+from voicectl.cli.output.text import clean, cut_for
 from voicectl.core.timeline.entries import Source, of_event
 from voicectl.store.events import Route
 from voicectl.voice.event import Kind, moment

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
+
+from voicectl.cli.output.text import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CUT = "\u2026"
 SHORT_ID = 8
 """The smallest number of characters to which the ids of legs are shortened."""
-
-
-def cut_for(stream: TextIO | None) -> str:
-    """Return the character that stands for what was cut off, as far as *stream* can write it."""
-    try:
-        CUT.encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return "~"
-    return CUT
 
 
 def columns(text: str) -> int:
@@ -46,11 +38,11 @@ def fitted(text: str, width: int, cut: str = CUT) -> str:
     return text
 
 
-def fitted_party(text: str, width: int) -> str:
+def fitted_party(text: str, width: int, cut: str = CUT) -> str:
     """Return a caller or callee in at most *width* columns. Numbers keep their end, for it tells them apart."""
     if text.removeprefix("+").isdecimal() and len(text) > width > 0:
-        return CUT + text[len(text) - width + 1 :]
-    return fitted(text, width)
+        return cut + text[len(text) - width + 1 :]
+    return fitted(text, width, cut)
 
 
 def shortened(ids: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicectl.cli.output.fit import columns, fitted, fitted_party, shortened
 from voicectl.cli.output.styles import styled
+from voicectl.cli.output.text import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,18 +31,24 @@ class Party(NamedTuple):
 
 
 def draw(
-    parties: Sequence[Party], verdicts: Sequence[Sequence[str]], width: int, *, is_colored: bool = False
+    parties: Sequence[Party],
+    verdicts: Sequence[Sequence[str]],
+    width: int,
+    *,
+    is_colored: bool = False,
+    cut: str = CUT,
 ) -> str:
     """Return the table, as lines of at most *width* columns if that is possible.
 
     Args:
         verdicts: For each listener, whether it hears each speaker: ``yes``, ``no``, ``?``, or ``.`` for itself.
+        cut: The character that stands for what was cut off.
     """
     ids = shortened(party.uuid for party in parties)
     numbers = [str(number) for number in range(1, len(parties) + 1)]
     digits = len(numbers[-1])
     labels = [
-        fitted(f"{number:>{digits}} {short}  {party.name}", max(width - 2 * NARROW - GAP, 0))
+        fitted(f"{number:>{digits}} {short}  {party.name}", max(width - 2 * NARROW - GAP, 0), cut)
         for number, short, party in zip(numbers, ids, parties, strict=True)
     ]
     label = max(columns(each) for each in ["hears", *labels]) + GAP
@@ -49,7 +56,7 @@ def draw(
     wide = min(max(map(columns, [*ids, *names])) + GAP, (width - label) // len(parties))
     is_wide = wide >= max(map(len, ids)) + GAP
     cell = wide if is_wide else max(NARROW, digits + GAP)
-    heads = [numbers, ids, [fitted_party(name, cell - GAP) for name in names]] if is_wide else [numbers]
+    heads = [numbers, ids, [fitted_party(name, cell - GAP, cut) for name in names]] if is_wide else [numbers]
     count = max((width - label) // cell, 1)
     lines: list[str] = []
     for first in range(0, len(parties), count):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from voicectl.cli.output.fit import column, columns, fitted_party
 from voicectl.cli.output.ladder import ACTION, BAD, HERE
 from voicectl.cli.output.styles import styled
+from voicectl.cli.output.text import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,10 +32,14 @@ GOOD_TEXT = 42
 """The smallest number of columns that is left for text beside wide lanes."""
 
 
-def draw(ladder: Ladder, width: int, *, is_colored: bool = False) -> str:
-    """Return *ladder* as lines of at most *width* columns, or of :data:`LEAST_WIDTH` if that is greater."""
+def draw(ladder: Ladder, width: int, *, is_colored: bool = False, cut: str = CUT) -> str:
+    """Return *ladder* as lines of at most *width* columns, or of :data:`LEAST_WIDTH` if that is greater.
+
+    Args:
+        cut: The character that stands for what was cut off.
+    """
     width = max(width, LEAST_WIDTH)
-    rails = Rails(ladder, width - TIME_WIDTH, is_colored=is_colored)
+    rails = Rails(ladder, width - TIME_WIDTH, is_colored=is_colored, cut=cut)
     text = [*_legend(ladder, width), "", *(" " * TIME_WIDTH + head for head in rails.heads)]
     for number, line in enumerate(ladder.lines):
         if line.day is not None:
@@ -66,9 +71,10 @@ class Rails:
         width: The number of columns used, or 0 if no lane fits.
     """
 
-    def __init__(self, ladder: Ladder, room: int, *, is_colored: bool = False) -> None:
+    def __init__(self, ladder: Ladder, room: int, *, is_colored: bool = False, cut: str = CUT) -> None:
         self._start = HERE_WIDTH if ladder.has_here else 0
         self._is_colored = is_colored
+        self._cut = cut
         names = [(lane.short, lane.far_end) for lane in ladder.lanes]
         widest = max((columns(each) for name in names for each in name), default=0) + 2
         least = max((columns(short) for short, _ in names), default=0) + 1
@@ -88,7 +94,7 @@ class Rails:
         numbers = [str(each.number) for each in self._lanes] + ["+"] * self._has_rest
         heads = [here + "".join(f"{each:{self._lane}}" for each in numbers)]
         if is_wide:
-            parties = [fitted_party(each.far_end, self._lane - 1) for each in self._lanes]
+            parties = [fitted_party(each.far_end, self._lane - 1, self._cut) for each in self._lanes]
             for names in ([each.short for each in self._lanes], parties):
                 padded = (each + " " * (self._lane - columns(each)) for each in names)
                 heads.append(" " * self._start + "".join(padded))

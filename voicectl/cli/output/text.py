@@ -19,6 +19,9 @@ _UNSAFE = re.compile(
 )
 """Matches control, format, surrogate and line-separating characters, and all invisible characters."""
 
+CUT = "\u2026"
+"""The character that stands for what was cut off."""
+
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 
@@ -80,6 +83,15 @@ def may_color(environ: Mapping[str, str], stream: TextIO | None) -> bool:
 def has_screen(environ: Mapping[str, str], stream: TextIO | None) -> bool:
     """Return True if *stream* is a terminal on which the cursor can be moved, so that lines can be redrawn."""
     return environ.get("TERM") != "dumb" and is_terminal(stream)
+
+
+def cut_for(stream: TextIO | None) -> str:
+    """Return the character that stands for what was cut off, as far as *stream* can write it."""
+    try:
+        CUT.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return "~"
+    return CUT
 
 
 def remark(text: str) -> None:
