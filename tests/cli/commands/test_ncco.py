@@ -263,11 +263,23 @@ def test_what_official_samples_send_runs(voicectl: Room, leg: str, name: str) ->
     assert (linted.exit_code, sent.exit_code) == (0, 0)
 
 
-def test_a_request_given_as_an_ncco_is_named(bare: Room) -> None:
-    ran = bare("ncco lint - -o json", stdin='{"to": [], "ncco": [{"action": "talk", "text": "a"}]}')
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ('{"to": [], "ncco": [{"action": "talk", "text": "a"}]}', "the body of a request"),
+        ('{"action": "transfer", "destination": {"type": "ncco", "ncco": []}}', "the body of a request"),
+        ('{"action": "hangup"}', "the body of a request"),
+        ('{"action": "talk", "text": "a"}', "a single action"),
+        ('{"action": "transfer", "conversationId": "CON-1"}', "a single action"),
+        ('{"action": "websocket", "uri": "wss://a"}', "a single action"),
+    ],
+)
+def test_what_is_given_in_place_of_an_ncco_is_named(bare: Room, content: str, what: str) -> None:
+    ran = bare("ncco lint - -o json", stdin=content)
 
+    (finding,) = ran.json
     assert ran.exit_code == 2
-    assert "body of a request" in ran.json[0]["message"]
+    assert finding["message"].startswith(f"This is {what}")
 
 
 def test_only_sending_a_flow_pays_for_the_check() -> None:

@@ -449,6 +449,8 @@ def reason(ncco: object) -> str:
         ([{"action": "websocket", "uri": "wss://a"}], '"connect" with an endpoint'),
         ([{"action": "dance"}], "talk, stream"),
         (TALK, "a single action"),
+        ({"action": "websocket", "uri": "wss://a"}, "a single action"),
+        ({"action": "hangup"}, "body of a request"),
         ({"ncco": [TALK]}, "body of a request"),
         ({"action": "transfer", "destination": {"type": "ncco", "ncco": [TALK]}}, "body of a request"),
     ],

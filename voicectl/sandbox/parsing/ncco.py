@@ -84,10 +84,12 @@ def read_ncco(
 def _mix_up(raw: object) -> str:
     """Return what *raw* seems to be in place of an NCCO, as the end of a sentence, or an empty string."""
     match raw:
-        case {"action": str(name), **others} if name in _ACTIONS and "destination" not in others:
-            return ": this is a single action; an NCCO is an array of actions"
         case {"ncco": _} | {"destination": _} | {"to": _} | {"answer_url": _}:
             return ": this is the body of a request; an NCCO is an array of actions"
+        case {"action": "hangup" | "mute" | "unmute" | "earmuff" | "unearmuff"}:
+            return ": this is the body of a request; an NCCO is an array of actions"
+        case {"action": str()}:
+            return ": this is a single action; an NCCO is an array of actions"
     return ""
 
 

@@ -11,7 +11,7 @@ from voicectl.voice import json_places
 from voicectl.voice.json_places import BadJson, Lines
 from voicectl.voice.ncco import flow, values
 from voicectl.voice.ncco.findings import Finding, Findings
-from voicectl.voice.ncco.model import ACTION, NCCO
+from voicectl.voice.ncco.model import NCCO
 from voicectl.voice.ncco.verdicts import Fault
 
 if TYPE_CHECKING:
@@ -19,18 +19,13 @@ if TYPE_CHECKING:
 
 _BOM = "\ufeff"
 
-_OF_REQUESTS = {
-    "to",
-    "from",
-    "answer_url",
-    "event_url",
-    "destination",
-    "stream_url",
-    "text",
-    "digits",
-    "action",
-}
+_OF_REQUESTS = frozenset(
+    ("to", "from", "answer_url", "event_url", "destination", "stream_url", "text", "digits", "action")
+)
 """Fields of requests to the Voice API, by which the linter recognizes a request."""
+
+_VERBS = frozenset(("hangup", "mute", "unmute", "earmuff", "unearmuff"))
+"""The values of ``action`` in requests that change a leg, except for ``transfer``, which is also an action."""
 
 
 class Placed(NamedTuple):
@@ -120,16 +115,13 @@ def _look(value: Any, found: Findings) -> None:
 
 def _mix_up(value: dict[str, Any]) -> tuple[str, str] | None:
     """Return what an object is that was given as an NCCO, and what to write, or None if nothing is known about it."""
-    if (
-        isinstance(value.get("action"), str)
-        and value["action"] in ACTION.records
-        and "destination" not in value
-    ):
+    name = value.get("action")
+    if isinstance(name, str) and "destination" not in value and name not in _VERBS:
         return "This is a single action.", "Put it into an array of actions: [{...}]."
     request = "This is the body of a request to the API, not an NCCO."
-    for holder, name in ((value, "ncco"), (value.get("destination"), "destination.ncco")):
+    for holder, field in ((value, "ncco"), (value.get("destination"), "destination.ncco")):
         if isinstance(holder, dict) and "ncco" in holder:
-            return request, f"Keep only the value of {name}, which is an array of actions."
+            return request, f"Keep only the value of {field}, which is an array of actions."
     if value.keys() & _OF_REQUESTS:
         return request, "Write an array of actions."
     return None
