@@ -28,7 +28,7 @@ from tests.support.servers import LEG, Canned, Request, page, reply
 from tests.support.tty import Tty
 from voicectl import times
 from voicectl.cli.output import views
-from voicectl.cli.output.table import cut
+from voicectl.cli.output.fit import fitted
 from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.clock import SystemClock
 from voicectl.core.calls.references import shortest
@@ -329,7 +329,7 @@ def test_an_encoding_without_the_signs_gets_others(now: Room, encoding: str) -> 
     ],
 )
 def test_a_long_cell_is_cut(text: str, width: int, shown: str) -> None:
-    assert cut(text, width) == shown
+    assert fitted(text, width) == shown
     assert cell_len(shown) <= width
 
 

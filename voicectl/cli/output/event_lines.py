@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Self
 
-from voicectl.cli.output.fit import SHORT_ID, columns, fitted
+from voicectl.cli.output.fit import columns, fitted
 from voicectl.cli.output.styles import STYLES, styled
 from voicectl.cli.output.text import clean, cut_for
+from voicectl.core.calls.references import SHORTEST
 from voicectl.core.timeline.entries import Source, of_event
 from voicectl.store.events import Route
 from voicectl.voice.event import Kind, moment
@@ -85,7 +86,7 @@ class EventLines:
         shown = fitted(what, room, self._cut)
         parts.append((shown + " " * (room - columns(shown)), style))
         if arrival.leg is not None:
-            parts.append((f"{clean(arrival.leg)[:SHORT_ID]:{SHORT_ID}}", ""))
+            parts.append((f"{clean(arrival.leg)[:SHORTEST]:{SHORTEST}}", ""))
         parts += _facts(stored, is_wide=width >= WIDE)
         return self._fitted(parts, width)
 

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import unicodedata
-from typing import TYPE_CHECKING
-
 from voicectl.cli.output.text import CUT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-SHORT_ID = 8
-"""The smallest number of characters to which the ids of legs are shortened."""
 
 
 def columns(text: str) -> int:
     """Return the number of terminal columns that *text* takes."""
-    return len(text) if text.isascii() else sum(map(column, text))
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # noqa: PLC0415 (loads rich, and most text is ASCII)
 
-
-def column(character: str) -> int:
-    """Return the number of terminal columns that one character takes: 0, 1 or 2."""
-    if unicodedata.category(character) in ("Mn", "Me"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+    return cell_len(text)
 
 
 def fitted(text: str, width: int, cut: str = CUT) -> str:
-    """Return *text*, or its beginning and *cut* if it takes more than *width* columns."""
+    """Return *text*, or its beginning and *cut*, a single character, if it takes more than *width* columns."""
     if columns(text) <= width:
         return text
-    used, room = 0, width - columns(cut)
-    for place, character in enumerate(text):
-        used += column(character)
-        if used > room:
-            return text[:place] + cut if room >= 0 else ""
-    return text
+    if width < 1:
+        return ""
+    if text.isascii():
+        return text[: width - 1] + cut
+    from rich.cells import set_cell_size  # noqa: PLC0415 (as above)
+
+    return set_cell_size(text[: 8 * width], width - 1) + cut  # long text would take long to measure
 
 
 def fitted_party(text: str, width: int, cut: str = CUT) -> str:
@@ -43,13 +32,3 @@ def fitted_party(text: str, width: int, cut: str = CUT) -> str:
     if text.removeprefix("+").isdecimal() and len(text) > width > 0:
         return cut + text[len(text) - width + 1 :]
     return fitted(text, width, cut)
-
-
-def shortened(ids: Iterable[str]) -> list[str]:
-    """Return the beginnings of ids: as long as is necessary to tell them apart, but at least 8 characters."""
-    every = list(ids)
-    for size in range(SHORT_ID, max(map(len, every), default=0)):
-        short = [each[:size] for each in every]
-        if len(set(short)) == len(set(every)):
-            return short
-    return every

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicectl.cli.output.fit import columns, fitted, fitted_party, shortened
+from voicectl.cli.output.fit import columns, fitted, fitted_party
 from voicectl.cli.output.styles import styled
 from voicectl.cli.output.text import CUT
+from voicectl.core.calls.references import shortest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +45,8 @@ def draw(
         verdicts: For each listener, whether it hears each speaker: ``yes``, ``no``, ``?``, or ``.`` for itself.
         cut: The character that stands for what was cut off.
     """
-    ids = shortened(party.uuid for party in parties)
+    short = shortest(party.uuid for party in parties)
+    ids = [short.get(party.uuid, party.uuid) for party in parties]
     numbers = [str(number) for number in range(1, len(parties) + 1)]
     digits = len(numbers[-1])
     labels = [

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicectl.cli.output.fit import shortened
 from voicectl.cli.output.styles import STYLES
 from voicectl.cli.output.text import clean
+from voicectl.core.calls.references import shortest
 from voicectl.core.timeline.entries import ALREADY, DONE, Sort
 from voicectl.core.timeline.gaps import Gap
 from voicectl.voice import endpoint
@@ -189,13 +189,14 @@ def _lanes(legs: Sequence[str], shown: Sequence[Step | Gap], records: Mapping[st
             if not isinstance(each, Gap) and _is_end(each.happening):
                 over.add(uuid)
     lanes = {}
-    for number, (uuid, short) in enumerate(zip(legs, shortened(map(clean, legs)), strict=True), 1):
+    short = shortest(legs)
+    for number, uuid in enumerate(legs, 1):
         call = records.get(uuid)
         about = "" if call is None else ", ".join(part for part in (call.direction, call.status) if part)
         lanes[uuid] = Lane(
             number=number,
             uuid=clean(uuid),
-            short=short,
+            short=clean(short.get(uuid, uuid)),
             far_end=clean(far_end(call) or "-"),
             about=clean(about),
             first=first[uuid],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voicectl.cli.output.fit import column, columns, fitted_party
+from voicectl.cli.output.fit import columns, fitted_party
 from voicectl.cli.output.ladder import ACTION, BAD, HERE
 from voicectl.cli.output.styles import styled
 from voicectl.cli.output.text import CUT
@@ -188,7 +188,7 @@ def _pieces(word: str, width: int) -> list[str]:
         return [word]
     pieces, piece, used = list[str](), "", 0
     for character in word:
-        size = column(character)
+        size = columns(character)
         if piece and used + size > width:
             pieces.append(piece)
             piece, used = "", 0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, set_cell_size
-
+from voicectl.cli.output.fit import columns as columns_of
+from voicectl.cli.output.fit import fitted
 from voicectl.cli.output.styles import STYLES, styled
+from voicectl.cli.output.text import can_encode, cut_mark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -44,10 +45,10 @@ def draw(
         whole: The columns that are not cut, besides those of ids.
         encoding: The encoding of the output. Characters that it does not have are escaped.
     """
-    rule, mark = ("─", "…") if _can_encode("─…", encoding) else ("-", "...")
+    rule, mark = "─" if can_encode("─", encoding) else "-", cut_mark(encoding)
     if not encoding.lower().startswith("utf"):
         rows = [[cell.encode(encoding, "backslashreplace").decode(encoding) for cell in row] for row in rows]
-    widths = [max(map(_cells, column)) for column in zip(columns, *rows, strict=True)]
+    widths = [max(map(columns_of, column)) for column in zip(columns, *rows, strict=True)]
     if width is not None:
         widths = _fit(widths, width, [name in IDS or name in whole for name in columns], may_omit=may_omit)
     lines = [_line([(name, "bold") for name in columns], widths, mark, is_colored=is_colored)]
@@ -85,27 +86,7 @@ def _fit(widths: Sequence[int], limit: int, is_whole: Sequence[bool], *, may_omi
 def _line(cells: Iterable[tuple[str, str]], widths: Sequence[int], mark: str, *, is_colored: bool) -> str:
     parts: list[str] = []
     for (cell, style), width in zip(cells, widths, strict=False):
-        text = cut(cell, width, mark)
-        blanks = " " * (width - _cells(text))
+        text = fitted(cell, width, mark)
+        blanks = " " * (width - columns_of(text))
         parts.append((styled(text, style) if is_colored else text) + blanks)
     return (" " * GAP).join(parts).rstrip()
-
-
-def cut(text: str, width: int, mark: str = "…") -> str:
-    """Return *text*, cut to *width* cells if it is longer. *mark* then shows that it was cut."""
-    if _cells(text) <= width:
-        return text
-    mark = mark[: max(width, 0)]
-    return set_cell_size(text[: 8 * width], width - len(mark)) + mark
-
-
-def _cells(text: str) -> int:
-    return len(text) if text.isascii() else cell_len(text)
-
-
-def _can_encode(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True

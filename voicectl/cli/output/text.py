@@ -85,13 +85,23 @@ def has_screen(environ: Mapping[str, str], stream: TextIO | None) -> bool:
     return environ.get("TERM") != "dumb" and is_terminal(stream)
 
 
-def cut_for(stream: TextIO | None) -> str:
-    """Return the character that stands for what was cut off, as far as *stream* can write it."""
+def can_encode(text: str, encoding: str) -> bool:
+    """Return True if *encoding* has all characters of *text*."""
     try:
-        CUT.encode(getattr(stream, "encoding", None) or "utf-8")
+        text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
-        return "~"
-    return CUT
+        return False
+    return True
+
+
+def cut_mark(encoding: str) -> str:
+    """Return the character that stands for what was cut off, in output with the given encoding."""
+    return CUT if can_encode(CUT, encoding) else "~"
+
+
+def cut_for(stream: TextIO | None) -> str:
+    """Return the character that stands for what was cut off, in output to *stream*."""
+    return cut_mark(getattr(stream, "encoding", None) or "utf-8")
 
 
 def remark(text: str) -> None:
