@@ -183,10 +183,9 @@ def test_what_official_samples_and_clients_send_is_at_most_a_warning(name: str) 
     assert refusals(TOLERATED[name]) == []
 
 
-def tried(values: list[Any]) -> st.SearchStrategy[Any]:
+def tried(values: list[Any]) -> list[Any]:
     """Values at the limits, as numbers and as text."""
-    as_text = [str(each).lower() for each in values if isinstance(each, bool | int | float)]
-    return st.sampled_from(values + as_text)
+    return values + [str(each).lower() for each in values if isinstance(each, bool | int | float)]
 
 
 EDGES: list[tuple[dict[str, Any], str, list[Any]]] = [
@@ -251,6 +250,21 @@ EDGES: list[tuple[dict[str, Any], str, list[Any]]] = [
 ]
 
 
+def edge(action: dict[str, Any], option: str, value: object) -> list[dict[str, Any]]:
+    """Return a flow of *action* with *value* at *option*, in an object that is made if the action lacks it."""
+    holder = option.partition(".")[0]
+    if "." in option and not isinstance(action.get(holder), dict):
+        action = action | {holder: {}}
+    return with_(action, option, value)
+
+
+@pytest.mark.parametrize(("action", "option", "values"), EDGES, ids=lambda each: str(each)[:40])
+def test_both_draw_the_line_at_the_same_value(action: dict[str, Any], option: str, values: list[Any]) -> None:
+    for value in tried(values):
+        flow = edge(action, option, value)
+        assert is_agreed(flow), (lint(flow), refusals(flow))
+
+
 @st.composite
 def edged(draw: st.DrawFn) -> list[dict[str, Any]]:
     """An action with several options at once, most of them right."""
@@ -259,10 +273,7 @@ def edged(draw: st.DrawFn) -> list[dict[str, Any]]:
     of_kind = [each for each in EDGES if each[0]["action"] == kind]
     for action, option, values in draw(st.lists(st.sampled_from(of_kind), min_size=1, max_size=4)):
         base = {**action, **(flow[0] if flow else {})}
-        holder = option.partition(".")[0]
-        if "." in option and not isinstance(base.get(holder), dict):
-            base[holder] = {}
-        flow = with_(base, option, draw(tried(values)))
+        flow = edge(base, option, draw(st.sampled_from(tried(values))))
     return flow
 
 
