@@ -14,6 +14,8 @@ from voicectl.voice.url import SOCKET, is_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voicectl.voice.call import Call
+
 LEAST_DIGITS = 7
 WEBSOCKET_CONTENT_TYPE = "audio/l16;rate=16000"
 
@@ -191,6 +193,11 @@ def label(endpoint: dict[str, Any]) -> str | None:
         if value not in (None, ""):
             return str(value)
     return None
+
+
+def far_end(call: Call | None) -> str | None:
+    """Return the caller of an inbound leg or the callee of an outbound leg, or None if it is not known."""
+    return None if call is None else label(call.from_ if call.direction == "inbound" else call.to)
 
 
 def is_same(shown: object, asked: str) -> bool:

@@ -271,8 +271,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_draws_the_screen_again(crowd: Roo
         assert tty.has_cursor
 
         tty.type("\n")
-        tty.until(lambda tty: tty.is_alternate and "answered" in tty.text)
-        assert not tty.has_cursor
+        tty.until(lambda tty: tty.is_alternate and "answered" in tty.text and not tty.has_cursor)
 
         tty.type(CTRL_C)
         tty.until("[ended: 130]")

@@ -14,7 +14,6 @@ from voicectl.cli.list_options import ListOptions
 from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
 from voicectl.cli.output import hearing
 from voicectl.cli.output.fields import find, parse_fields
-from voicectl.cli.output.ladder import far_end
 from voicectl.cli.output.text import clean, remark, to_json
 from voicectl.cli.output.views import CALL, PARTIES
 from voicectl.cli.output.writer import Format, View
@@ -23,6 +22,7 @@ from voicectl.core.calls import conversations
 from voicectl.core.calls.conversations import Hears, Participant, Participants
 from voicectl.core.calls.live import live_calls
 from voicectl.errors import ApiError, NotFoundError, TransportError, VoicectlError
+from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -224,7 +224,8 @@ def _draw(app: App, participants: Participants) -> None:
     if len(participants.legs) < 2:
         return
     parties = [
-        hearing.Party(clean(leg.call.uuid), clean(far_end(leg.call) or "-")) for leg in participants.legs
+        hearing.Party(clean(leg.call.uuid), clean(endpoint.far_end(leg.call) or "-"))
+        for leg in participants.legs
     ]
     verdicts = [
         [

@@ -15,13 +15,14 @@ from voicectl import times
 from voicectl.cli.arguments import LEG_FORMS, check_conversation
 from voicectl.cli.context import App, current
 from voicectl.cli.output.fields import find, parse_fields
-from voicectl.cli.output.ladder import far_end, ladder
+from voicectl.cli.output.ladder import ladder
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.core.history import is_stored
 from voicectl.core.timeline.gaps import Gap
 from voicectl.core.timeline.sources import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.errors import InputError, JournalError, StoreError
+from voicectl.voice import endpoint
 from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
         "at": _time(happening.at),
         "known_by": _time(happening.by),
         "uuid": uuid,
-        "who": None if uuid is None else far_end(records.get(uuid)),
+        "who": None if uuid is None else endpoint.far_end(records.get(uuid)),
         "what": happening.what,
         "source": ", ".join(happening.sources),
         "detail": ", ".join(f"{each} {value}" for each, value in happening.facts.items()) or None,
@@ -192,7 +193,7 @@ def _entry(step: Step, records: Mapping[str, Call]) -> dict[str, Any]:
 
 def _gap_row(gap: Gap, records: Mapping[str, Call]) -> dict[str, Any]:
     """Return the record of a gap, with the same field names as in the record of an entry."""
-    party = None if gap.uuid is None else far_end(records.get(gap.uuid))
+    party = None if gap.uuid is None else endpoint.far_end(records.get(gap.uuid))
     detail = f"{gap.what}: {gap.detail}"
     return {"at": _time(gap.at), "uuid": gap.uuid, "who": party, "what": GAP, "detail": detail}
 

@@ -146,11 +146,6 @@ class Ladder:
         return {style: meaning for style, meaning in _MEANINGS.items() if style in used}
 
 
-def far_end(call: Call | None) -> str | None:
-    """Return the caller of an inbound leg or the callee of an outbound leg, or None if it is not known."""
-    return None if call is None else endpoint.label(call.from_ if call.direction == "inbound" else call.to)
-
-
 def ladder(trace: Trace, records: Mapping[str, Call], *, is_local: bool = False) -> Ladder:
     """Lay out a trace for drawing.
 
@@ -197,7 +192,7 @@ def _lanes(legs: Sequence[str], shown: Sequence[Step | Gap], records: Mapping[st
             number=number,
             uuid=clean(uuid),
             short=clean(short.get(uuid, uuid)),
-            far_end=clean(far_end(call) or "-"),
+            far_end=clean(endpoint.far_end(call) or "-"),
             about=clean(about),
             first=first[uuid],
             last=last[uuid] if uuid in over else len(shown),
