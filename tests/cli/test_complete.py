@@ -194,7 +194,7 @@ def test_rooms_that_legs_were_moved_to_complete(room: Room) -> None:
     room.clock.sleep(120)
     assert room(f"move {leg} 'two words'").exit_code == 0
 
-    assert words(room, "call create --join ") == ["two words", "support-17"]
+    assert words(room, "call create --join ") == ["two words", "support-17", "room"]
     assert about(room, f"move {leg} sup") == {"support-17": "room, 2m ago"}
     assert words(room, "conversation show sup") == ["support-17"]
 
@@ -221,7 +221,7 @@ def test_conversations_of_listed_legs_complete(room: Room) -> None:
     room.call(OTHER)
     (conversation,) = {each["conversation_uuid"] for each in room("call list -o json").json}
 
-    assert about(room, "call list --conversation ") == {conversation: "2 legs"}
+    assert about(room, "call list --conversation ") == {conversation: "2 legs", "room": "room, 3s ago"}
     assert conversation in words(room, "hangup --conversation CON")
     assert words(room, "call create --join CON") == []
 

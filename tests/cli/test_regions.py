@@ -554,7 +554,7 @@ def test_a_whole_number_goes_before_a_longer_one_that_begins_so(room: Room) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["to:447", "to:", "from:alice", "to:4477*", "to:4477 0090", "via:447700900001"]
+    "text", ["to:447", "to:", "from:alice", "to:4477*", "to:4477x0090", "via:447700900001"]
 )
 def test_what_is_no_number_names_no_leg(room: Room, text: str) -> None:
     watch = Watch(room)

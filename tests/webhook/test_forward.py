@@ -500,7 +500,7 @@ def test_a_url_that_is_none_or_says_too_much_is_refused(url: str) -> None:
         (b"[" * 100_000, "it is not JSON"),
         (b"[" * 500 + b"]" * 500, "it is not JSON"),
         (b"null", "$: This is null."),
-        (b'{"action": "talk", "text": "Hello"}', "$: This is an object."),
+        (b'{"action": "talk", "text": "Hello"}', "$: This is a single action."),
         (b'[{"action": "tlak"}]', '$[0].action: "tlak" is not a known action.'),
         (b'[{"action": "talk"}]', "$[0]: This talk has no text."),
         (b'[{"action": "record", "timeOut": 1}]', "$[0].timeOut: 1 is less than 3."),
