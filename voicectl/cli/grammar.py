@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from voicectl.cli.common_options import common_options, format_options, version_option
+from voicectl.cli.options.common import common_options, format_options, version_option
 from voicectl.cli.tree import COMMANDS, GROUP_HELP, PROGRAM, SECTIONS, Entry, Tree, all_commands
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import typer
 from voicectl import times
 from voicectl.cli.arguments import LEG_FORMS, given, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.core.calls.live import live_calls

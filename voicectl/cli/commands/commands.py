@@ -9,11 +9,11 @@ import typer
 
 from voicectl import __version__
 from voicectl.cli.arguments import grouped
-from voicectl.cli.common_options import common_options
 from voicectl.cli.context import current
 from voicectl.cli.errors import ERROR_CODES, EXIT_STATUSES
 from voicectl.cli.grammar import load, view_of
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options.common import common_options
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output.text import to_json
 from voicectl.cli.output.writer import Format, View
 from voicectl.cli.tree import PROGRAM, all_entries

@@ -10,8 +10,8 @@ import typer
 
 from voicectl.cli.arguments import check_url, given, grouped, whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.list_options import ListOptions
-from voicectl.cli.media_options import Playback, Speech, refuse_with_stop
+from voicectl.cli.options.listing import ListOptions
+from voicectl.cli.options.media import Playback, Speech, refuse_with_stop
 from voicectl.cli.output import hearing
 from voicectl.cli.output.fields import find, parse_fields
 from voicectl.cli.output.text import clean, remark, to_json
@@ -25,9 +25,12 @@ from voicectl.errors import ApiError, NotFoundError, TransportError, VoicectlErr
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from voicectl.core.calls.conversations import ConversationLegs, Heard
+    from voicectl.voice.call import Call
+    from voicectl.voice.conversation import Conversation
 
 OF_MEMBERS = ("muted", "earmuffed", "member", "member_state", "hears", "hears_not", "hears_unknown")
 """The fields of a leg's record that come from its member record, which is read with one request per leg."""
@@ -143,46 +146,63 @@ def show(ctx: typer.Context, room: Room) -> None:
                 raise fault
             if is_deep:
                 remark(f"Muted legs are unknown because the Conversation API failed: {fault.message}")
-        if is_deep:
-            faults: list[VoicectlError] = []
-            participants = conversations.participants(
-                app.conversations,
-                id_,
-                conversation,
-                live,
-                app.action_log.since(0),
-                check=app.interrupts.check,
-                on_fault=faults.append,
-            )
-            unknown = sum(leg.member is None for leg in participants.legs)
-            if faults and unknown:
-                remark(
-                    f"Whether {unknown} of {len(participants.legs)} legs are muted is unknown, because reading their"
-                    f" members failed: {faults[0].message}"
-                )
-            heard = list(participants.matrix())
-        else:
-            participants, heard = (
-                Participants(is_room=None, legs=[Participant(call=call) for call in live]),
-                [],
-            )
+        participants = (
+            _participants(app, id_, conversation, live)
+            if is_deep
+            else Participants(is_room=None, legs=[Participant(call=call) for call in live])
+        )
+        heard = list(participants.matrix()) if is_deep else []
         if is_json:
-            known = {"id": id_} if conversation is None else conversation.raw
-            if paths:
-                rows = [_row(leg, heard) for leg in participants.legs]
-                legs = [{path: find(row, path) for path in paths} for row in rows]
-                found = {**known, "legs": legs}
-            else:
-                legs = [_leg(leg) for leg in participants.legs]
-                found = {**known, "legs": legs, "hears": [_pair(*each) for each in heard]}
-            app.terminal.write(
-                to_json(found, indent=2 if app.terminal.format is Format.JSON else None) + "\n"
+            found = _as_json(
+                {"id": id_} if conversation is None else conversation.raw, participants, heard, paths
             )
+            indent = 2 if app.terminal.format is Format.JSON else None
+            app.terminal.write(to_json(found, indent=indent) + "\n")
             return
         for leg in participants.legs:
             out.add(_row(leg, heard))
     if app.terminal.format.is_table and not app.options.quiet and not app.options.fields:
         _draw(app, participants)
+
+
+def _participants(
+    app: App, id_: str, conversation: Conversation | None, live: Sequence[Call]
+) -> Participants:
+    """Return the legs with their members, and remark on the legs whose members could not be read."""
+    faults: list[VoicectlError] = []
+    found = conversations.participants(
+        app.conversations,
+        id_,
+        conversation,
+        live,
+        app.action_log.since(0),
+        check=app.interrupts.check,
+        on_fault=faults.append,
+    )
+    unknown = sum(leg.member is None for leg in found.legs)
+    if faults and unknown:
+        remark(
+            f"Whether {unknown} of {len(found.legs)} legs are muted is unknown, because reading their"
+            f" members failed: {faults[0].message}"
+        )
+    return found
+
+
+def _as_json(
+    known: dict[str, Any],
+    participants: Participants,
+    heard: list[tuple[Participant, Participant, Heard]],
+    paths: Sequence[str],
+) -> dict[str, Any]:
+    """Return *known*, a conversation's record, with its legs: their fields in *paths*, or all fields and "hears"."""
+    if paths:
+        rows = [_row(leg, heard) for leg in participants.legs]
+        return {**known, "legs": [{path: find(row, path) for path in paths} for row in rows]}
+    return {
+        **known,
+        "legs": [_leg(leg) for leg in participants.legs],
+        "hears": [_pair(*each) for each in heard],
+    }
 
 
 def _leg(leg: Participant) -> dict[str, Any]:

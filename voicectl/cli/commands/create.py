@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import endpoint_options, errors
+from voicectl.cli import errors
 from voicectl.cli.arguments import (
     MAX_LENGTH_SECONDS,
     AnswerUrl,
@@ -26,8 +26,9 @@ from voicectl.cli.arguments import (
 )
 from voicectl.cli.commands.wait import NO_RECEIVER, parse_status, report_change, wait_for
 from voicectl.cli.context import App, current
-from voicectl.cli.endpoint_options import EndpointOptions, Shaken, UserToUser
 from voicectl.cli.ncco_input import NoLint, check_endpoints, check_ncco, read_ncco
+from voicectl.cli.options import endpoints as endpoint_options
+from voicectl.cli.options.endpoints import EndpointOptions, Shaken, UserToUser
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.targets import stop, stops_all

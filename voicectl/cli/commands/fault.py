@@ -9,7 +9,7 @@ import typer
 
 from voicectl.cli.arguments import given, grouped
 from voicectl.cli.context import current
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output.writer import View
 from voicectl.errors import InputError
 from voicectl.times import duration

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from voicectl.cli.common_options import common_options
 from voicectl.cli.context import App, current
 from voicectl.cli.errors import ERROR_CODES, EXIT_STATUSES
 from voicectl.cli.grammar import root
+from voicectl.cli.options.common import common_options
 from voicectl.cli.tree import COMMANDS, PROGRAM
 from voicectl.core.identity.target import config_directory, state_directory
 

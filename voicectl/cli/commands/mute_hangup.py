@@ -9,7 +9,7 @@ import typer
 
 from voicectl.cli.arguments import Max, check_text, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.media_options import read_text
+from voicectl.cli.options.media import read_text
 from voicectl.cli.output.text import remark
 from voicectl.cli.selectors import Selectors, SomeLegs, choose, each_chosen, each_selected, hold_selected
 from voicectl.cli.targets import LegOperation, each_leg, noted, stops_all

@@ -10,7 +10,7 @@ import typer
 
 from voicectl.cli.arguments import MAX_LENGTH_SECONDS, grouped, whole_seconds
 from voicectl.cli.context import App, current
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output.text import block, clean, remark
 from voicectl.cli.output.writer import View
 from voicectl.cli.terminal import Terminal

@@ -9,7 +9,7 @@ import typer
 from voicectl import times
 from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output import views
 from voicectl.core.calls.hangup import hang_up
 from voicectl.core.calls.in_doubt import LostCallFinder, in_doubt

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, event_options
+from voicectl.cli import errors
 from voicectl.cli.arguments import check_conversation, check_once, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.event_options import Store
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options import events as event_options
+from voicectl.cli.options.events import Store
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output import writer
 from voicectl.cli.output.text import has_screen, is_terminal, may_color
 from voicectl.cli.output.writer import View

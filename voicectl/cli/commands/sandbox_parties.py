@@ -9,8 +9,8 @@ import typer
 from voicectl import times
 from voicectl.cli.arguments import ID_FORMS, NccoFile, check_text, given, grouped, parse_header
 from voicectl.cli.context import App, current
-from voicectl.cli.list_options import ListOptions
 from voicectl.cli.ncco_input import read_ncco
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View

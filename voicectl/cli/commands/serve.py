@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicectl.cli import event_options
 from voicectl.cli.context import current
-from voicectl.cli.event_options import AllEvents, EventWriter, Store
+from voicectl.cli.options import events as event_options
+from voicectl.cli.options.events import AllEvents, EventWriter, Store
 from voicectl.cli.output.background_writer import BackgroundWriter
 from voicectl.cli.output.text import remark
 from voicectl.core.webhooks import serve as receiver

@@ -6,7 +6,7 @@ import typer
 
 from voicectl.cli.arguments import Leg, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.media_options import Playback, Speech
+from voicectl.cli.options.media import Playback, Speech
 from voicectl.cli.targets import one_leg
 from voicectl.errors import LegError
 

@@ -8,8 +8,8 @@ import typer
 
 from voicectl.cli.arguments import AnswerUrl, From, Leg, NccoFile, caller_id, check_url
 from voicectl.cli.context import App, current
-from voicectl.cli.endpoint_options import EndpointOptions, Shaken, UserToUser
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
+from voicectl.cli.options.endpoints import EndpointOptions, Shaken, UserToUser
 from voicectl.cli.targets import one_leg
 from voicectl.errors import InputError, JournalError
 from voicectl.voice import endpoint, ncco

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicectl import times
-from voicectl.cli import errors, event_options
+from voicectl.cli import errors
 from voicectl.cli.arguments import ID_FORMS, check_url, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.event_options import AllEvents, Store
-from voicectl.cli.list_options import ListOptions
+from voicectl.cli.options import events as event_options
+from voicectl.cli.options.events import AllEvents, Store
+from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
