@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class BackgroundThread(Generic[T]):
-    """A daemon thread that starts to run *work* immediately. The process can exit while *work* is running."""
+    """A daemon thread that starts to run *work* immediately. The process can exit while *work* is still running."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work

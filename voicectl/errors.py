@@ -15,7 +15,7 @@
     │   └── RateLimitedError 429, after waiting
     ├── LegError             what the user names does not exist
     │   └── AmbiguousError   a reference matches several legs
-    ├── TransportError       a request that may be repeated got no usable response
+    ├── TransportError       a request that may be retried got no usable response
     │   ├── NotSent          no byte of the request left this machine
     │   └── NoAnswer         the request was sent and may have been carried out
     ├── OutcomeUnknown       the request may or may not have been carried out
@@ -145,7 +145,7 @@ class TransportError(VoicectlError):
 
 
 class NotSent(TransportError):
-    """No byte of the request left this machine, so the request is safe to repeat.
+    """No byte of the request left this machine, so the request can safely be retried.
 
     The name lookup, the connection or TLS failed.
     """
@@ -156,7 +156,7 @@ class NoAnswer(TransportError):
 
 
 class OutcomeUnknown(VoicectlError):
-    """A request that must not be repeated got no usable response. The API may or may not have carried it out.
+    """A request that must not be retried got no usable response. The API may or may not have carried it out.
 
     The attributes ``status`` and ``trace_id`` are the same as in :class:`TransportError`.
     """

@@ -19,7 +19,10 @@ FINISH_SECONDS = 5.0
 OUTCOME_UNKNOWN_STATUS = 12
 
 ECHO_SECONDS = 0.1
-"""How long a repeated signal is ignored, in seconds. (The ``timeout`` command signals a process and its group.)"""
+"""How long a duplicate of a signal is ignored, in seconds.
+
+For example, the ``timeout`` command sends a signal to a process, and then to the process's group.
+"""
 
 
 class Echoes:
@@ -46,7 +49,7 @@ class Interrupts:
         finish_seconds: How long a request in flight may continue after the first signal, in seconds.
 
     Attributes:
-        echoes: The filter for repeated signals, which is also used by code that temporarily replaces this handler.
+        echoes: The filter for duplicate signals, which is also used by code that temporarily replaces this handler.
     """
 
     def __init__(self, *, finish_seconds: float = FINISH_SECONDS) -> None:

@@ -28,7 +28,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Return True if *address*, an IP address, is public: not in a private, local, reserved or multicast range.
+    """Return True if the IP address *address* is public: not in a private, local, reserved or multicast range.
 
     If an IPv6 address contains an IPv4 address, the IPv4 address is checked instead.
     """

@@ -1,4 +1,4 @@
-"""A strict JSON decoder, which refuses ``NaN``, infinite numbers and (if told to) repeated keys."""
+"""A strict JSON decoder, which refuses ``NaN``, infinite numbers and, on request, duplicate keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
     """Decode the JSON document *content*, and return its value. If *content* is bytes, the encoding is detected.
 
     Args:
-        has_unique_keys: True to refuse repeated keys.
+        has_unique_keys: True to refuse duplicate keys.
         max_depth: The maximum depth of nesting, or None for Python's own limit, which depends on the caller's stack.
 
     Raises:
@@ -31,7 +31,7 @@ def loads(content: bytes | str, *, has_unique_keys: bool = False, max_depth: int
 
 
 def fields(value: object) -> dict[str, Any]:
-    """Return *value* if it is a JSON object (a dictionary), otherwise an empty dictionary."""
+    """Return *value* if it is a JSON object (a dictionary), or an empty dictionary if it is not."""
     return value if isinstance(value, dict) else {}
 
 

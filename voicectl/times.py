@@ -1,7 +1,7 @@
 """Conversion of times between the formats that users type and the formats that the APIs use.
 
-A DURATION is a number of seconds, or text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION, which
-means that long before the current time.
+A DURATION is a number of seconds, or text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION. In the
+second case, it means the time that long ago.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def moment(text: str, *, now: float) -> str:
     """Convert a TIME to an RFC 3339 date-time in UTC, in whole seconds.
 
     Args:
-        text: An RFC 3339 date-time with an offset or ``Z``, or a DURATION, which means that long before *now*.
+        text: An RFC 3339 date-time with an offset or ``Z``; or a DURATION, for the time that long before *now*.
         now: The current time in Unix seconds.
 
     Raises:
@@ -76,10 +76,10 @@ def utc(seconds: float, *, timespec: str = "seconds") -> str:
 
 
 def local(text: str, *, now: float | None = None) -> str:
-    """Return an RFC 3339 date-time in the local time zone, as short as people can read it.
+    """Convert an RFC 3339 date-time to local time, in a short format that is easy to read.
 
-    The result is ``14:03:27`` on the day of *now*, ``29 Nov 14:03`` in its year, and ``29 Nov 2025`` otherwise. Other
-    texts are returned unchanged.
+    The format is ``14:03:27`` for a time on the same day as *now*, ``29 Nov 14:03`` for another day of the same year,
+    and ``29 Nov 2025`` for another year. Text that is not a date-time is returned unchanged.
 
     Args:
         now: The current time in Unix seconds, or None to show only the time of day.
@@ -95,7 +95,7 @@ def local(text: str, *, now: float | None = None) -> str:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """Format a Unix time in milliseconds in the platform's format, such as ``2026-02-03T09:15:00.120Z``."""
+    """Convert a Unix time in milliseconds to the platform's format, such as ``2026-02-03T09:15:00.120Z``."""
     moment = _EPOCH + timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -1,8 +1,8 @@
 """JSON Web Tokens (JWTs): creating, reading and verifying application tokens, and creating webhook tokens.
 
 Tokens are created with ``cryptography``, which takes only a few lines of code. PyJWT is imported only to read or
-verify a token, since importing it takes longer than all else that a ``dtmf`` command does (34 ms compared with 21
-ms).
+verify a token, since importing it takes longer than everything else that a ``dtmf`` command does (34 ms compared with
+21 ms).
 
 Source: Vonage documentation on JWTs and access control lists, and on signed webhooks.
 """
@@ -50,8 +50,8 @@ def application_claims(
     Args:
         application_id: The id of the application. The token's signature is verified with the application's public
             key.
-        now: The current time in Unix seconds. It is rounded down; otherwise, the token would be from the future for a
-            verifier whose clock counts whole seconds.
+        now: The current time in Unix seconds. It is rounded down, so that a verifier whose clock counts whole seconds
+            does not consider the token to be from the future.
         ttl: The token's lifetime in seconds, between :data:`MIN_TTL_SECONDS` and :data:`MAX_TTL_SECONDS`.
         sub: The name of a user, for a token that is used with a Client SDK.
         acl: The token's permissions, as ``{"paths": {...}}``, or None to permit everything that the application may
@@ -137,7 +137,7 @@ def is_signed_by(token: str, key: RSAPublicKey) -> bool:
 
 
 def expiry(claims: dict[str, Any]) -> float | None:
-    """Return the time at which a token with *claims* expires, in Unix seconds, or None if they contain no time.
+    """Return the time at which a token with *claims* expires, in Unix seconds, or None if the claims contain no time.
 
     Without an ``exp`` claim, a token expires 15 minutes after the time in ``iat``.
     """
@@ -149,10 +149,11 @@ def expiry(claims: dict[str, Any]) -> float | None:
 
 
 def allows(acl: object, method: str, path: str) -> bool:
-    """Return True if *acl*, an ``acl`` claim, permits *method* on *path*. If it is None, everything is permitted.
+    """Return True if the ``acl`` claim *acl* permits *method* on *path*. If *acl* is None, everything is permitted.
 
-    In a path pattern, ``*`` matches any characters within a path segment, and ``**`` matches any characters. If a
-    pattern ends with ``/**``, it also matches the collection: ``/*/calls/**`` permits creating a call.
+    In a path pattern, ``*`` matches any characters within a path segment, and ``**`` matches any characters. A
+    pattern that ends with ``/**`` also matches the path without that ending: ``/*/calls/**`` matches ``/v1/calls``,
+    and so permits creating a call.
     """
     if acl is None:
         return True

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 NOT_SENT = ("id", "_links")
-"""The names of the fields that the API adds to an application, and that an update must not contain."""
+"""The names of the fields that the API adds to an application. An update must not contain these fields."""
 
 _NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
 
@@ -24,7 +24,7 @@ _NOT_OURS = "It may be deleted, or belong to another account: check the applicat
 class ApplicationApi:
     """A client that fetches and replaces applications.
 
-    An application is represented by the dictionary that the API sent, without the private key.
+    An application is returned as the dictionary that the API sent, except that any private key is removed.
 
     Both methods raise the same errors as :meth:`~voicectl.api.session.Session.send`.
     """
@@ -57,7 +57,7 @@ class ApplicationApi:
 
 
 def _application(application_id: str, body: Any) -> dict[str, Any]:
-    """Return *body*, an application from a response, after checking the parts that voicectl reads or changes."""
+    """Check the parts of *body* that voicectl reads or changes, and return *body* without any private key."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
         raise NoAnswer("the answer is not an application")
     if body["id"].lower() != application_id.lower():

@@ -41,7 +41,10 @@ class Credentials(Protocol):
         ...
 
     def correct(self, server_time: float | None) -> bool:
-        """Update :attr:`offset` from the API's time; return True if it changed. See :meth:`Bearer.correct`."""
+        """Update :attr:`offset` from the API's time, and return True if the offset changed.
+
+        See :meth:`Bearer.correct`.
+        """
         ...
 
 
@@ -106,11 +109,11 @@ class Bearer:
         return f"Bearer {self._token}"
 
     def correct(self, server_time: float | None) -> bool:
-        """Update the clock offset from the API's time; return True if the offset changed and should be stored.
+        """Update the clock offset from the API's time, and return True if the offset changed and should be stored.
 
         A change of a few seconds is ignored, since network delays and the one-second resolution of the ``Date``
-        header can cause it. An offset of more than a day is also ignored: otherwise, anyone who can forge a ``Date``
-        header could obtain tokens for any date.
+        header can cause it. An offset of more than a day is also ignored, so that nobody can obtain tokens for
+        arbitrary dates by forging a ``Date`` header.
 
         Args:
             server_time: The API's time in Unix seconds, or None if the response has no valid ``Date`` header.

@@ -1,6 +1,6 @@
 """A client for the Voice API, with one method per operation.
 
-Each method determines whether and how its request may be repeated (see :class:`~voicectl.api.repetition.Repeat`).
+Each method specifies whether and how its request may be retried (see :class:`~voicectl.api.repetition.Repeat`).
 
 Source: Voice API reference.
 """
@@ -57,7 +57,7 @@ class Places(Protocol):
 
         Args:
             refusal: The error for the 404 response.
-            is_read: True if the request that was refused only reads the leg's record.
+            is_read: True if the refused request only reads the leg's record.
             within: The time limit for the search, in seconds.
 
         Raises:
@@ -92,7 +92,7 @@ class VoiceApi:
         on_page: Callable[[bool], None] | None = None,
         within: float = math.inf,
     ) -> Iterator[Call]:
-        """Search the API's call records, read page by page, and yield each leg once (``GET /v1/calls``).
+        """Search the API's call records page by page, and yield each leg once (``GET /v1/calls``).
 
         Only the query string of the link ``_links.next`` is used, since the path and host of the link cannot be
         trusted. The search ends when a link leads to a page that was already read, or after :data:`MAX_BARREN_PAGES`
@@ -100,11 +100,11 @@ class VoiceApi:
 
         Args:
             status: The status to search for. The API accepts only one status.
-            date_start: The earliest time of the records to search for, in UTC and RFC 3339 format.
-            date_end: The time before which the records must be, in UTC and RFC 3339 format.
+            date_start: The start of the time range to search, in UTC and RFC 3339 format.
+            date_end: The end of the time range to search (exclusive), in UTC and RFC 3339 format.
             order: ``desc`` for the newest records first, or ``asc`` for the oldest records first.
             on_page: A function that is called after each page, with True if another page follows.
-            within: The time limit for each page, including repeated attempts, in seconds.
+            within: The time limit for each page, including retries, in seconds.
         """
         wanted = {
             "status": status,
@@ -154,7 +154,7 @@ class VoiceApi:
         )
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
-        """Place a call (``POST /v1/calls``). The request is never repeated once any part of it has been sent.
+        """Place a call (``POST /v1/calls``). The request is never retried once any part of it has been sent.
 
         Args:
             body: The request body.
@@ -177,7 +177,10 @@ class VoiceApi:
         self._at(uuid).send(request)
 
     def modify(self, uuid: str, action: LegAction) -> None:
-        """Mute, unmute, earmuff or unearmuff a leg (``PUT /v1/calls/{uuid}``)."""
+        """Mute, unmute, earmuff or unearmuff a leg (``PUT /v1/calls/{uuid}``).
+
+        An earmuffed leg cannot hear the other legs.
+        """
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid), done, {"action": action.value}))
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
@@ -211,12 +214,12 @@ class VoiceApi:
         self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/dtmf"), whole_object, {"digits": digits}))
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
-        """Make the platform send the keys pressed on a leg to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
+        """Make the platform report key presses on a leg to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
         self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
-        """Make the platform stop sending the keys pressed on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
+        """Make the platform stop reporting key presses on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
         self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
 
     def host(self, uuid: str) -> str:
@@ -248,7 +251,7 @@ def _path(uuid: str, below: str = "") -> str:
 
 
 def _page(body: Any) -> tuple[list[Call], str | None]:
-    """Return the calls on a page, and the query string for the next page, which is None on the last page."""
+    """Return the calls on a page, and the query string for the next page (None on the last page)."""
     if not isinstance(body, dict):
         raise NoAnswer("the answer is not an object")
     calls = fields(body.get("_embedded")).get("calls")

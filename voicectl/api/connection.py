@@ -141,8 +141,8 @@ def connect(
     """Connect to *host*, through *proxy* if one is given, and start TLS if *tls* is given.
 
     Args:
-        is_public_only: True to refuse a host that is not on the public internet. Its addresses are checked, since a
-            name may resolve to any address. If *proxy* is given, the proxy must check them instead.
+        is_public_only: True to refuse a host that is not on the public internet. The host's addresses are checked,
+            since a name may resolve to any address. If *proxy* is given, the proxy must check the addresses instead.
 
     Raises:
         NotSent: No connection could be made.
@@ -170,10 +170,10 @@ def connect(
 
 
 def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Return a TLS context for a client, which contains the certificates to trust.
+    """Return a TLS context for clients that contains the certificates to trust.
 
-    If no file is named, a directory of certificates with hashed names is preferred, because OpenSSL reads it only on
-    demand.
+    If neither *ca_file* nor ``SSL_CERT_FILE`` is set, a directory of certificates is used if one exists in which the
+    files are named by hashes. OpenSSL reads the certificates in such a directory only on demand.
 
     Args:
         ca_file: A file of certificates to trust instead of the system's certificates.
@@ -262,7 +262,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[Any]:
-    """Look up the addresses of *host*. This is done in a separate thread, since the resolver accepts no deadline."""
+    """Look up the addresses of *host* in a separate thread, since the resolver accepts no deadline."""
     name = host.encode() if is_loopback(host) else host  # a str would load the IDNA codec (1 ms)
     looking = BackgroundThread(partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM))
     if not looking.is_done(_remaining(deadline)):

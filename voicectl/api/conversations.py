@@ -45,7 +45,7 @@ class ConversationApi:
 
     @property
     def asked(self) -> str:
-        """A description of the host and application of requests, such as ``api.nexmo.com for application ...``."""
+        """A text that names the API's host and the application, such as ``api.nexmo.com for application ...``."""
         return f"{urlsplit(self._session.origin).netloc} for {self._session.whose}"
 
     def list(
@@ -56,7 +56,7 @@ class ConversationApi:
         Args:
             on_cut: A function that is called if the API lists more than :data:`MAX_PAGES` pages. Further pages are
                 not read.
-            within: The time limit for each page, including repeated attempts, in seconds.
+            within: The time limit for each page, including retries, in seconds.
         """
         return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
 
@@ -97,12 +97,12 @@ class ConversationApi:
     def members(self, id_: str, *, within: float = math.inf) -> Iterator[Member]:
         """Yield the members of a conversation, including former members (``GET /v1/conversations/{id}/members``).
 
-        The list does not contain the members' legs and mute states; :meth:`member` fetches these for one member. The
+        The list does not contain the members' legs or mute states, which :meth:`member` fetches for one member. The
         newest members come first, since most of the older members of a busy conversation have left. At most
         :data:`MAX_PAGES` pages are read.
 
         Args:
-            within: The time limit for each page, including repeated attempts, in seconds.
+            within: The time limit for each page, including retries, in seconds.
         """
         return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
 
@@ -141,7 +141,7 @@ class ConversationApi:
     def start_recording(self, id_: str, options: dict[str, Any]) -> None:
         """Start recording a conversation (``PUT /v1/conversations/{id}/record``).
 
-        The request is sent only once, since the API's documentation does not say whether a repeated request starts a
+        The request is sent only once, since the API's documentation does not say whether a second request starts a
         second recording, which would also be stored and charged.
         """
         self._change(Repeat.NEVER, "PUT", id_, "/record", done, {"action": "start"} | options)
@@ -206,7 +206,7 @@ def _path(id_: str, below: str = "") -> str:
 
 
 def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows on a page, and the cursor for the next page, which is None on the last page.
+    """Return the rows on a page, and the cursor for the next page (None on the last page).
 
     In the API's 2021 format, the rows are nested one level deeper, in an object named ``data``.
     """

@@ -1,4 +1,4 @@
-"""Downloads recordings and transcriptions. The token is sent only to a file's own host, not after a redirect.
+"""A client that downloads recordings and transcriptions. Tokens are sent only to a file's own host, not to others.
 
 Source: webhook reference, "recording and transcription files".
 """
@@ -58,7 +58,9 @@ class FileApi:
         self._sessions: dict[str, Session] = {}
 
     def get(self, origin: str, path: str, take: Callable[[Incoming], T], *, headers: Headers) -> T:
-        """Request a file, call *take* with the response, and return the result. See :meth:`Session.download`.
+        """Request a file, call *take* with the response, and return the result of *take*.
+
+        See also :meth:`Session.download`.
 
         One redirect is followed, without the token. It must lead to an https URL on the public internet. A redirect
         from a loopback host may also lead to a loopback host.

@@ -1,4 +1,4 @@
-"""Translation of the API's error responses, which have one of four formats, into exceptions with a hint.
+"""Translation of the API's error responses, which have four different formats, into exceptions with hints.
 
 Source: Voice API reference, "errors".
 """
@@ -52,7 +52,7 @@ class Refusal(NamedTuple):
 def error(
     reply: Reply, request: Request[Any], *, host: str, whose: str, doubt: Callable[[], str]
 ) -> ApiError | TransportError:
-    """Return the exception for *reply*, a response whose status is not 2xx.
+    """Return the exception for a response whose status is not 2xx.
 
     Args:
         whose: A description of the application or account that sent the request.
@@ -107,7 +107,7 @@ def error(
 
 
 def refusal(reply: Reply) -> Refusal:
-    """Return the refusal in an error response.
+    """Read the API's refusal of a request from an error response.
 
     If the body is not a JSON object, the refusal contains the beginning of the body, unless the body is HTML.
     """
@@ -137,12 +137,12 @@ def _parameter(each: Any) -> str:
 
 
 def _first(body: dict[str, Any], *keys: str) -> str:
-    """Return the text of the first field named in *keys* that is not empty, or an empty string if there is none."""
+    """Return the text of the first field named in *keys* that is not empty, or an empty string if all are empty."""
     return next(filter(None, (_words(body.get(key)) for key in keys)), "")
 
 
 def _words(value: object) -> str:
-    """Return a string or number as a short line of text that is valid in UTF-8; return "" for other values."""
+    """Convert a string or number to a short line of valid UTF-8 text. Return "" for other values."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = " ".join(str(value).encode("utf-8", "backslashreplace").decode().split())

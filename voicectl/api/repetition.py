@@ -1,4 +1,4 @@
-"""The description of requests, and the rules for repeating them.
+"""Descriptions of requests, and the rules for retrying requests.
 
 A request is classified by its effect on people (see :class:`Repeat`), never by its HTTP method: a PUT request may be
 a harmless "mute", or a "transfer" that restarts a flow and dials someone. An attempt ends in one of three ways:
@@ -8,18 +8,18 @@ a harmless "mute", or a "transfer" that restarts a flow and dials someone. An at
 - *Answered.* The response is complete and well-formed, and reports a success or a refusal. A refusal is final, except
   for a 429 response, which means that nothing was done. The session then waits and sends the request again.
 - *Unknown.* Something else happened after the first byte was sent: a timeout, a reset, a 5xx status, or an unreadable
-  response. The request may have been carried out, or may be carried out later. The request is repeated only if
-  sending it twice has the same effect as sending it once.
+  response. The request may have been carried out, or may be carried out later. The request is retried only if sending
+  it twice has the same effect as sending it once.
 
 A request of kind NEVER (create call, talk, stream, DTMF, transfer, start of a recording) therefore has at most one
 attempt in which a byte is sent. Such a request also uses a new connection (see ``wire``): if no response came on a
-kept connection, the server might have closed the connection before the request arrived, or might have carried out the
-request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the calling code must look for the effect of the
-request instead of repeating it.
+reused connection, the server might have closed the connection before the request arrived, or might have carried out
+the request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the calling code must look for the effect of
+the request instead of retrying it.
 
 A hangup is different: sending it twice does no harm, but a leg that does not end costs money and annoys people. So a
-hangup is repeated for longer than any other request. The pauses between attempts are random ("full jitter"), so that
-several processes do not repeat their requests at the same time.
+hangup is retried for longer than any other request. The pauses between attempts are random ("full jitter"), so that
+several processes do not retry their requests at the same time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LEGS = "/v1/calls/"
 
 
 class Repeat(Enum):
-    """The effect of sending a request twice, which determines whether and how the request is repeated."""
+    """The effect of sending a request twice, which determines whether and how the request is retried."""
 
     READ = "none, it is a read: up to three tries"
     NEVER = "a phone rings twice, or a person hears something twice: never repeated"
@@ -56,7 +56,7 @@ class Repeat(Enum):
 
 
 class Request(NamedTuple, Generic[T]):
-    """A description of a request, which can be sent more than once, and to different hosts.
+    """A description of a request. The request can be sent more than once, and to different hosts.
 
     Attributes:
         target: The path and query of the URL.
@@ -88,14 +88,14 @@ class Request(NamedTuple, Generic[T]):
 
     @property
     def leg(self) -> str | None:
-        """The leg id in the request's path (as in ``/v1/calls/{uuid}/talk``), or None if the path contains none."""
+        """The leg id in the request's path (as in ``/v1/calls/{uuid}/talk``), or None if the path contains no id."""
         path = self.target.partition("?")[0]
         return path.removeprefix(_LEGS).partition("/")[0] if path.startswith(_LEGS) else None
 
     def pause_after(
         self, failure: TransportError, failures: int, elapsed: float, rng: random.Random
     ) -> float | None:
-        """Return the time to wait after *failures* failed attempts, in seconds, or None if no attempt may follow."""
+        """Return the time to wait after *failures* failed attempts, in seconds, or None for no further attempt."""
         match self.repeat:
             case Repeat.CALLER:
                 return None

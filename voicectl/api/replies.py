@@ -34,8 +34,8 @@ class Reply(NamedTuple):
         """Return the JSON value in the body.
 
         Raises:
-            NoAnswer: The body is compressed, is not JSON, contains ``NaN`` or a repeated key, or is nested more than
-                :data:`MAX_DEPTH` levels deep. (Within this limit, any value that was read can also be written.)
+            NoAnswer: The body is compressed, is not JSON, contains ``NaN`` or a duplicate key, or is nested more than
+                :data:`MAX_DEPTH` levels deep. (Any value within this limit can also be encoded as JSON again.)
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer("the answer is compressed, although the request did not allow that")
@@ -99,7 +99,7 @@ class Incoming:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Return the value of the ``Retry-After`` header, in seconds, or None if it is absent or not a number.
+    """Return the value of the ``Retry-After`` header, in seconds, or None if the header is absent or not a number.
 
     A header that contains a date is ignored, since the platform does not document this form, and since it would
     require synchronized clocks.
@@ -127,7 +127,7 @@ def done(body: Any) -> None:
 
 
 def whole_object(body: Any) -> dict[str, Any]:
-    """Check that *body*, the decoded body of a response, is a JSON object, and return it.
+    """Check that the decoded body of a response is a JSON object, and return this object.
 
     Raises:
         NoAnswer: The body is not a JSON object.
@@ -138,7 +138,7 @@ def whole_object(body: Any) -> dict[str, Any]:
 
 
 def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
-    """Convert *body*, the decoded body of a response, with *from_json*, and return the result.
+    """Convert the decoded body of a response with *from_json*, and return the result.
 
     Raises:
         NoAnswer: The body is not a JSON object, or *from_json* cannot convert it.

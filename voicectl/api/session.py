@@ -1,4 +1,4 @@
-"""Sessions, which send requests and handle rate limits, signals, repeated attempts, 429 responses and dry runs.
+"""Sessions, which send requests and handle rate limits, signals, retries, 429 responses and dry runs.
 
 The module :mod:`~voicectl.api.repetition` decides whether a request is sent again, and the module
 :mod:`~voicectl.api.refusals` translates error responses. A refusal is final, except for a 429 response, after which
@@ -34,7 +34,7 @@ MAX_RATE_LIMIT_WAITS = 3
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 STREAMED = frozenset({200, 206, 416, *REDIRECTS})
-"""The HTTP statuses of the responses that :meth:`Session.download` passes to its argument *take*."""
+"""The HTTP statuses of the responses that :meth:`Session.download` passes to its *take* argument."""
 
 
 class Limiter(Protocol):
@@ -45,8 +45,8 @@ class Limiter(Protocol):
 
         Args:
             creates: The number of phones that the request makes ring. Each counts as one "create call" request.
-            others: 0 if the request is a "create call" request, otherwise 1.
-            urgent: True to let the request be sent before all others, without waiting and without an error.
+            others: 0 if the request is a "create call" request, 1 if it is any other request.
+            urgent: True to let the request be sent before all others. This method then neither waits nor fails.
             budget: The longest time to wait, in seconds.
 
         Raises:
@@ -105,12 +105,12 @@ class Session:
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
 
     def send(self, request: Request[T]) -> T:
-        """Send *request*, repeat it if necessary and allowed, and return the value read from the response.
+        """Send *request*, retry it if necessary and allowed, and return the value read from the response.
 
         Raises:
             ApiError: The API refused the request. Nothing was changed.
-            TransportError: The request was not sent; or it got no usable response, and repeating it would do no harm.
-            OutcomeUnknown: The request may or may not have been carried out, and must not be repeated.
+            TransportError: The request was not sent, or it got no usable response and can be retried without harm.
+            OutcomeUnknown: The request may or may not have been carried out, and must not be retried.
             DryRun: The request would change something, and this is a dry run.
         """
         if self._dry_run and not request.is_read:
@@ -167,7 +167,7 @@ class Session:
         return self._repeat(request, receive)
 
     def _repeat(self, request: Request[T], attempt: Callable[[Request[T], float], T]) -> T:
-        """Send *request* with *attempt*, repeat it if necessary and allowed, and return the result.
+        """Send *request* with *attempt*, retry it if necessary and allowed, and return the result.
 
         Args:
             attempt: A function that sends the request once. Its second argument is the time since the first attempt,
@@ -228,7 +228,10 @@ class Session:
 
     @contextmanager
     def _in_flight(self, request: Request[T]) -> Iterator[list[int]]:
-        """Handle signals as *request* requires, and log the HTTP status that the caller adds to the yielded list."""
+        """Handle signals as *request* requires during the ``with`` block, and log the outcome at the end.
+
+        The caller should add the HTTP status of the response, if there is one, to the yielded list.
+        """
         if request.is_read:
             shield = self._interrupts.waiting()
         else:
@@ -248,7 +251,7 @@ class Session:
         self._log(f"{line}: {statuses[0]} after {took * 1000:.0f} ms")
 
     def _learn(self, answer: Reply | Incoming) -> None:
-        """Correct the clock offset by using the ``Date`` header of *answer*, a response that has just arrived."""
+        """Correct the clock offset by using the ``Date`` header of a response that has just arrived."""
         if self._credentials.correct(replies.server_time(answer)) and self._on_clock_offset:
             self._on_clock_offset(self._credentials.offset)
 

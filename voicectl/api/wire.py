@@ -37,8 +37,8 @@ class Wire:
             the caller must have checked this.
         ca_file: A file of certificates to trust instead of the system's certificates.
         environ: The environment variables, such as ``HTTPS_PROXY``, ``NO_PROXY`` and ``SSL_CERT_FILE``.
-        is_public_only: True to refuse a host that is not on the public internet. Its addresses are checked, since a
-            name may resolve to any address. If a proxy is used, the proxy must check them instead.
+        is_public_only: True to refuse a host that is not on the public internet. The host's addresses are checked,
+            since a name may resolve to any address. If a proxy is used, the proxy must check the addresses instead.
     """
 
     def __init__(

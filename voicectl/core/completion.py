@@ -64,7 +64,7 @@ class Leg:
 
     @property
     def other_end(self) -> str:
-        """The party at the other end of the leg, such as ``to 447700900001``; empty if unknown."""
+        """A description of the other end of the leg, such as ``to 447700900001``; empty if unknown."""
         if self.direction == "inbound" and self.from_:
             return f"from {self.from_}"
         return f"to {self.to}" if self.to else ""
@@ -141,7 +141,7 @@ def _listed(listing: Listing | None) -> Iterator[Leg]:
 
 
 def _hear(legs: dict[str, Leg], reported: Iterable[RecentStatus], listing: Listing | None) -> None:
-    """Update *legs* with *reported*, the statuses that events report, sorted from newest to oldest."""
+    """Update *legs* with the statuses in *reported*, which come from events and are sorted from newest to oldest."""
     heard: set[str] = set()
     for event in reported:
         if not is_leg_id(event.uuid):

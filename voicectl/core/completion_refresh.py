@@ -1,4 +1,4 @@
-"""Listing live legs and rooms for shell completion, in a process that nobody waits for."""
+"""Listing live legs and rooms for shell completion, in a process that runs in the background."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_CONVERSATIONS = 300
 
 
 def refresh(directory: Path, now: float, api: VoiceApi, conversations: ConversationApi) -> None:
-    """List the live legs and, if completion offers rooms, the rooms that they are in; and store both in the cache.
+    """List the live legs, and store them in the cache. If completion offers rooms, do the same with the legs' rooms.
 
     Only parts of long lists are read, because other commands share the rate limit.
 

@@ -76,7 +76,7 @@ class EventSummary:
 
     @property
     def source(self) -> StatusSource:
-        """The source of the status: ``EVENT`` if signed events alone give the same status, otherwise ``UNSIGNED``."""
+        """The source of the status: ``EVENT`` if signed events alone give the same status, ``UNSIGNED`` if not."""
         return _source(self.verified is not None and self.verified.status == self.state.status)
 
     @property
@@ -95,8 +95,8 @@ class EventSummary:
     def contradicts(self, call: Call) -> str | None:
         """Return a message about how the events contradict the API record *call*, or None if they do not.
 
-        The events contradict the record if they report an end that the record does not report, or a different end.
-        There is no contradiction if one source gives a reason such as ``busy`` and the other only ``completed``,
+        The events contradict the record if they report an end that the record does not report, or a different end. If
+        one source gives a reason such as ``busy`` and the other says only ``completed``, there is no contradiction
         unless the call was answered.
         """
         state = self.state
@@ -115,7 +115,7 @@ class History:
 
     Args:
         open_: A function that opens the event store. It is called when the store is first used.
-        on_trouble: Called with a warning when the store fails.
+        on_trouble: A function that is called with a warning when the store fails.
     """
 
     def __init__(self, open_: Callable[[], EventStore], on_trouble: Callable[[str], None]) -> None:
@@ -146,7 +146,7 @@ class History:
 
         Args:
             call: The API record.
-            reported: The summary, or None if there is none.
+            reported: The summary, or None if there are no events.
         """
         if reported is None:
             return replace(call, raw=call.raw | {"status_source": StatusSource.API.value})
@@ -161,16 +161,16 @@ class History:
         )
 
     def proof(self, reference: str, to: str) -> Call | None:
-        """Return the call with the reference *reference* if signed events prove that it exists, or else None.
+        """Return the call with the reference *reference* if signed events prove that the call exists.
 
         The reference is part of the call's ``event_url``. Events about the legs that the call connects may be sent to
         this URL too, so events about several legs may have the reference. The call is proved to exist if exactly one
         of these legs is outbound and calls *to*. If none calls *to*, for example because the number is written in
-        another way, exactly one of the legs must be outbound.
+        another way, exactly one of the legs must be outbound. Without such proof, the result is None.
 
         Args:
             reference: The reference of the call's intent.
-            to: The party that the intent calls.
+            to: The number, URI, user or extension that the intent calls.
         """
         found = self._find(Query(reference=reference, kinds=(Kind.STATUS,)))
         signed = (each for each in found if each.arrival.is_signed and each.arrival.route is Route.EVENT)
@@ -236,7 +236,7 @@ def known_as(events: EventStore, uuid: str) -> str:
 
 
 def forms(uuid: str) -> list[str]:
-    """Return the forms in which a leg's id may be stored: as given or, if it is a UUID, also in other spellings."""
+    """Return the forms in which a leg's id may be stored: the given form and, for a UUID, other spellings."""
     return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid)))) if is_leg_id(uuid) else [uuid]
 
 
@@ -268,12 +268,12 @@ def _is_reason(call: Call, state: LegState) -> bool:
 
 
 def _is_denied(call: Call, state: LegState) -> bool:
-    """Return True if events give a reason for the call not being answered, but other reports show that it was."""
+    """Return True if events give a reason why a call was not answered, but other reports show an answered call."""
     return state.reason is not None and (call.was_answered or state.was_answered)
 
 
 def _filled(raw: Fields, reported: EventSummary) -> Fields:
-    """Return a copy of *raw*, an API record, in which missing fields are filled in from the events in *reported*."""
+    """Return a copy of the API record *raw*, with missing fields filled in from the events in *reported*."""
     state = reported.state
     fields = {name: state.fields[name] for name in _FILLED if name in state.fields}
     fields |= {name: _party(state.fields[name]) for name in _PARTIES if name in state.fields}
@@ -289,7 +289,7 @@ def _filled(raw: Fields, reported: EventSummary) -> Fields:
 
 
 def _party(value: object) -> object:
-    """Convert a party from an event to an endpoint object, the format of parties in call records."""
+    """Convert the ``to`` or ``from`` value of an event to an endpoint object, which is the format in call records."""
     if not isinstance(value, str):
         return value
     try:

@@ -1,7 +1,7 @@
 """The hosts, in all regions, to which tokens may be sent.
 
-A host's name must be equal to a listed name. A common suffix is not enough: if an attacker took over a subdomain, the
-subdomain must not receive a token.
+A host's name must be equal to a listed name. A common suffix is not enough, since an attacker who took over a
+subdomain could then receive tokens.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ class Hosts(NamedTuple):
         return tuple(url for host in REGIONS.values() if (url := f"https://{host}") != self.base_url)
 
     def is_home(self, origin: str) -> bool:
-        """Return True if *origin* is the base URL or, for a profile on loopback, the URL of a sandbox region."""
+        """Return True if *origin* is the base URL, or the URL of a sandbox region for a profile on loopback."""
         homes = (self.base_url, *(self.regions if self.is_here else ()))
         return without_default_port(origin) in map(without_default_port, homes)
 
     def check(self, url: str) -> str:
-        """Check that tokens may be sent to *url*, a URL from outside; return its scheme, host and port as a URL.
+        """Check that tokens may be sent to *url*, and return the scheme, host and port of *url* as a URL.
 
         Tokens may always be sent to the base URL. A profile on loopback may also send tokens to the sandbox's
         regions. Any other profile may also send tokens to the listed hosts, over https to port 443.

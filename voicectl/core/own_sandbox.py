@@ -1,7 +1,7 @@
 """Finding the sandbox that this user has started, even if its profile is gone.
 
-A running sandbox is recorded in a file in the state directory. A sandbox that is killed leaves its record behind, so
-whether it still runs is known only once it has answered.
+A running sandbox is recorded in a file in the state directory. A sandbox that is killed leaves its record behind. So
+a sandbox counts as running only if it answers a request.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def recorded(states: Path) -> OwnSandbox | None:
 
 
 def known(profiles: ProfileStore, states: Path) -> OwnSandbox | None:
-    """Return the sandbox of the profile ``sandbox`` or, if there is no such profile, the recorded one."""
+    """Return the sandbox of the profile ``sandbox``. If there is no such profile, return the recorded sandbox."""
     if SANDBOX in profiles.names():
         profile = profiles.get(SANDBOX)
         return OwnSandbox(profile.base_url, profile.application_id)

@@ -124,7 +124,7 @@ class SandboxControl:
         return True
 
     def hear(self, leg: str) -> list[dict[str, Any]]:
-        """Return what the party at the other end of a leg has heard, in chronological order."""
+        """Return what could be heard at the other end of a leg, in chronological order."""
         return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
     def remark(self, leg: str) -> str | None:
@@ -220,7 +220,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:
-    """Return the list of *legs* as one line of text, from which the user can choose."""
+    """Format *legs* as one line of text that lists the legs from which the user can choose."""
     shown = [f"{leg.get('uuid')} ({leg.get('status')}, to {leg.get('to')})" for leg in legs[:10]]
     more = f" and {len(legs) - 10} more" if len(legs) > 10 else ""
     return (

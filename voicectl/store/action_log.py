@@ -29,10 +29,10 @@ TAIL_BYTES = 1 << 16
 """The number of bytes that :meth:`ActionLog.latest` reads from the end of the log."""
 
 REGION = "region"
-"""The value of ``Note.what`` in a note that records the base URL of a leg's region (as ``detail["url"]``)."""
+"""The type of a note that records a leg's region. The detail ``url`` is the region's base URL."""
 
 ENTERS = "enters"
-"""The value of ``Note.what`` if the note records which room a new leg enters, and on which terms, in the details."""
+"""The type of a note that records which room a new leg enters. The details also say whom the leg hears there."""
 
 _MARKS = {
     "mute": ("muted", True),
@@ -49,7 +49,7 @@ class Note:
     Attributes:
         at: The time of the action, or the time at which the fact was learned, in Unix seconds.
         uuid: The id of the leg, hyphenated and in lower case, or the id of the conversation (``CON-...``).
-        what: The action, such as ``mute`` or ``transfer``, or :data:`REGION`.
+        what: The action, such as ``mute`` or ``transfer``; or the type of fact, such as :data:`REGION`.
         outcome: The outcome of the action: ``done``, ``already``, ``unknown`` or ``failed``.
         detail: Details as a JSON object, such as ``{"room": "support-17"}``.
     """
@@ -118,11 +118,11 @@ class ActionLog:
         return [note for note in self._read(name.encode()) if note.uuid == name]
 
     def since(self, at: float) -> Iterator[Note]:
-        """Yield the notes since the time *at* (in Unix seconds), oldest first."""
+        """Yield the notes that were added since the time *at* (in Unix seconds), oldest first."""
         return (note for note in self._read(b"") if note.at >= at)
 
     def latest(self, word: str) -> Iterator[Note]:
-        """Yield recent notes that contain *word* (an action, or a key in the details), oldest first.
+        """Yield recent notes that contain *word* (an action, or the name of a detail), oldest first.
 
         Only the last :data:`TAIL_BYTES` bytes are read, so this method is fast even if the log is long.
         """
@@ -132,7 +132,7 @@ class ActionLog:
         return _notes(content, json.dumps(word).encode())
 
     def region(self, uuid: str) -> str | None:
-        """Return the base URL that was last recorded for a leg, or None if there is none."""
+        """Return the base URL that was last recorded for a leg, or None if no URL was recorded."""
         found = [note.detail.get("url") for note in self.of(uuid) if note.what == REGION]
         return found[-1] if found and isinstance(found[-1], str) else None
 
@@ -168,7 +168,10 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, which may begin within a line; ``b""`` if it cannot be read."""
+    """Return the last *size* bytes of a file, or ``b""`` if the file cannot be read.
+
+    The result may begin in the middle of a line.
+    """
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

@@ -1,4 +1,7 @@
-"""A file with the last known offset between the API's clock and this machine's, which the times in tokens use."""
+"""A file with the last known offset between the API's clock and this machine's clock.
+
+The times in tokens are computed with this offset.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ MAX_ROWS = 400
 
 
 class RecentCall(NamedTuple):
-    """A call that this machine created. ``asked_at`` is the time of the request, in Unix seconds."""
+    """A call that this machine created. ``asked_at`` is the time of the "create call" request, in Unix seconds."""
 
     uuid: str
     to: str
@@ -31,7 +31,10 @@ class RecentCall(NamedTuple):
 
 
 class RecentStatus(NamedTuple):
-    """A leg's status as reported by an event, which ``fields`` contains. ``received`` is in Unix seconds."""
+    """A leg's status as reported by an event.
+
+    ``fields`` contains the fields of the event, and ``received`` is the time of receipt in Unix seconds.
+    """
 
     uuid: str
     status: str

@@ -28,12 +28,14 @@ PAGE = 200
 class EventRow:
     """An event, with a summary of its arrivals in a batch.
 
+    An arrival is one delivery of a webhook. The platform may deliver the same event more than once.
+
     Attributes:
         id: The id of the event in the database, or 0 if it is not yet known.
         arrival: The first arrival of the event.
         count: The number of arrivals of the event in the batch.
         is_signed: True if at least one of the arrivals is signed.
-        jti: The id of the first token that signed one of the arrivals, or None if there is none.
+        jti: The id of the first token that signed one of the arrivals, or None if there is no such token.
     """
 
     key: bytes
@@ -67,8 +69,9 @@ class Batch:
     The keys are computed when a batch is created, before the database is locked.
 
     Attributes:
-        keys: The keys of all events in the batch, for looking up the ids of events that are already stored.
-        token_ids: The ids of all tokens in the batch, for looking up the events that the tokens were used for before.
+        keys: The keys (hashes) of all events in the batch, for looking up the ids of events that are already stored.
+        token_ids: The ids of all tokens in the batch, for looking up the events for which the tokens were used
+            before.
         newest: The time at which the latest arrival was received, in Unix seconds.
         new: The events to insert, which have no ids yet. :meth:`sort` sets this attribute and the following ones.
         again: The events that are already stored, with their ids.
@@ -86,7 +89,7 @@ class Batch:
         self.tokens: list[tuple[str, bytes, float]] = []
 
     def sort(self, ids: Mapping[bytes, int], tokens: Mapping[str, bytes]) -> None:
-        """Sort the arrivals into new, repeated and replayed arrivals.
+        """Determine which arrivals are new, which repeat an event, and which reuse the token of another event.
 
         Args:
             ids: The id of each event that is already stored, by the event's key.
@@ -127,7 +130,7 @@ def paged(
     given: Sequence[Any] = (),
     mark: str,
 ) -> Iterator[Stored]:
-    """Yield the events that match *query*. They are read in pages, between which no transaction stays open.
+    """Yield the events that match *query*. The events are read in pages, and no transaction stays open between pages.
 
     Args:
         select: A function that runs a ``SELECT`` statement with the given values, and returns the rows.
@@ -147,7 +150,7 @@ def paged(
     condition, values = query.where(mark)
     asked = f"{among} AND {condition} AND id <= {mark}"
     values = [*given, *values, newest]
-    # + 0 if few events match: otherwise, a planner that expects many matches would read the whole index of ids.
+    # + 0 if few events match, so that a planner that expects many matches does not read the whole index of ids.
     order = "id + 0" if any(getattr(query, name) is not None for name in _NARROW) else "id"
     if query.last is not None:
         most = min(query.last, MAX_INTEGER)

@@ -66,19 +66,20 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Arrival:
-    """One webhook that arrived: the bytes as received, and the fields read from them.
+    """One delivery of a webhook: the bytes as received, and the fields read from them.
 
     Attributes:
         received: The time of receipt, in Unix seconds.
         query: The query string of the request's URL, as received. In a GET request, it contains all fields.
         is_signed: True if the webhook has a valid signature.
-        jti: The id (``jti`` claim) of the token that signed the webhook, or None if there is none.
-        kind: A ``voicectl.voice.event.Kind`` if the webhook reports an event (even on the fallback route), otherwise
-            the route.
+        jti: The id (``jti`` claim) of the token that signed the webhook, or None if there is no such id.
+        kind: A ``voicectl.voice.event.Kind`` if the webhook reports an event (even on the fallback route), or the
+            route if it does not.
         status: The status in the event or, on the route ``rtc``, the type of the event, such as ``member:joined``.
         conversation_from: The id of the conversation that the leg has left, or None if the event reports none.
         told: The timestamp in the event, in Unix seconds, or None if the event has none.
-        reference: The call's reference from the query of the ``event_url``, or None if there is none.
+        reference: The call's reference from the query of the ``event_url``, or None if the query contains no
+            reference.
         fault: The reason why the fields could not be read, or None if they were read.
     """
 
@@ -146,7 +147,10 @@ class Arrival:
 
     @property
     def asks_for_ncco(self) -> bool:
-        """True if a call waits for an NCCO: on the route ``answer``, or on ``fallback`` in place of it."""
+        """True if a call waits for an NCCO.
+
+        This is the case on the route ``answer``, and on the route ``fallback`` if it is used in place of ``answer``.
+        """
         return self.route is Route.ANSWER or (
             self.route is Route.FALLBACK and not event.is_about_event(self.fields)
         )
@@ -155,8 +159,8 @@ class Arrival:
     def key(self) -> bytes:
         """A 32-byte hash that is the same for all deliveries of the same webhook, whatever their signatures.
 
-        The hash includes the route and query, since a token signs only the body. Otherwise, a token and body that are
-        replayed on another route would count as a repeated delivery.
+        The hash includes the route and query, since a token signs only the body. Without them, a token and body that
+        are replayed on another route would count as another delivery of the same webhook.
         """
         parts = (self.route.encode(), self.method.encode(), self.query, self.body)
         whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
@@ -268,7 +272,7 @@ class EventStore(Protocol):
         """
 
     def wait(self, seconds: float) -> None:
-        """Wait for *seconds*, or until new events may have been stored since the last call of this method."""
+        """Wait for up to *seconds* seconds. Return early if events may have been stored since the last call."""
 
     def purge(self, before: float) -> int:
         """Delete the events received before the time *before*, erase them from disk, and return their number.
@@ -281,7 +285,10 @@ class EventStore(Protocol):
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return a webhook's fields and None or, if they cannot be read, an empty dictionary and the reason."""
+    """Return a webhook's fields, and None.
+
+    If the fields cannot be read, return an empty dictionary, and the reason.
+    """
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:
@@ -294,7 +301,10 @@ def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any],
 
 
 def _token_id(jti: str | None) -> str | None:
-    """Return the token id *jti* or, if the id is too long or contains unsuitable characters, a hash of the id."""
+    """Return the token id *jti*.
+
+    If the id is too long or contains unsuitable characters, return a hash of the id instead.
+    """
     if not jti or (len(jti) <= MAX_INDEXED and not _UNFIT.search(jti)):
         return jti or None
     return f"sha256:{hashlib.sha256(jti.encode('utf-8', 'surrogatepass')).hexdigest()}"

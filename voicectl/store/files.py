@@ -49,7 +49,7 @@ def private_directory(path: Path) -> Path:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Write *content* to *path* in such a way that the file has the old or the new content even after a crash.
+    """Write *content* to *path*. Even after a crash, the file has either the old or the new content.
 
     The content is written to a temporary file, which is created in the same directory with ``O_EXCL`` and mode 0600.
     This file is then flushed to disk and renamed. A symbolic link at *path* is replaced, not followed.
@@ -135,7 +135,7 @@ def opened(path: Path, flags: int) -> Iterator[int]:
 
 
 def try_lock(handle: int) -> bool:
-    """Try to lock an open file; return False if another process holds the lock. May raise ``OSError``."""
+    """Try to lock an open file. Return False if another process holds the lock. May raise ``OSError``."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

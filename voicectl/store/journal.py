@@ -14,7 +14,7 @@ An intent is open in the states ``intent`` and ``in-doubt``: a call may exist, b
 call's id. If the process is killed during the POST request, the intent remains in the state ``intent``. An intent in
 this state counts as in doubt once its process has ended, or after five minutes.
 
-A search may claim a call for an intent only if no other open intent to the same number could have led to the call.
+A search may claim a call for an intent only if no other open intent for the same number could have led to the call.
 This is checked in the transaction that writes the claim. A call can be claimed for only one intent. For the hourly
 limit, the table ``dials`` records every number that was made to ring. These records are written in the same
 transaction as the intent.
@@ -97,8 +97,8 @@ class Intent:
         to: The number, URI, user or extension dialled.
         from_: The caller id that was sent, or None if the platform chose one.
         body_hash: The SHA-256 hash of the request body without the reference.
-        reply: The API's reply to the request or, if a search found the call, the API's record of it; ``{}`` if there
-            is neither.
+        reply: The API's reply to the request, or the API's record of the call if a search found it; ``{}`` if there
+            is neither a reply nor a record.
         certainty: ``matched`` if a search found the call, or None if the API reported the id in the reply.
         settled_at: The time at which the outcome became known, in Unix seconds, or None if it is unknown.
     """
@@ -120,7 +120,8 @@ class Intent:
     def is_abandoned(self, now: float) -> bool:
         """Return True if this open intent counts as in doubt at the time *now* (Unix seconds).
 
-        This is so if its state is ``in-doubt``, if its process has ended, or if it has been open for five minutes.
+        An open intent counts as in doubt if its state is ``in-doubt``, if its process has ended, or if it has been
+        open for five minutes.
         """
         if self.state is not IntentState.INTENT or now - self.asked_at > ABANDONED_SECONDS:
             return True
@@ -219,7 +220,7 @@ class Journal:
         """Record the id of the call that was created for an intent, and return the intent.
 
         Return None if another intent has claimed the id. However, if the API itself reported the id (*certainty* is
-        None), such an older claim is replaced, since sandboxes with the same seed create calls with the same ids.
+        None), the older claim is replaced, since sandboxes with the same seed create calls with the same ids.
         """
         with self._transaction():
             if certainty is None:
@@ -241,7 +242,7 @@ class Journal:
             return self._claim(intent.reference, uuid, reply, "matched", None)
 
     def note_dials(self, dialled: Sequence[str], hourly_limit: int | None = None) -> None:
-        """Record the numbers in *dialled*, which a request other than "create call" makes ring.
+        """Record the numbers that a request other than "create call" makes ring.
 
         The arguments and errors are the same as for :meth:`intend`.
         """
@@ -254,15 +255,15 @@ class Journal:
             self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
-        """Return the intent with the reference *reference*, or None if there is none."""
+        """Return the intent with the reference *reference*, or None if there is no such intent."""
         return self._one("reference = ?", reference)
 
     def last_created(self) -> Intent | None:
-        """Return the intent whose call was created last, or None if there is none."""
+        """Return the intent whose call was created last, or None if no call was created."""
         return self._one("uuid IS NOT NULL ORDER BY asked_at DESC, rowid DESC LIMIT 1")
 
     def by_leg(self, uuid: str) -> Intent | None:
-        """Return the intent that led to the leg *uuid* (an id in the API's spelling), or None if there is none."""
+        """Return the intent that led to the leg *uuid* (an id in the API's spelling), or None if no intent did."""
         return self._one("uuid = ?", uuid)
 
     def by_key(self, key: str) -> Intent | None:

@@ -87,7 +87,7 @@ class LiveCache:
         self._directory = directory
 
     def keep(self, at: float, calls: Sequence[Call], *, is_whole: bool = True) -> None:
-        """Store *calls*, the live legs that were listed at the time *at* (Unix seconds).
+        """Store the live legs in *calls*, which were listed at the time *at* (Unix seconds).
 
         Args:
             is_whole: False if live legs may be missing from *calls*.
@@ -123,7 +123,9 @@ class LiveCache:
             return None
 
     def begin_refresh(self, now: float) -> bool:
-        """Return True if the cache should be refreshed now, and note the time, for all processes of this user.
+        """Return True if the cache should be refreshed now.
+
+        In this case, the time is recorded, so that no other process of this user refreshes the cache too.
 
         Args:
             now: The current time, in Unix seconds.

@@ -1,7 +1,8 @@
 """An event store in PostgreSQL that several receivers and operators share. A database may serve several applications.
 
 The batches of an application's events are committed one after another, so the ids of the events follow the order of
-the commits. A reader that has read all events up to an id can therefore continue with larger ids, and miss no event.
+the commits. A reader that has read all events up to an id can therefore continue with larger ids without missing an
+event.
 """
 
 from __future__ import annotations
@@ -252,7 +253,7 @@ class PostgresEvents:
         return paged(query, select, among=among, given=[self._application], mark="%s")
 
     def wait(self, seconds: float) -> None:
-        """Wait for *seconds*, or until the server reports that new events may have been stored."""
+        """Wait for up to *seconds* seconds. Return early if the server reports that events may have been stored."""
         with self._within(READ_SECONDS) as link:
             if not link.is_listening:
                 link.execute(f"LISTEN {CHANNEL}")

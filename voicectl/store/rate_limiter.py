@@ -84,7 +84,7 @@ class RateLimiter:
         self._reserve(0, 0, urgent=True, budget=0.0)
 
     def _lock(self, handle: int, budget: float) -> bool:
-        """Lock the file; return False if another process still holds the lock after *budget* seconds."""
+        """Lock the file. Return False if another process still holds the lock after *budget* seconds."""
         give_up = time.monotonic() + budget
         while not files.try_lock(handle):
             if time.monotonic() >= give_up:

@@ -21,7 +21,9 @@ FILE = "receiver.lock"
 
 @contextmanager
 def receiving(directory: Path) -> Iterator[None]:
-    """Show that a receiver runs during the block. Several receivers may run; errors are ignored.
+    """Hold the lock that shows that a receiver is running. The lock is released at the end of the ``with`` block.
+
+    Several receivers may hold the lock at the same time. Errors are ignored.
 
     Args:
         directory: The application's state directory.
@@ -34,7 +36,7 @@ def receiving(directory: Path) -> Iterator[None]:
 
 
 def is_receiving(directory: Path) -> bool:
-    """Return True if a receiver of this user runs on this machine."""
+    """Return True if a receiver of this user is running on this machine."""
     try:
         with files.opened(directory / FILE, os.O_RDWR | os.O_NOFOLLOW) as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -142,7 +142,7 @@ class SqliteEvents:
         return paged(query, select, among="events WHERE 1 = 1", mark="?")
 
     def wait(self, seconds: float) -> None:
-        """Wait for *seconds*, or until new events may have been stored since the last call of this method."""
+        """Wait for up to *seconds* seconds. Return early if events may have been stored since the last call."""
         deadline = time.monotonic() + seconds
         while True:
             with self._translated():
@@ -227,7 +227,7 @@ class SqliteEvents:
         return self._db
 
     def _version(self) -> tuple[int, ...]:
-        """Return a value that changes with every commit, through this or any other connection."""
+        """Return a value that changes with every commit that is made through this or any other connection."""
         return (*self._db.execute("PRAGMA data_version").fetchone(), self._db.total_changes)
 
     def _shrink(self) -> None:

@@ -1,4 +1,4 @@
-"""The ages of legs, as far as this machine's journal and event store show them."""
+"""The ages of legs, as far as they are known from this machine's journal and event store."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class Ages:
         clock: This machine's clock, with which the times in the journal were recorded.
         offset: How far the platform's clock is ahead of *clock*, in seconds. The times of events are on the
             platform's clock.
-        journal: A function that returns the journal, or None if there is none.
-        events: A function that returns the event store, or None if there is none.
-        on_trouble: Called with a warning when the journal or the event store fails.
-        first_seen: Returns the Unix time at which this machine first listed each leg, as far as it knows.
+        journal: A function that returns the journal, or None if there is no journal.
+        events: A function that returns the event store, or None if there is no event store.
+        on_trouble: A function that is called with a warning when the journal or the event store fails.
+        first_seen: A function that returns, by leg id, the Unix time at which this machine first listed each known
+            leg.
     """
 
     clock: Clock
@@ -57,10 +58,10 @@ class Ages:
         return any(age < seconds for age in self._known(uuid))
 
     def of(self, call: Call) -> tuple[float, bool] | None:
-        """Return the age of a live leg, in seconds, and whether it is exact. If it is not, the leg may be older.
+        """Return the age of a live leg, in seconds, and True if the age is exact or False if the leg may be older.
 
-        The time of the answer and the first listing of the leg show only how old it is at least. None means that
-        nothing is known.
+        The time at which the leg was answered or first listed shows only a minimum age. The result is None if nothing
+        is known about the leg's age.
         """
         if (exact := next(self._known(call.uuid), None)) is not None:
             return max(exact, 0.0), True
@@ -71,7 +72,10 @@ class Ages:
         return (max(0.0, *least), False) if least else None
 
     def _known(self, uuid: str) -> Iterator[float]:
-        """Yield the ages that the journal and then the event store show. A store may be on another machine."""
+        """Yield the leg's age according to the journal, then its age according to the event store, if they are known.
+
+        The event store comes last, since it may be on another machine.
+        """
         for source in (self._since_asked, self._since_started):
             if source in self._failed:
                 continue

@@ -30,7 +30,7 @@ MAX_LISTED = 10
 def conversation_id(api: ConversationApi, text: str) -> str:
     """Return the id of the conversation that *text* names.
 
-    A ``CON-...`` id is returned, without the blanks around it. Any other text is looked up as the name of a room.
+    A ``CON-...`` id is returned without surrounding blanks. Any other text is looked up as the name of a room.
 
     Raises:
         InputError: *text* is neither a conversation id nor a possible room name.
@@ -68,12 +68,12 @@ def listed(
     on_cut: Callable[[], None],
     within: float = math.inf,
 ) -> Iterator[Conversation]:
-    """Yield the conversations that the API lists. If the API fails, report that and stop.
+    """Yield the conversations that the API lists. If the API fails, report the failure and stop.
 
     Args:
-        on_trouble: Called with a sentence if the API fails.
-        on_cut: Called if there are more conversations than can be listed.
-        within: The time limit for each page, including repeated attempts, in seconds.
+        on_trouble: A function that is called with a sentence about the failure if the API fails.
+        on_cut: A function that is called if there are more conversations than can be listed.
+        within: The time limit for each page, including retries, in seconds.
     """
     try:
         yield from api.list(on_cut=on_cut, within=within)
@@ -82,9 +82,9 @@ def listed(
 
 
 def room_names(ids: Iterable[str], listed: Iterable[Conversation]) -> dict[str, str]:
-    """Return the names of those of the conversations *ids* that are rooms, by id.
+    """Return the names of the rooms among the conversations *ids*, by conversation id.
 
-    *listed* is read only until all of them are found.
+    *listed* is read only until all conversations in *ids* are found.
     """
     missing = set(ids)
     found: dict[str, str] = {}
@@ -103,8 +103,7 @@ def stop_recording(api: ConversationApi, id_: str) -> bool:
 
     Returns:
         True if the recording was stopped, False if the conversation was not being recorded. The result is also False
-        if the reply to the first request was lost, and the repeated request found that the conversation was not being
-        recorded.
+        if the reply to the first request was lost, and a retry found that the recording had already stopped.
 
     Raises:
         NotFoundError: There is no such conversation.
@@ -134,7 +133,7 @@ class ConversationLegs:
 
     @property
     def since(self) -> str | None:
-        """The time at which the conversation was created; if that is unknown, when its first leg was answered."""
+        """The time at which the conversation was created or, if unknown, at which its first leg was answered."""
         if self.conversation is not None and self.conversation.created is not None:
             return self.conversation.created
         answered = [call.raw.get("start_time") for call in self.calls]
@@ -234,8 +233,8 @@ class Participants:
         """Return whether *listener* hears *speaker*, and why.
 
         In a call's own conversation, every leg hears every other leg. In a room, a leg may have entered with
-        ``canHear`` or ``canSpeak``, and a moderated conference may not have started yet. The API reports neither
-        fact, so a verdict in a room is known only for legs that voicectl moved there.
+        ``canHear`` or ``canSpeak``, and a moderated conference may not have started yet. The API does not report
+        these facts, so a verdict is possible only for legs that voicectl moved to the room.
         """
         obstacles = [
             _answered("the listener", listener),
@@ -291,8 +290,8 @@ def participants(
             requested.
         live: The conversation's live legs.
         notes: The entries in this machine's action log.
-        check: Called before each request; raises an exception to stop the work.
-        on_fault: Called with each error that prevented reading a record.
+        check: A function that is called before each request. To stop the work, it raises an exception.
+        on_fault: A function that is called with each error that prevented a record from being read.
     """
     members: dict[str, Member] = {}
     if conversation is not None and live:
@@ -317,7 +316,7 @@ def participants(
 def _members(
     api: ConversationApi, id_: str, check: Callable[[], None], on_fault: Callable[[VoicectlError], None]
 ) -> Iterator[Member]:
-    """Yield the records of a conversation's members that can be read. If the API does not answer, stop."""
+    """Yield those records of a conversation's members that can be read. If the API does not answer, stop."""
     try:
         for listed in api.members(id_):
             if not listed.is_present:
@@ -334,8 +333,8 @@ def _members(
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
     """Return the terms on which legs entered *room*, by leg id.
 
-    The result contains the legs that this machine, according to *notes*, moved to *room* or called with a flow that
-    enters it, and has not moved elsewhere since.
+    The result contains only legs that are in *room* according to *notes*: this machine moved them to the room, or
+    created them with a flow that enters the room, and has not moved them elsewhere since.
     """
     found: dict[str, EntryTerms] = {}
     for note in notes:

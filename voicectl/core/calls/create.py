@@ -1,4 +1,4 @@
-"""Creating each call at most once: the intent is written to disk before the POST request, the outcome after it."""
+"""Creating each call at most once. The intent is stored before the POST request, and the outcome after it."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class PlacedCall:
         reference: The call's reference in the journal, or None if the call is not in the journal.
         certainty: ``matched`` if the call was found only by a search, None if a reply or an event gave the call's id.
         is_replay: True if an earlier command with the same idempotency key created the call.
-        unrecorded: The error that prevented the call's id from being recorded in the journal, or None if there was
-            none.
+        unrecorded: The error that prevented the call's id from being recorded in the journal, or None if there was no
+            error.
     """
 
     order: CallOrder
@@ -58,8 +58,8 @@ class CallCreator:
     """Creates calls, each at most once.
 
     Args:
-        finder: Finds calls that may or may not have been created, and provides the journal. If it is None, calls are
-            created without a journal, as in a dry run.
+        finder: The object that looks for calls that may or may not have been created, and that provides the journal.
+            If *finder* is None, calls are created without a journal, as in a dry run.
         hourly_limit: The maximum number of phones that may be rung per hour, or None if there is no limit.
     """
 

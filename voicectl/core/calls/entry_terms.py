@@ -1,6 +1,6 @@
 """The terms on which a leg enters a room: whom it hears, who hears it, and whether it starts the conference.
 
-The platform does not report them, so voicectl notes the terms that it sets itself.
+The platform does not report the terms, so voicectl records the terms that it sets itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class EntryTerms:
     def of(
         cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
     ) -> EntryTerms:
-        """Return the terms for the given options of a move."""
+        """Return the terms that result from the given options of a move."""
         return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
 
     @property
@@ -46,7 +46,7 @@ class EntryTerms:
 
     @classmethod
     def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
-        """Return the terms that the action log stores as *detail*; the inverse of :attr:`detail`."""
+        """Return the terms that the action log stores as *detail*. This is the inverse of :attr:`detail`."""
         return cls.of(
             can_hear=detail.get("can_hear"),
             can_speak=detail.get("can_speak"),
@@ -55,7 +55,7 @@ class EntryTerms:
 
 
 def entry_detail(flow: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | None:
-    """Return the room that a leg with the NCCO *flow* enters, and its terms, as the action log stores them.
+    """Return the room that a leg with the NCCO *flow* enters, and the terms, in the format of the action log.
 
     The result is None if the flow enters no room.
     """

@@ -1,4 +1,4 @@
-"""Hanging up legs. Failed attempts are repeated, because legs are often hung up in an emergency.
+"""Hanging up legs. Failed attempts are retried, because legs are often hung up in an emergency.
 
 A message can be spoken to the legs first. In this case, the legs are ended once they have heard the message.
 """
@@ -24,10 +24,10 @@ LOOK_SECONDS = 2.0
 BAD_REQUEST = 400
 
 LEAD_SECONDS = 1.0
-"""How long after the API's reply to a talk request the voice is assumed to start, in seconds."""
+"""The assumed delay between the API's reply to a talk request and the start of the voice, in seconds."""
 
 SLOWNESS = 1.25
-"""The factor by which speech may take longer than estimated, since voices and languages differ."""
+"""The factor by which the estimated duration of speech is multiplied, since voices and languages differ in speed."""
 
 MAX_SPEECH_SECONDS = 180.0
 """The longest time to wait for speech to end, in seconds.
@@ -44,7 +44,8 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
     The API answers 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
     then reads the leg's record and, unless the leg has ended, tries again until 20 seconds after the first attempt.
     After a 404, voicectl looks for the leg in every region, and ends the leg in the region where it is found. A leg
-    counts as ended if its record or, if there is no record, a signed event shows that the leg has ended.
+    counts as ended if its record shows that it has ended. If there is no record, a signed event that shows the end of
+    the leg is enough.
 
     Args:
         history: The stored events, or None if there is no event store.
@@ -55,8 +56,8 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
     Raises:
         NotFoundError: No region knows the leg, and no signed event shows that the leg has ended.
         ApiError: The API still refused after 20 seconds.
-        TransportError: The API gave no usable answer in 20 seconds; or, after a 404, no answer showed whether the leg
-            has ended.
+        TransportError: The API gave no usable answer within 20 seconds, or no answer after a 404 showed whether the
+            leg has ended.
         RateLimitedError: The API rate-limited the requests that would show whether the leg has ended.
     """
     give_up = clock.monotonic() + HANGUP_SECONDS
@@ -119,7 +120,7 @@ def speech_seconds(text: str) -> float:
 
 
 def let_finish(api: VoiceApi, clock: Clock, uuids: Sequence[str], *, until: float) -> None:
-    """Wait until all legs in *uuids* have ended, or until the time *until* if that comes first.
+    """Wait until all legs in *uuids* have ended, but no longer than until the time *until*.
 
     Each second, the record of the first leg that is not known to have ended is read. A leg whose record cannot be
     read counts as live.

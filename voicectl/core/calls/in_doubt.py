@@ -1,13 +1,14 @@
-"""Calls in doubt: the reply to a create request was lost, so the call may or may not exist.
+"""Calls in doubt, which may or may not exist, since the reply to the "create call" request was lost.
 
 Sending the request again could ring a phone a second time, so voicectl looks for the call instead. It accepts a call
 only if the evidence cannot belong to another call, since a wrong match could lead the user to end another call.
 
 There are two kinds of evidence:
 
-1. Proof. Before the POST, the intent (reference, number, caller, time) is written to the journal. If the request has
-   an ``event_url``, the reference is added to the URL as the query parameter ``vc``. A signed event that arrives with
-   this parameter proves that the call exists, and contains the call's id. Such an event is as conclusive as a reply.
+1. Proof. Before the POST request, the intent (reference, number, caller, time) is written to the journal. If the
+   request has an ``event_url``, the reference is added to the URL as the query parameter ``vc``. A signed event that
+   arrives with this parameter proves that the call exists, and contains the call's id. Such an event is as conclusive
+   as a reply.
 2. A match. If there is no such event, because there is no ``event_url`` or no receiver stored the event, the API's
    call records are compared with the intent. A candidate is the record of an outbound call to the same number that
    did not begin more than one minute before the intent was written. The minute allows for differences between clocks.
@@ -15,7 +16,7 @@ There are two kinds of evidence:
 
 A match counts only if it cannot be confused with another call:
 
-- No other intent for the same number is open; otherwise, a record could belong to either intent.
+- No other intent for the same number is open. If there were one, a record could belong to either intent.
 - No other intent has claimed the record. The journal checks this and the previous condition, and writes the claim, in
   one transaction.
 - Exactly one candidate is left. If there are several, the call remains in doubt.
@@ -67,7 +68,7 @@ class LostCallFinder:
 
         Args:
             seconds: How long to keep looking while nothing is found, in seconds; 0 to look once.
-            why: The text for the error message that says why the call is looked for.
+            why: The reason why the call is being looked for, as text for the error message.
 
         Raises:
             OutcomeUnknown: No matching call was found, several calls matched, or the search failed.
@@ -100,7 +101,7 @@ class LostCallFinder:
         return self.find(intent, seconds=0, why="voicectl looked for the call again.")
 
     def _proved(self, intent: Intent) -> Intent | None:
-        """Settle and return the intent if signed events prove that its call exists; otherwise, return None."""
+        """Settle and return the intent if signed events prove that its call exists. If they do not, return None."""
         call = None if self._history is None else self._history.proof(intent.reference, intent.to)
         if call is None:
             return None

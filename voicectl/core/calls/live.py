@@ -1,4 +1,4 @@
-"""Listing live legs: the API lists one status at a time, while legs move from one status to the next.
+"""Listing live legs. The API lists only one status at a time, and legs may change their status between requests.
 
 Source: Voice API reference, ``GET /v1/calls``: ``status`` takes one value. If a leg leaves that status between the
 requests for two pages, the remaining legs move forward in the list, so that some legs are on neither page.
@@ -36,9 +36,10 @@ def live_calls(
     contains no new leg, but at most :data:`MAX_ROUNDS` times in all, since new calls may keep arriving.
 
     Args:
-        within: Called before a list is read; returns how long the request for each page may take, in seconds.
-        on_cut: Called if a list still contained a new leg when it was read for the last time. The result may then be
-            incomplete.
+        within: A function that is called before a list is read. It returns the time limit for the request for each
+            page, in seconds.
+        on_cut: A function that is called if a list still contained a new leg when it was read for the last time. The
+            result may then be incomplete.
     """
     found: dict[str, Call] = {}
     for status in statuses:

@@ -1,12 +1,12 @@
 """Moving legs into rooms, finding out which legs a move would leave alone, and checking where moved legs arrived.
 
 Legs share a conversation in one of two ways. Legs joined by a ``connect`` depend on each other: when one of two such
-legs leaves, the platform ends the call of the other leg. Legs in a room (a named conversation) do not: a leg stays
-when other legs leave. Renaming a conversation made by ``connect`` turns it into a room, but its legs remain joined,
-so the action log of this machine records each rename.
+legs leaves, the platform ends the call of the other leg. Legs in a room (a named conversation) are independent: a leg
+stays when other legs leave. Renaming a conversation made by ``connect`` turns it into a room, but its legs remain
+joined, so the action log of this machine records each rename.
 
 Before a move, :func:`surroundings` finds out in which way the legs share their conversation, and which leg would be
-left alone. All legs in a conversation can be moved together (:func:`move_group`) in one of two ways:
+left alone. All legs in a conversation can be moved together (:func:`move_group`), by one of two methods:
 
 - If no conversation has the room's name, one conversation made by ``connect`` is given that name. The legs of this
   conversation are then in the room without being moved, so no call ends.
@@ -168,7 +168,10 @@ def _answered_at(call: Call) -> str:
 
 
 def room_exists(conversations: ConversationApi, clock: Clock, room: str) -> bool:
-    """Return True if a conversation has the name *room*, or False if none has or the list cannot be read in time."""
+    """Return True if a conversation has the name *room*.
+
+    Return False if there is no such conversation, or if the list of conversations cannot be read in time.
+    """
     limit = TimeLimit(clock)
     with suppress(ApiError, TransportError):
         for each in conversations.list(within=limit.left()):
@@ -341,7 +344,7 @@ class ArrivalCheck:
 
         Args:
             before: The id of the conversation that each leg was in before the move, by leg id.
-            check: Called before each request; raises an exception to stop the wait.
+            check: A function that is called before each request. To stop the wait, it raises an exception.
         """
         deadline = self._clock.monotonic() + ARRIVAL_SECONDS
         found: dict[str, Found] = {}
@@ -372,7 +375,8 @@ class ArrivalCheck:
     def _is_settled(self, found: Found, last: Found | None) -> bool:
         """Return True if there is no need to wait longer for a leg.
 
-        This is so if the leg has arrived, has ended, or was found twice in a conversation whose name cannot be read.
+        This is the case if the leg has arrived, has ended, or was found twice in a conversation whose name cannot be
+        read.
         """
         if found.place is Place.ELSEWHERE and last is not None:
             is_same = last.conversation_uuid == found.conversation_uuid
@@ -392,7 +396,7 @@ class ArrivalCheck:
 
 
 def label(call: Call) -> str:
-    """Return a leg's label for messages: the party at the other end, if known, and the leg's id."""
+    """Return a leg's label for messages: the number or address at the other end, if known, and the leg's id."""
     whose = call.from_ if call.direction == "inbound" else call.to
     name = endpoint.label(whose)
     return f"{name} ({call.uuid})" if name else call.uuid

@@ -23,7 +23,7 @@ class CallOrder:
 
     Attributes:
         to: The endpoint object to dial.
-        from_: The caller: one of the account's numbers, or a SIP URI. None to let the platform choose one of the
+        from_: The caller: one of the account's numbers, or a SIP URI. If it is None, the platform chooses one of the
             application's numbers.
         ncco: The call's flow, or None if the platform fetches the flow from *answer_url*.
         advanced_machine_detection: The machine detection options, as :func:`voicectl.voice.amd.parse` returns them.
@@ -72,7 +72,7 @@ class CallOrder:
 
     @cached_property
     def dialled(self) -> tuple[str, ...]:
-        """All parties that the call rings: the called party, and the endpoints of the NCCO's ``connect`` actions."""
+        """All endpoints that the call rings: the called endpoint, and those in the NCCO's ``connect`` actions."""
         return (endpoint.label(self.to) or "", *ncco.dialled(self.ncco))
 
     @property
@@ -98,7 +98,7 @@ class CallOrder:
 
 
 def greeting(text: str | None, audio_url: str | None, room: str | None, **voice: Any) -> Ncco:
-    """Return the NCCO that says *text*, plays the file at *audio_url* and joins *room*.
+    """Return the NCCO that speaks *text*, plays the file at *audio_url* and joins *room*.
 
     The action for an argument that is None is left out.
 

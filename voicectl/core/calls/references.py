@@ -41,8 +41,8 @@ def resolve(
     Args:
         candidates: A function that returns the legs to search. It is called only if *text* is the beginning of an id,
             or a number.
-        last: A function that returns the id of the call created last, or None if there is none; raises an exception
-            if ``@last`` may not be used.
+        last: A function that returns the id of the call created last, or None if no call was created. If ``@last``
+            may not be used, it raises an exception.
         what: The term for a candidate in error messages, in the singular.
 
     Raises:
@@ -94,7 +94,7 @@ def shortest(uuids: Iterable[str]) -> dict[str, str]:
 
 
 def each_once(*several: Iterable[Call]) -> Iterator[Call]:
-    """Yield the legs from *several* lists without duplicates. Of each leg, only the first record is yielded."""
+    """Yield the legs from *several* lists without duplicates. Only the first record of each leg is yielded."""
     seen: set[str] = set()
     for call in chain(*several):
         plain = call.uuid.replace("-", "").lower()
@@ -110,7 +110,7 @@ def number_reference(text: str) -> tuple[str, str] | None:
         The two parts, or None if *text* does not refer to a leg by a number.
 
     Raises:
-        InputError: The number has a digit that does not belong to it.
+        InputError: The number contains a digit that is not part of it, such as the 0 in ``+44 (0)7700 900001``.
     """
     end, _, number = text.partition(":")
     if end not in _ENDS:

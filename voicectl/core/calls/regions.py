@@ -1,8 +1,8 @@
 """Finding the region of a leg: every other region answers 404 for the leg, just as for a leg that has ended.
 
-A request about a leg goes to the host where the leg was last found, according to the action log, or else to the base
-URL. After a 404, the search tries to read the leg's record from other hosts. It changes nothing. The record is
-requested:
+A request about a leg is sent to the host where the leg was last found according to the action log. If the log does
+not name a host, the request is sent to the base URL. After a 404, voicectl searches for the leg by reading the leg's
+record from other hosts. The search changes nothing. The record is requested:
 
 1. from the host where the command found its previous leg, since the legs of a command are often in the same region;
 2. from the host that answered 404, if the request was for a change, since that host may have the leg but be unable to
@@ -11,7 +11,7 @@ requested:
    regions. The search ends when the first of them returns the record.
 
 All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg. So "not
-found" is reported only if every host answered 404; otherwise, it is reported that the leg's region is unknown.
+found" is reported only if every host answered 404. In all other cases, the leg's region is reported as unknown.
 
 If no region has the leg, the other profiles are tried, so that the error can name the right profile. The keys of the
 other profiles are used only for reads.
@@ -67,7 +67,7 @@ class RegionFinder:
         notes: The action log, which records where legs were found.
         events: A function that returns the event store, whose events may name a leg's region, or None if there is no
             event store.
-        on_found: Called with a message the first time that a leg is found on a particular host.
+        on_found: A function that is called with a message the first time that a leg is found on a particular host.
     """
 
     def __init__(
@@ -93,7 +93,10 @@ class RegionFinder:
         self._times = min(max(sessions.timeout / REQUEST_SECONDS, 1.0), MOST_TIMES)
 
     def of(self, uuid: str) -> Session:
-        """Return a session with the host where a leg was last found, or else with the host of the base URL."""
+        """Return a session with the host where a leg was last found.
+
+        If no such host is known, return a session with the base URL's host.
+        """
         leg = hyphenated(uuid)
         if leg not in self._known:
             url = self._notes.region(leg)
@@ -101,13 +104,13 @@ class RegionFinder:
         return self._known[leg]
 
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Look for a leg for which the host of :meth:`of` answered 404, and return a session with the leg's host.
+        """Search for a leg after a 404 from the host chosen by :meth:`of`, and return a session with the leg's host.
 
         If every host answered 404 for the leg, a later call raises the same error without asking the regions again.
 
         Args:
             uuid: The leg's id.
-            refusal: The 404 from the host of :meth:`of`.
+            refusal: The error for the 404 from the host chosen by :meth:`of`.
             is_read: True if the refused request was a read of the leg's record.
             within: How long the search may take, in seconds.
 
@@ -266,10 +269,10 @@ class RegionFinder:
     def _neighbours(self) -> dict[str, Reader | None]:
         """Return readers for other profiles whose applications may have a leg, by profile name.
 
-        The result is empty if the command acts on the sandbox because of ``VOICECTL_SANDBOX``. Otherwise, it contains
-        the profiles on loopback if the current target is on loopback, and the profiles on the platform if it is not.
-        The reader for a profile whose key comes from a command is None, and the profile is not tried, since the
-        command could prompt the user.
+        The result is empty if the command acts on the sandbox because of ``VOICECTL_SANDBOX``. In all other cases,
+        the result contains the profiles on loopback if the current target is on loopback, and the profiles on the
+        platform if it is not. The reader for a profile whose key comes from a command is None, and the profile is not
+        tried, since the command could prompt the user.
         """
         ours, profiles = self._sessions.target, self._profiles
         found: dict[str, Reader | None] = {}
@@ -289,7 +292,7 @@ class RegionFinder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """Return *refusal*, the error for a change to a leg that exists, with the leg's status added to its hint."""
+    """Add the leg's status to the hint of *refusal*, the error for a change to a leg that exists."""
     refusal.hint = f"The leg exists, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )

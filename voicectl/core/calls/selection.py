@@ -1,4 +1,4 @@
-"""Selecting live legs by their records, and by their ages, which those records do not show.
+"""Selecting live legs by their records, and by their ages, which the records do not show.
 
 Source: Voice API reference, ``GET /v1/calls`` and "call record": the record of a leg that has not completed has no
 time fields. The meaning of ``date_start`` and ``date_end`` for such a leg is not documented.
@@ -75,9 +75,9 @@ def matches(call: Call, selection: Selection) -> bool:
 
 
 def is_like(shown: str | None, glob: str | None) -> bool:
-    """Return True if *shown*, a number from a record, matches *glob*, or if *glob* is None.
+    """Return True if the number *shown* matches the pattern *glob*, or if *glob* is None.
 
-    A ``+`` at the beginning of *glob* is ignored. A withheld number, which is None, matches only ``*``.
+    A ``+`` at the beginning of *glob* is ignored. If *shown* is None, the number is withheld, and matches only ``*``.
     """
     return glob is None or fnmatchcase(shown or "", glob.removeprefix("+"))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 15.0
-"""The maximum number of requests per second in a wait: what the rate limiter allows, since waits are short."""
+"""The maximum number of requests per second during a wait. Waits are short, so they may use the whole rate limit."""
 
 LAST_SECONDS = 1.0
 """How long to wait for outstanding answers when time is up, in seconds."""
@@ -40,8 +40,8 @@ LATE_SECONDS = 1.0
 class Waiter:
     """Polls until legs have reached a status or a later one.
 
-    The legs are those that the board names, or every live leg if the board names none. If the board names none and no
-    leg is live, the status ``ended`` counts as reached.
+    The legs are those that the board names. If the board names no legs, they are all live legs. The status ``ended``
+    then counts as reached if no leg is live.
 
     Args:
         until: The status to wait for: a status of API records; ``ended``, for any final status; or ``human``,
@@ -170,7 +170,7 @@ def follow(
     offset: float,
     check: Callable[[], None],
 ) -> list[Call]:
-    """Wait until every leg has reached *until* or a later status, and return the legs as last seen.
+    """Wait until every leg has reached *until* or a later status, and return the last known record of each leg.
 
     The API is polled once a second, so a status that lasts less than a second may be missed. Stored events are read
     first, and then more often than the API.
@@ -179,14 +179,14 @@ def follow(
         uuids: The ids of the legs, in the order of the result.
         until: The status to wait for, as for :class:`Waiter`.
         timeout: How long to wait in total, in seconds.
-        on_change: Called with a leg when the leg is first seen, and whenever its status or its machine detection
-            result changes.
-        on_trouble: Called with a warning the first time that the API fails, and the first time that the event store
-            fails, if the wait continues.
+        on_change: A function that is called with a leg when the leg is first seen, and whenever its status or its
+            machine detection result changes.
+        on_trouble: A function that is called with a warning the first time that the API fails, and the first time
+            that the event store fails, if the wait continues.
         events: A function that returns the event store, or None if no store exists. If *events* itself is None, only
             the API is used.
         offset: How far the platform's clock is ahead of *clock*, in seconds.
-        check: Called regularly; raises an exception if a signal has arrived.
+        check: A function that is called regularly. It raises an exception if a signal has arrived.
 
     Raises:
         TransportError, RateLimitedError: The API gave no answer about a leg that has no stored events.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOWHERE = "nowhere"
-"""The name that is shown as the source if no source sets an API key and secret."""
+"""The name that is shown as the source if the API key and secret are not set."""
 
 _FAMILIES = ("VOICECTL", "VONAGE")
 
@@ -47,7 +47,10 @@ class AccountSource(NamedTuple):
 
 
 def of_environment(environ: Mapping[str, str]) -> AccountSource | None:
-    """Return the source for the variables ``VOICECTL_API_*`` or else ``VONAGE_API_*``; None if neither are set."""
+    """Return the source for the API key and secret in the environment, or None if they are not set.
+
+    The variables ``VOICECTL_API_*`` are used if they are set. If they are not, ``VONAGE_API_*`` are used.
+    """
     for family in _FAMILIES:
         names = f"{family}_API_KEY", f"{family}_API_SECRET"
         if any(environ.get(name) for name in names):

@@ -1,7 +1,7 @@
 """Private keys: reading RSA keys in any common form of PEM. No error message contains any part of a key.
 
-Source: Vonage documentation on JWT, "keys": keys are in PKCS#8 form if the platform generated them, and in PKCS#1
-form if ``ssh-keygen`` did.
+Source: Vonage documentation on JWT, "keys": keys that the platform generates are in PKCS#8 form, and keys that
+``ssh-keygen`` generates are in PKCS#1 form.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def _read_bounded(process: subprocess.Popen[bytes], within: float) -> bytes:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a command and its children.
 
-    No caller may have waited for *process* yet; otherwise, another process group could already have its id.
+    Call this function before waiting for *process*. After the wait, another process group could have the same id.
     """
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -190,7 +190,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _find_block(data: bytes, where: str) -> tuple[str, bytes]:
     """Return the kind and text of a PEM block in *data*.
 
-    The block is the first one that contains a private key or, if none does, the first one of any kind.
+    The block is the first one that contains a private key. If no block does, the first block of any kind is returned.
 
     Raises:
         ConfigError: *data* is larger than 64 KiB, or contains no complete PEM block.

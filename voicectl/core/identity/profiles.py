@@ -295,7 +295,7 @@ def check_name(name: str) -> str:
 
 
 def application_id(text: str) -> str:
-    """Check an application id, and return it in lower case and without the blanks around it.
+    """Check an application id, and return it in lower case and without surrounding blanks.
 
     Raises:
         ConfigError: *text* is not a UUID with hyphens.

@@ -34,9 +34,9 @@ class Sessions:
         timeout: How long a request may take, in seconds.
         dry_run: True if the command is a dry run.
         offset: How far the API's clock is ahead of this machine's clock, in seconds, as last measured.
-        on_offset: Called with the new offset whenever the offset has changed.
+        on_offset: A function that is called with the new offset whenever the offset has changed.
         identify: A function that returns a description of the application and its key, for error messages.
-        debug: Called with one line of text for every request and reply.
+        debug: A function that is called with one line of text for every request and reply.
         closing: An exit stack that closes the connections when the command ends.
     """
 

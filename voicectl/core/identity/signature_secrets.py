@@ -2,7 +2,8 @@
 
 The secrets come from the first of these sources that has them: the chosen profile, ``VOICECTL_SIGNATURE_SECRET``,
 ``VONAGE_SIGNATURE_SECRET`` and the default profile. If ``VOICECTL_SANDBOX`` is set, the secrets come from the
-sandbox. A source has one secret or, while the secret is being changed, two secrets, each on a line of its own.
+sandbox. A source contains one secret. While the secret is being changed, it contains two secrets, each on a separate
+line.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class SignatureSource(NamedTuple):
 def of_environment(environ: Mapping[str, str]) -> SignatureSource | None:
     """Return the source for the signature secrets in the environment, or None if there are none.
 
-    The secrets are in the variable ``VOICECTL_SIGNATURE_SECRET`` or else in ``VONAGE_SIGNATURE_SECRET``.
+    The variable ``VOICECTL_SIGNATURE_SECRET`` is used if it is set. If it is not, ``VONAGE_SIGNATURE_SECRET`` is
+    used.
     """
     for family in _FAMILIES:
         name = f"{family}_SIGNATURE_SECRET"
@@ -64,7 +66,7 @@ def beside(private_key: Path, api_key: str | None, source: str) -> SignatureSour
 
 
 def load(source: SignatureSource | None) -> Callable[[], Secrets] | None:
-    """Return a function that returns the secrets from *source* by account; return None if *source* is None.
+    """Return a function that returns the secrets from *source* by account, or None if *source* is None.
 
     The function is fast enough to be called for each webhook, since it reads the file again only if the file has
     changed. While the file cannot be read, the function returns the secrets that it read last.

@@ -71,7 +71,8 @@ class Target:
     def account_url(self) -> str:
         """The only URL to which the API key and secret may be sent.
 
-        This is the base URL if it is on loopback, and otherwise the platform's default URL, which serves all regions.
+        This is the base URL if it is on loopback. If it is not, this is the platform's default URL, which serves all
+        regions.
         """
         return self.base_url if self.hosts.is_here else hosts.DEFAULT_BASE_URL
 
@@ -155,10 +156,10 @@ def state_directory(environ: Mapping[str, str]) -> Path:
 
 
 def request_timeout(environ: Mapping[str, str], option: str | None) -> float | None:
-    """Return how long a request may take, in seconds, as set by *option* or else by ``VOICECTL_REQUEST_TIMEOUT``.
+    """Return how long a request may take, in seconds, as set by *option* or ``VOICECTL_REQUEST_TIMEOUT``.
 
     Returns:
-        The time limit, or None if neither is set.
+        The time limit, or None if neither is set. If both are set, *option* applies.
 
     Raises:
         InputError: The value is not a duration of more than 0 and at most 10 minutes.

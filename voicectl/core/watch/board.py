@@ -32,7 +32,7 @@ If a late event about a leg arrives within this time, the leg is not reported as
 """
 
 LOST_SECONDS = 30.0
-"""How long after an event has reported a leg the API may still not know the leg, in seconds."""
+"""How long the API may still have no record of a leg after an event has reported the leg, in seconds."""
 
 _NOTHING_MARKED = Marks()
 
@@ -161,7 +161,10 @@ class Board:
             }
 
     def sights(self) -> list[Sight]:
-        """Return the states of all known legs, in the order of *named*, or of their appearance if *named* is None."""
+        """Return the states of all known legs, in the order of *named*.
+
+        If *named* is None, the legs are in the order in which they were added to the board.
+        """
         legs = map(self._legs.get, self._legs if self._named is None else self._named)
         return [leg.sight for leg in legs if leg is not None and leg.sight is not None]
 
@@ -171,7 +174,10 @@ class Board:
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if no more changes to a leg are expected: the API has reported its end, or has no record."""
+        """Return True if no more changes to a leg are expected.
+
+        This is the case if the API has reported the leg's end, or has no record of the leg.
+        """
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False
@@ -262,7 +268,7 @@ class Board:
         return changes
 
     def _time(self, at: float) -> float:
-        """Return *at*, or the latest time seen so far if that is later, because a machine's clock may be set back."""
+        """Return *at* or the latest time so far, whichever is later, because a machine's clock may be set back."""
         self._latest = max(self._latest, at)
         return self._latest
 

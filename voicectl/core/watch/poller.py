@@ -1,4 +1,4 @@
-"""The poller, which polls the API for watched legs, reads stored events between polls, and yields the changes."""
+"""A poller that requests watched legs from the API, reads stored events between requests, and yields the changes."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ class Poller:
         tail: The reader of stored events, or None if there is no event store.
         notes: The action log, or None if its entries are not shown.
         check: A function that raises an exception if a signal was received.
-        is_receiving: Returns True if a receiver runs on this machine, False if none runs, or None if this is unknown.
+        is_receiving: A function that returns True if a receiver is running on this machine, False if none is running,
+            or None if this is unknown.
         is_strict: True to let each request take all the time that is left, and to stop if the API returns an error
             for a leg without events.
 
@@ -245,12 +246,12 @@ class Poller:
         return changes
 
     def _look_at_events(self) -> None:
-        """Note when the last event was received."""
+        """Record when the last event was received."""
         if self._tail is not None and self._tail.heard is not None:
             self.status.heard = self._clock.monotonic() - (self._clock.time() - self._tail.heard)
 
     def _look_at_receiver(self) -> None:
-        """Note whether a receiver runs."""
+        """Record whether a receiver is running."""
         self._look_at_events()
         if self._tail is not None:
             self.status.is_receiving = self._is_receiving()

@@ -88,8 +88,8 @@ class PollStatus:
         events: The error message from the event store, or None if the store works.
         has_events: True if there is an event store.
         heard: The time at which the last event in the store was received, or None if the store is empty.
-        is_receiving: True if a receiver runs on this machine, False if none runs, or None if events are received on
-            other machines, so that this is unknown.
+        is_receiving: True if a receiver is running on this machine, False if none is running, or None if it is
+            unknown because events are received on other machines.
     """
 
     PATIENCE_SECONDS = 3.0
@@ -133,7 +133,7 @@ class PollStatus:
         return f"Updated {now - self.answered:.0f} s ago, every {self.pause:.3g} s."
 
     def events_text(self, now: float) -> str:
-        """Return one line on whether events can arrive, and when the last one did."""
+        """Return one line that says whether events can be received, and when the last event was received."""
         age = None if self.heard is None else age_text(max(now - self.heard, 0), is_exact=True)
         if self.is_receiving is False:
             last = "no event is stored" if age is None else f"the last event came {age} ago"

@@ -87,8 +87,8 @@ class Sight:
         ended: The time at which the leg ended, or at which its end was noticed, in Unix seconds; None if the leg is
             live.
         is_gone: True if the API no longer has a record of the leg.
-        disagreement: A message about the contradiction between the API and the events, or None if there is none to
-            show.
+        disagreement: A message about the contradiction between the API and the events, or None if no contradiction is
+            shown.
         has_events: True if the leg has events.
         is_settled: True if every source that knows the leg reports its end.
     """
@@ -133,7 +133,8 @@ class TrackedLeg:
     Attributes:
         key: The leg's id, in the form of :func:`~voicectl.core.history.leg_key`.
         record: The API record in use, or None if the API has not returned the leg yet.
-        farthest: The highest status rank in any record so far. A live record with a lower rank is ignored.
+        farthest: How far the leg has progressed according to any record so far, as the rank of its status in the
+            course of a call. A live record with a lower rank is ignored.
         reported: The summary of the events, or None if there are no events.
         sight: The last state shown for the leg, or None if the leg has not been shown yet.
         contradicted: The time at which the events were first found to contradict the record, in Unix seconds, or None
