@@ -1,4 +1,7 @@
-"""Authentication of requests, either as an application (with tokens dated by the API's clock) or as an account."""
+"""Authentication of requests, either as an application or as an account.
+
+An application uses tokens, and the times in the tokens follow the API's clock.
+"""
 
 from __future__ import annotations
 

@@ -290,5 +290,5 @@ class Session:
 
 
 def _nothing(_: Any) -> NoReturn:
-    """Reject a successful response that lacks the requested body."""
+    """Reject a successful response that does not contain the requested content."""
     raise NoAnswer("the answer is empty")

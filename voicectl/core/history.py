@@ -81,7 +81,7 @@ class EventSummary:
 
     @property
     def detection_source(self) -> StatusSource:
-        """The source of the machine detection result: ``EVENT`` or ``UNSIGNED``, as for :attr:`source`."""
+        """The source of the machine detection result, determined in the same way as :attr:`source`."""
         return _source(self.verified is not None and self.verified.detection == self.state.detection)
 
     def alone(self) -> Call:

@@ -103,14 +103,14 @@ class SandboxControl:
     def delete(self, path: str) -> Any:
         """Send a DELETE request to a control route, and return the JSON value of the reply.
 
-        The errors are those of :meth:`post`.
+        The errors are the same as for :meth:`post`.
         """
         return self._change("DELETE", path, None, ACT_SECONDS)
 
     def stop(self) -> bool:
         """Stop the sandbox.
 
-        The errors are those of :meth:`post`, but it is not an error if no sandbox is running.
+        The errors are the same as for :meth:`post`, except that it is not an error if no sandbox is running.
 
         Returns:
             True if the sandbox was stopped, False if no sandbox was running.

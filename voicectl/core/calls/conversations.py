@@ -331,7 +331,7 @@ def _members(
 
 
 def entered(notes: Iterable[Note], room: str) -> dict[str, EntryTerms]:
-    """Return the terms on which legs entered *room*, by leg id.
+    """Return the terms on which each leg entered *room*, by leg id.
 
     The result contains only legs that are in *room* according to *notes*: this machine moved them to the room, or
     created them with a flow that enters the room, and has not moved them elsewhere since.

@@ -32,12 +32,12 @@ class EntryTerms:
     def of(
         cls, *, can_hear: Sequence[str] | None, can_speak: Sequence[str] | None, starts: bool
     ) -> EntryTerms:
-        """Return the terms that result from the given options of a move."""
+        """Create the entry terms from the options with which a leg is moved."""
         return cls(can_hear=_ids(can_hear), can_speak=_ids(can_speak), starts=starts)
 
     @property
     def detail(self) -> dict[str, Any]:
-        """The terms, in the format in which the action log stores them."""
+        """The entry terms, in the format of the action log."""
         return {
             name: sorted(legs)
             for name, legs in (("can_hear", self.can_hear), ("can_speak", self.can_speak))
@@ -46,7 +46,7 @@ class EntryTerms:
 
     @classmethod
     def from_detail(cls, detail: Mapping[str, Any]) -> EntryTerms:
-        """Return the terms that the action log stores as *detail*. This is the inverse of :attr:`detail`."""
+        """Create the entry terms from a value of :attr:`detail` that was stored in the action log."""
         return cls.of(
             can_hear=detail.get("can_hear"),
             can_speak=detail.get("can_speak"),
@@ -55,7 +55,9 @@ class EntryTerms:
 
 
 def entry_detail(flow: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | None:
-    """Return the room that a leg with the NCCO *flow* enters, and the terms, in the format of the action log.
+    """Return the room that a leg with the NCCO *flow* enters, and the entry terms.
+
+    The result has the format of the action log.
 
     The result is None if the flow enters no room.
     """

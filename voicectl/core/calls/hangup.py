@@ -41,7 +41,7 @@ LEAST_SECONDS = 0.01
 def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = None) -> bool:
     """End a leg.
 
-    The API answers 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
+    The API returns 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
     then reads the leg's record and, unless the leg has ended, tries again until 20 seconds after the first attempt.
     After a 404, voicectl looks for the leg in every region, and ends the leg in the region where it is found. A leg
     counts as ended if its record shows that it has ended. If there is no record, a signed event that shows the end of

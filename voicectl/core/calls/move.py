@@ -123,7 +123,8 @@ def surroundings(
 
     Args:
         uuid: The leg's id.
-        notes_of: A function that returns the action log entries about a conversation, given the conversation's id.
+        notes_of: A function that takes the id of a conversation, and returns the action log entries about the
+            conversation.
 
     Raises:
         ApiError: The API refused a request.

@@ -1,17 +1,17 @@
-"""Finding the region of a leg: every other region answers 404 for the leg, just as for a leg that has ended.
+"""Finding the region of a leg. Every other region responds with 404, just as for a leg that has ended.
 
 A request about a leg is sent to the host where the leg was last found according to the action log. If the log does
 not name a host, the request is sent to the base URL. After a 404, voicectl searches for the leg by reading the leg's
 record from other hosts. The search changes nothing. The record is requested:
 
 1. from the host where the command found its previous leg, since the legs of a command are often in the same region;
-2. from the host that answered 404, if the request was for a change, since that host may have the leg but be unable to
+2. from the host that returned 404, if the request was for a change, since that host may have the leg but be unable to
    make the change;
 3. from all other hosts in parallel: the host that an event names as the leg's region, the base URL, and the other
    regions. The search ends when the first of them returns the record.
 
 All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg. So "not
-found" is reported only if every host answered 404. In all other cases, the leg's region is reported as unknown.
+found" is reported only if every host returned 404. In all other cases, the leg's region is reported as unknown.
 
 If no region has the leg, the other profiles are tried, so that the error can name the right profile. The keys of the
 other profiles are used only for reads.
@@ -106,7 +106,7 @@ class RegionFinder:
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
         """Search for a leg after a 404 from the host chosen by :meth:`of`, and return a session with the leg's host.
 
-        If every host answered 404 for the leg, a later call raises the same error without asking the regions again.
+        If every host returned 404 for the leg, a later call raises the same error without asking the regions again.
 
         Args:
             uuid: The leg's id.
@@ -115,7 +115,7 @@ class RegionFinder:
             within: How long the search may take, in seconds.
 
         Raises:
-            NotFoundError: No host has the leg, or the host that answered 404 has the leg but cannot make the change.
+            NotFoundError: No host has the leg, or the host that returned 404 has the leg but cannot make the change.
             TransportError: No host is known to have the leg, and at least one host gave no usable answer.
         """
         # Waiting for threads takes real time, which a test's clock does not measure.
@@ -292,7 +292,10 @@ class RegionFinder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """Add the leg's status to the hint of *refusal*, the error for a change to a leg that exists."""
+    """Add the leg's status to the hint of *refusal*, and return *refusal*.
+
+    *refusal* is the error for a change that was refused although the leg exists.
+    """
     refusal.hint = f"The leg exists, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )

@@ -177,7 +177,7 @@ def follow(
 
     Args:
         uuids: The ids of the legs, in the order of the result.
-        until: The status to wait for, as for :class:`Waiter`.
+        until: The status to wait for; see :class:`Waiter`.
         timeout: How long to wait in total, in seconds.
         on_change: A function that is called with a leg when the leg is first seen, and whenever its status or its
             machine detection result changes.

@@ -80,7 +80,10 @@ def _from_variables(key_name: str, secret_name: str, environ: Mapping[str, str])
 
 
 def _from_file(key: str, private_key: Path, source: str) -> Account:
-    """Return the account with API key *key*, and its secret from the file beside *private_key* with the same stem."""
+    """Return the account with the API key *key*, and with the secret that is stored in a file beside *private_key*.
+
+    The names of the two files differ only in their suffixes.
+    """
     path = private_key.with_suffix(".api-secret")
     if not path.exists():
         raise ConfigError(

@@ -347,7 +347,6 @@ class Poller:
         return left if self._is_strict else min(left, WITHIN_SECONDS)
 
     def _leg_has_events(self, uuid: str) -> bool:
-        """Return True if the board has events about a leg."""
         sight = self._board.sight(uuid)
         return sight is not None and sight.has_events
 
