@@ -32,6 +32,7 @@ class App:
     def __init__(self, url: str) -> None:
         self.url = url
         self.told: list[str] = []
+        self.scheme: str | None = None
 
     def ask(self, *args: Any, **options: Any) -> Response | None:
         async def once(forwarder: Forwarder) -> Response | None:
@@ -41,7 +42,7 @@ class App:
 
     def run(self, work: Callable[[Forwarder], Awaitable[T]]) -> T:
         async def main() -> T:
-            forwarder = Forwarder(self.url, on_trouble=self.told.append)
+            forwarder = Forwarder(self.url, on_trouble=self.told.append, scheme=self.scheme)
             try:
                 return await work(forwarder)
             finally:
@@ -59,9 +60,10 @@ async def ask(
     body: bytes = b"{}",
     within: float = PATIENCE_SECONDS,
     peer: str | None = None,
+    path: bytes = b"",
 ) -> Response | None:
     pairs = [(name.encode(), value.encode()) for name, value in headers]
-    return await forwarder.ask(Request(Route(route), method, query, pairs, body, peer), within=within)
+    return await forwarder.ask(Request(Route(route), method, query, pairs, body, peer, path), within=within)
 
 
 # What is passed on
@@ -94,6 +96,67 @@ def test_method_query_and_body_pass_as_they_came() -> None:
         assert app.told == []
 
 
+@pytest.mark.parametrize(
+    ("below", "earlier", "targets"),
+    [
+        (
+            "",
+            {"answer": "https://x.example.org/webhooks/answer", "event": "http://y:3000/webhooks/events?a=1"},
+            ["/webhooks/answer?to=4", "/webhooks/events?a=1&to=4", "/fallback?to=4", "/rtc?to=4"],
+        ),
+        (
+            "/",
+            {"answer": "https://x.example.org", "event": "no URL"},
+            ["/?to=4", "/event?to=4", "/fallback?to=4", "/rtc?to=4"],
+        ),
+        (
+            "/voice",
+            {"answer": "https://x.example.org/voice/a%20b", "event": "https://x.example.org/voices/e"},
+            ["/voice/a%20b?to=4", "/voice/event?to=4", "/voice/fallback?to=4", "/voice/rtc?to=4"],
+        ),
+        ("/webhooks", {"answer": "https://x/webhooks/answer"}, [f"/webhooks/{each}?to=4" for each in Route]),
+    ],
+)
+def test_a_request_goes_to_the_path_that_its_webhook_had(
+    below: str, earlier: dict[str, str], targets: list[str]
+) -> None:
+    async def each(forwarder: Forwarder) -> None:
+        forwarder.follow(earlier)
+        for route in ("answer", "event", "fallback", "rtc"):
+            await ask(forwarder, route, query=b"to=4")
+
+    with Canned(GOOD) as server:
+        App(server.url + below).run(each)
+        assert sorted(each.target for each in server.requests) == sorted(targets)
+
+
+@pytest.mark.parametrize("below", ["", "/voice"])
+def test_a_request_to_a_path_of_its_own_goes_to_the_same_path(below: str) -> None:
+    with Canned(GOOD) as server:
+        App(server.url + below).ask("event", "GET", b"digits=1", body=b"", path=b"/menu%2f1")
+        assert server.requests[0].target == "/menu%2f1?digits=1"
+
+
+def test_the_host_is_the_one_that_was_asked_and_the_scheme_the_public_one() -> None:
+    async def each(forwarder: Forwarder) -> None:
+        await ask(forwarder, headers=[("Host", "voice.example.org")])
+        proxied = [("X-Forwarded-Host", "a.example.org"), ("X-Forwarded-Proto", "http")]
+        await ask(forwarder, headers=[("Host", "127.0.0.1:3000"), *proxied])
+
+    with Canned(GOOD) as server:
+        app = App(server.url)
+        app.scheme = "https"
+        app.run(each)
+        found = [
+            [request.headers[name] for name in ("host", "x-forwarded-host", "x-forwarded-proto")]
+            for request in server.requests
+        ]
+    assert found == [
+        ["voice.example.org", "voice.example.org", "https"],
+        ["127.0.0.1:3000", "a.example.org", "http"],
+    ]
+
+
 def test_only_the_headers_that_are_for_the_application_pass() -> None:
     headers = [
         ("Host", "public.example.org"),
@@ -112,6 +175,8 @@ def test_only_the_headers_that_are_for_the_application_pass() -> None:
         ("Accept-Encoding", "gzip"),
         ("Cookie", "a=b"),
         ("X-Odd", "1"),
+        ("X-Even", "2"),
+        ("x-even", "3"),
     ]
     with Canned(GOOD) as server:
         App(server.url).ask(headers=headers, body=b'{"a": 1}', peer="192.0.2.9")
@@ -119,7 +184,10 @@ def test_only_the_headers_that_are_for_the_application_pass() -> None:
 
         assert sent.pop("user-agent").startswith("voicectl/")
         assert sent == {
-            "host": server.url.removeprefix("http://"),
+            "host": "public.example.org",
+            "x-forwarded-host": "public.example.org",
+            "cookie": "a=b",
+            "x-even": "3",
             "content-type": "application/json; charset=utf-8",
             "authorization": "Bearer eyJ.x.y",
             "x-forwarded-for": "203.0.113.7, 198.51.100.1, 192.0.2.9",

@@ -19,7 +19,8 @@ from vonage_jwt.verify_jwt import verify_signature
 from tests.support.servers import Canned, Request, reply
 from tests.support.waiting import eventually
 from voicectl.errors import StoreError
-from voicectl.store.events import EventStore, Kept, Outcome, Query, Stored
+from voicectl.store.events import Arrival, EventStore, Kept, Outcome, Query, Route, Stored
+from voicectl.store.events_spool import Spool
 from voicectl.webhook.answers import Answers
 from voicectl.webhook.forward import Forwarder
 from voicectl.webhook.settings import Bounds
@@ -506,6 +507,15 @@ class TestAnswers:
             assert receiver.ask(altered).status == 401
 
 
+@pytest.mark.parametrize(
+    "path", ["/webhooks%2fevent", "/webhooks/%65vent", "/webhooks//event", "/webhooks/event/"]
+)
+def test_a_path_is_matched_as_it_was_sent(receiver: Serving, path: str) -> None:
+    content = signed_request().replace(b"/webhooks/event ", f"{path} ".encode())
+    assert receiver.ask(content).status == 404
+    assert receiver.stored() == []
+
+
 class App(Canned):
     """The user's own app, which can be made to wait."""
 
@@ -563,6 +573,61 @@ class TestForwarding:
             content = signed_request(CALL, "answer")
             assert [receiver.ask(content).status for _ in range(2)] == [504, 504]
             assert len(app.requests) == 2  # what failed is asked for again
+
+    def test_a_url_of_the_app_is_passed_through_verified_and_kept(self, tmp_path: Path) -> None:
+        body = event(dtmf={"digits": "1"})
+        with (
+            App(reply(200, SORRY)) as app,
+            serving(tmp_path, forwarder=Forwarder(f"{app.url}/voice")) as receiver,
+        ):
+            content = signed_request(body, jti="one").replace(b"/webhooks/event ", b"/menu%2f1?order=17 ")
+            assert receiver.ask(content).json == SORRY
+            assert receiver.ask(content).json == SORRY  # and is not asked for twice
+            assert [(each.target, each.body) for each in app.requests] == [("/menu%2f1?order=17", body)]
+            (stored,) = receiver.stored()
+            assert (stored.arrival.kind, stored.arrival.is_signed, stored.repeats) == ("input", True, 1)
+
+            elsewhere = content.replace(b"/menu", b"/other")
+            assert receiver.ask(elsewhere).status == 401, "its token is for another URL"
+            altered = content.replace(b'"1"', b'"2"')
+            assert [receiver.ask(each).status for each in (altered, request("GET", "/menu"))] == [401, 503]
+            assert len(app.requests) == 1
+
+    @pytest.mark.parametrize(
+        ("earlier", "targets"),
+        [
+            ({}, ["/event", "/rtc"]),
+            ({"answer": "http://x/webhooks/answer"}, []),
+            ({"answer": "http://x/answer", "rtc": "http://x/webhooks/rtc"}, ["/webhooks/rtc"]),
+        ],
+    )
+    def test_events_that_the_app_would_not_get_alone_are_only_kept(
+        self, tmp_path: Path, earlier: dict[str, str], targets: list[str]
+    ) -> None:
+        with App(reply(200)) as app:
+            forwarder = Forwarder(app.url)
+            forwarder.follow(earlier)
+            with serving(tmp_path, forwarder=forwarder) as receiver:
+                assert [receiver.ask(signed_request(route=route)).status for route in ("event", "rtc")] == [
+                    200,
+                    200,
+                ]
+                assert len(receiver.stored()) == 2
+            assert sorted(each.target for each in app.requests) == targets
+
+    def test_the_spool_keeps_the_path_that_belongs_to_a_token(self, tmp_path: Path) -> None:
+        arrival = Arrival.read(
+            received=0.0,
+            route=Route.EVENT,
+            method="POST",
+            query=b"",
+            body=b"{}",
+            is_signed=True,
+            path=b"/menu",
+        )
+        spool = Spool(tmp_path / "spool")
+        (loaded,) = spool.load(spool.put([arrival]))
+        assert (loaded, loaded.path, loaded.key) == (arrival, arrival.path, arrival.key)
 
     def test_each_reason_why_an_answer_is_none_is_told_once(self, tmp_path: Path) -> None:
         faulty = [[{"action": "talk", "text": number}] for number in range(3)]

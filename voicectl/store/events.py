@@ -110,6 +110,7 @@ class Arrival:
         body: bytes,
         is_signed: bool,
         jti: str | None = None,
+        path: bytes = b"",
     ) -> Self:
         """Create an arrival with every field that can be read. Malformed content does not cause an exception."""
         fields, fault = read_fields(method, query, body)
@@ -143,6 +144,7 @@ class Arrival:
             fault=fault,
         )
         vars(arrival)["fields"] = fields  # keep the fields, since reading them takes the most time
+        vars(arrival)["path"] = path
         return arrival
 
     @property
@@ -159,12 +161,18 @@ class Arrival:
     def key(self) -> bytes:
         """A 32-byte hash that is the same for all deliveries of the same webhook, whatever their signatures.
 
-        The hash includes the route and query, since a token signs only the body. Without them, a token and body that
-        are replayed on another route would count as another delivery of the same webhook.
+        The hash includes the route, path and query, since a token signs only the body. Without them, a token and body
+        that are replayed on another route would count as another delivery of the same webhook.
         """
-        parts = (self.route.encode(), self.method.encode(), self.query, self.body)
+        parts = [self.route.encode(), self.method.encode(), self.query, self.body]
+        parts += [self.path] if self.path else []
         whole = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
         return hashlib.sha256(whole).digest()
+
+    @cached_property
+    def path(self) -> bytes:
+        """The path of the request's URL, if it is none of the receiver's own. The stores do not keep it."""
+        return b""
 
     @cached_property
     def fields(self) -> dict[str, Any]:

@@ -135,15 +135,19 @@ class Spool:
 
 def _to_json(arrival: Arrival) -> dict[str, Any]:
     found = {name: getattr(arrival, name) for name in COLUMNS}
-    return found | {name: base64.b64encode(found[name]).decode() for name in _BYTES}
+    found |= {name: base64.b64encode(found[name]).decode() for name in _BYTES}
+    return found | ({"path": base64.b64encode(arrival.path).decode()} if arrival.path else {})
 
 
 def _from_json(line: Any) -> Arrival | None:
     """Return the arrival that a decoded line contains, or None if it contains something else."""
-    if not isinstance(line, dict) or set(line) != set(COLUMNS):
+    if not isinstance(line, dict) or set(line) - {"path"} != set(COLUMNS):
         return None
+    path = base64.b64decode(line.pop("path", ""))
     line |= {name: base64.b64decode(line[name]) for name in _BYTES}
-    return Arrival(**line | {"route": Route(line["route"])})
+    arrival = Arrival(**line | {"route": Route(line["route"])})
+    vars(arrival)["path"] = path
+    return arrival
 
 
 def _hashed(line: bytes) -> bytes:

@@ -70,9 +70,9 @@ class EventReceipts:
             warn("fault", f"stored an event that cannot be read: {arrival.fault}")
             return UNREADABLE
         self.calls.note_direction(arrival)
-        if (app := self.app) is None:
+        if (app := self.app) is None or not app.is_for_app(request):
             return OK
-        if _may_return_ncco(arrival):
+        if request.path or _may_return_ncco(arrival):
             left = max(self.settings.bounds.event_seconds - (time.perf_counter() - started), 1.0)
 
             async def ask() -> Response:

@@ -1,8 +1,8 @@
 """Passes webhooks on to the user's own application, and checks the application's answers.
 
 The platform waits for the answer, so the whole exchange has one deadline. A failure counts as "no answer" and raises
-no exception. The method, query, body, content type and signature are passed on as received, so that the application
-can verify the signature itself.
+no exception. A request is passed on as it came, so that an application that works alone works behind the receiver: it
+can verify the signature itself, and build further URLs from the host of the request.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import httpx
 
 from voicectl import __version__, strict_json
 from voicectl.errors import InputError, causes
+from voicectl.store.events import Route
 from voicectl.voice.json_places import MAX_DEPTH, show
 from voicectl.voice.ncco.lint import first_error
 from voicectl.webhook.messages import SUCCESSES, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from voicectl.webhook.messages import Request
 
@@ -45,14 +46,24 @@ AT_ONCE_BYTES = 32 << 10
 A larger NCCO is checked in a thread.
 """
 
-_PASSED = frozenset({b"content-type", b"authorization"})
-_FORWARDED_FOR = b"x-forwarded-for"
+_NOT_PASSED = frozenset(
+    {
+        *(b"accept-encoding", b"connection", b"content-length", b"expect", b"host", b"keep-alive"),
+        *(b"proxy-authorization", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"),
+        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
+    }
+)
+"""The headers that concern only the connection to the receiver, and those that are added."""
+
+_USUAL = ((b"user-agent", f"voicectl/{__version__}".encode()), (b"accept", b"application/json, */*"))
 _OURS = (
-    (b"User-Agent", f"voicectl/{__version__}".encode()),
-    (b"Accept", b"application/json, */*"),
     (b"Accept-Encoding", b"identity"),
     (b"Connection", b"keep-alive"),
 )
+_NEEDED = frozenset({b"authorization", b"content-type"})
+"""The headers that are passed on even if ``Connection`` names them."""
+
+_EVENTS = frozenset({Route.EVENT, Route.RTC})
 _URL = re.compile(r"[\x21-\x7e]+")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _MAX_SHOWN = 100
@@ -63,16 +74,22 @@ class Forwarder:
 
     Args:
         url: The application's http or https URL. For each request, the name of its route is appended to the URL's
-            path.
+            path, unless :meth:`follow` says otherwise. A request to a path of its own goes to the same path.
         on_trouble: Called with the reason if there is no usable answer. The reason is one line, without any content
             from the request.
+        scheme: The scheme of the public URL, for the application, or None if it is not known.
 
     Raises:
         InputError: *url* is not an http or https URL, or it has a user name, password, query or fragment.
     """
 
-    def __init__(self, url: str, *, on_trouble: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, url: str, *, on_trouble: Callable[[str], None] | None = None, scheme: str | None = None
+    ) -> None:
         self._url = _checked(url)
+        self._scheme = scheme
+        self._paths: dict[str, bytes] = {}
+        self._unheard: frozenset[str] = frozenset()
         self._prefix = self._url.raw_path.rstrip(b"/")
         self._on_trouble = on_trouble
         self._name = self._url.netloc.decode()
@@ -80,6 +97,25 @@ class Forwarder:
         self._lanes: list[_Lane] = []
         self._retired: list[_Lane] = []
         self._tls: ssl.SSLContext | None = None
+
+    def follow(self, earlier: Mapping[str, str]) -> None:
+        """Forward each route to the path that its webhook had before, if this path is below that of the URL.
+
+        The query that the webhook had is put before that of the request, where the platform would put it. Events are
+        not forwarded if the application had other webhooks, but not the one for these events.
+
+        Args:
+            earlier: The webhooks' URLs before they pointed to the receiver, by the names of the routes.
+        """
+        self._unheard = _EVENTS - earlier.keys() if earlier else frozenset()
+        found = {route: _path(address) for route, address in earlier.items()}
+        self._paths = {
+            route: path for route, path in found.items() if path and path.startswith(self._prefix + b"/")
+        }
+
+    def is_for_app(self, asked: Request) -> bool:
+        """Return True if the application would get a request without the receiver, as far as this is known."""
+        return bool(asked.path) or asked.route not in self._unheard
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
         """Pass a request on to the application, and return the answer, or None if it is late or unusable.
@@ -118,19 +154,43 @@ class Forwarder:
             await lane.transport.aclose()
 
     def _request(self, asked: Request) -> httpx.Request:
-        passed = [(name, value) for name, value in asked.headers if name.lower() in _PASSED]
-        hops = [value for name, value in asked.headers if name.lower() == _FORWARDED_FOR]
-        hops += [asked.peer.encode()] if asked.peer else []
-        if hops:
-            passed.append((_FORWARDED_FOR, b", ".join(hops)))
-        target = self._prefix + b"/" + asked.route.encode() + (b"?" + asked.query if asked.query else b"")
+        path = asked.path or self._paths.get(asked.route) or self._prefix + b"/" + asked.route.encode()
+        path, _, own = path.partition(b"?")
+        query = b"&".join(each for each in (own, asked.query) if each)
+        target = path + (b"?" + query if query else b"")
         return httpx.Request(
             asked.method,
             self._url,
-            headers=[*_OURS, *passed],
+            headers=[*_OURS, *self._headers(asked)],
             content=asked.body or None,
             extensions={"target": target},  # httpx would encode the query again, which would change its hash
         )
+
+    def _headers(self, asked: Request) -> list[tuple[bytes, bytes]]:
+        """Return the headers of a request for the application, with its own host and those of proxies.
+
+        A server of https finds the application by its host, so only ``X-Forwarded-Host`` has the public one there.
+        """
+        came: dict[bytes, list[bytes]] = {}
+        for name, value in asked.headers:
+            came.setdefault(name.lower(), []).append(value)
+        named = {each.strip().lower() for value in came.get(b"connection", ()) for each in value.split(b",")}
+        passed = [
+            (name, value)
+            for name, values in came.items()
+            for value in values
+            if name not in _NOT_PASSED and name not in named - _NEEDED
+        ]
+        passed += [each for each in _USUAL if each[0] not in came]
+        if hops := [*came.get(b"x-forwarded-for", ()), *([asked.peer.encode()] if asked.peer else ())]:
+            passed.append((b"x-forwarded-for", b", ".join(hops)))
+        host = came.get(b"host", [])[:1]
+        if self._url.scheme == "http":
+            passed += [(b"host", each) for each in host]
+        schemes = [self._scheme.encode()] if self._scheme else []
+        passed += [(b"x-forwarded-host", each) for each in came.get(b"x-forwarded-host", host)]
+        passed += [(b"x-forwarded-proto", each) for each in came.get(b"x-forwarded-proto", schemes)]
+        return passed
 
     def _lane(self) -> _Lane:
         """Return the first pool that has a free connection, or a new pool if there is no such pool.
@@ -262,6 +322,15 @@ def _checked(url: str) -> httpx.URL:
             "The URL to forward to must not have a user name, password, query or fragment.", hint=hint
         )
     return parsed
+
+
+def _path(address: str) -> bytes | None:
+    """Return the path and the query of an application's URL, or None if it has no usable one."""
+    try:
+        found = httpx.URL(address) if _URL.fullmatch(address) else None
+    except httpx.InvalidURL:
+        found = None
+    return None if found is None else found.raw_path
 
 
 def _tls(url: httpx.URL) -> ssl.SSLContext:

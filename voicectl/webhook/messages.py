@@ -29,6 +29,7 @@ class Request(NamedTuple):
     Attributes:
         headers: The headers, as pairs of a name in lower case and a value.
         peer: The address from which the request came, or None if the address is not known.
+        path: The path, as it was sent, if it is none of the receiver's own; otherwise empty.
     """
 
     route: Route
@@ -37,6 +38,7 @@ class Request(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: bytes
     peer: str | None
+    path: bytes = b""
 
 
 class Response(NamedTuple):

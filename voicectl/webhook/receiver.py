@@ -25,7 +25,7 @@ from voicectl.webhook.messages import (
     Request,
     ResponseCache,
 )
-from voicectl.webhook.status import status_page
+from voicectl.webhook.status import is_status_page, status_page
 from voicectl.webhook.user_app import UserApp
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 
 PREFIX = "/webhooks/"
 
-_ROUTES = {PREFIX + route: route for route in Route}
+_ROUTES = {f"{PREFIX}{route}".encode(): route for route in Route}
+"""The routes, by the path as it was sent: a path that only means the same after decoding is another one."""
+
 _MAX_SHOWN = 200
 _METHODS = frozenset({"GET", "POST"})
 _OK_MESSAGES = OK.messages()
@@ -72,14 +74,19 @@ class Receiver:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = time.perf_counter()
-        route = _ROUTES.get(scope["path"])
+        route, path = _ROUTES.get(scope["raw_path"]), b""
+        if route is None and self._app is not None and not is_status_page(scope):
+            route, path = (
+                Route.EVENT,
+                scope["raw_path"],
+            )  # a URL that the user's app has given to the platform
         try:
             if route is None:
                 response: Response | None = status_page(scope, self._writer, self._metrics)
             elif scope["method"] not in _METHODS:
                 response = NOT_POSTED
             else:
-                response = await self._receive(route, scope, receive)
+                response = await self._receive(route, path, scope, receive)
         except Exception:
             logger.exception("A request to %s went wrong", scope["path"])
             response = BUG
@@ -101,7 +108,7 @@ class Receiver:
         if self._settings.forwarder is not None:
             await self._settings.forwarder.close()
 
-    async def _receive(self, route: Route, scope: Scope, receive: Receive) -> Response | None:
+    async def _receive(self, route: Route, path: bytes, scope: Scope, receive: Receive) -> Response | None:
         """Return the response to a webhook, or None if the client disconnected before sending all of it."""
         body = await _body(receive)
         if body is None:
@@ -109,21 +116,21 @@ class Receiver:
         method, query, headers, client = (
             scope[key] for key in ("method", "query_string", "headers", "client")
         )
-        return await self._respond(Request(route, method, query, headers, body, client and client[0]))
+        return await self._respond(Request(route, method, query, headers, body, client and client[0], path))
 
     async def _respond(self, request: Request) -> Response:
-        route, method, query, _, body, _ = request
+        route, method, query, _, body, _, path = request
         if method == "GET" and body:
             return UNREADABLE  # the signature of a GET request does not cover a body
         try:
             jti = self._verify(request)
         except SignatureError as exc:
             hint = f" {exc.hint}" if exc.hint else ""
-            self._warn(exc.message, f"refused a request to {PREFIX}{route}: {exc.message}{hint}")
+            self._warn(exc.message, f"refused a request to {_place(request)}: {exc.message}{hint}")
             return UNSIGNED if exc.is_unsigned else FORGED
         if jti is None:
             self._warn(
-                "unsigned", f"accepted an unsigned request to {PREFIX}{route}, because of --allow-unsigned"
+                "unsigned", f"accepted an unsigned request to {_place(request)}, because of --allow-unsigned"
             )
         arrival = Arrival.read(
             received=self._settings.clock.time(),
@@ -133,6 +140,7 @@ class Receiver:
             body=body,
             is_signed=jti is not None,
             jti=jti,
+            path=path,
         )
         if arrival.asks_for_ncco:
             return await self._calls.respond(arrival, request)
@@ -151,10 +159,15 @@ class Receiver:
             names = ", ".join(map(repr, found.uncovered))[:_MAX_SHOWN]
             self._warn(
                 f"uncovered {route} {names}",
-                f"warning: accepted a request to {PREFIX}{route} whose signature covers the platform's parameters"
+                f"warning: accepted a request to {_place(request)} whose signature covers the platform's parameters"
                 f" only. Anyone in between could have changed the URL's own: {names}",
             )
         return found.jti
+
+
+def _place(request: Request) -> str:
+    """Return the path of a request, for messages."""
+    return request.path[:_MAX_SHOWN].decode("latin-1") or f"{PREFIX}{request.route}"
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -103,13 +103,18 @@ class Metrics:
         return generate_latest(self._registry)
 
 
+def is_status_page(scope: Scope) -> bool:
+    """Return True if a request is for a status page."""
+    return scope["path"] in (HEALTH, METRICS)
+
+
 def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response:
     """Return the response to a request for a status page.
 
     The host in the ``Host`` header must be an IP address or ``localhost``. This prevents DNS rebinding attacks.
     """
     path = scope["path"]
-    if path not in (HEALTH, METRICS):
+    if not is_status_page(scope):
         return NOWHERE
     if scope["method"] not in ("GET", "HEAD"):
         return NOT_READ

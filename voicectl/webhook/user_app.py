@@ -33,6 +33,10 @@ class UserApp:
         self._metrics.forwarded(request.route, is_answered=response is not None)
         return response
 
+    def is_for_app(self, request: Request) -> bool:
+        """Return True if the app would get *request* without the receiver, as far as this is known."""
+        return self._forwarder.is_for_app(request)
+
     def pass_on(self, request: Request) -> None:
         """Pass *request* on in the background. If too many requests are already waiting, drop it instead."""
         if len(self._behind) >= self._bounds.behind:

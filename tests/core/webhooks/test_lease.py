@@ -237,7 +237,11 @@ def test_the_webhooks_are_ours_inside_and_afterwards_what_they_were(office: Offi
         assert ("rtc" in inside) is ("rtc" in BEFORE[case])
         for capability in ("voice", "rtc"):
             hooks = inside.get(capability, {"webhooks": {}})["webhooks"]
-            assert {hook["http_method"] for hook in hooks.values()} <= {"POST"}
+            had = BEFORE[case].get(capability, {}).get("webhooks", {})
+            kept = {name: hook.get("http_method") for name, hook in had.items()}
+            assert {name: hook.get("http_method") for name, hook in hooks.items()} == {
+                name: kept.get(name, "POST") for name in hooks
+            }, "the application is asked as it was before"
         assert office.file.stat().st_mode & 0o777 == 0o600
 
     assert what_was_set(office.capabilities) == what_was_set(BEFORE[case])
@@ -685,6 +689,44 @@ def test_a_fault_of_the_block_is_told_rather_than_that_of_the_end(office: Office
     assert f"still go to {PUBLIC}: No usable answer" in office.told[-2]
     assert "voicectl app urls --answer" in office.told[-1]
     office.restore()
+
+
+@pytest.mark.parametrize("rest", [{}, {"fallback_answer_url": "https://other.example.org/webhooks/fallback"}])
+def test_an_application_at_the_usual_paths_is_not_taken_for_a_receiver(
+    office: Office, rest: dict[str, str]
+) -> None:
+    usual = {
+        name: f"https://app.example.org/webhooks/{name.partition('_')[0]}"
+        for name in ("answer_url", "event_url")
+    }
+    hooks = {name: {"address": url, "http_method": "GET"} for name, url in (usual | rest).items()}
+    office.set({"voice": {"webhooks": hooks}})
+    taken: list[Any] = []
+    with office.borrowed(on_lease=taken.append):
+        assert "warning" not in str(office.told)
+        assert taken[-1].earlier == {name.partition("_")[0]: url for name, url in (usual | rest).items()}
+
+
+def test_a_lease_that_set_the_method_gives_it_back(office: Office) -> None:
+    """So did the leases of earlier versions."""
+    office.set(FULL)
+    with office.borrowed():
+        raw = json.loads(office.file.read_text())
+        office.change("voice", "answer_url", http_method="POST")
+        lent = [
+            {name: value for name, value in each.items() if name != "keeps_method"} for each in raw["lent"]
+        ]
+        left = raw | {"lent": lent}
+    assert office.capabilities["voice"]["webhooks"]["answer_url"]["http_method"] == "POST", "by somebody else"
+
+    office.set(FULL)
+    for each in lent:
+        capability, name = each["webhook"].split(".")
+        office.change(capability, name, address=each["ours"][0], http_method="POST")
+    office.file.write_text(json.dumps(left))
+    office.file.chmod(0o600)
+    office.restore()
+    assert what_was_set(office.capabilities) == what_was_set(FULL)
 
 
 # Two receivers that do not know of each other

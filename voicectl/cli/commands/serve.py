@@ -90,8 +90,9 @@ def serve(
     add --signature-secret-file FILE), or set VOICECTL_SIGNATURE_SECRET.
 
     By default, it listens on the loopback interface only; the platform reaches it through a tunnel or a proxy with
-    TLS. With --forward-to, --answer is used if your application answers late or with an invalid NCCO. Without either
-    option, it stores events but answers no calls, and --set-urls does not change the answer URLs.
+    TLS. With --forward-to, signed requests to other paths are passed on, too, and --answer is used if your
+    application answers late or with an invalid NCCO. Without either option, it stores events but answers no calls,
+    and --set-urls does not change the answer URLs.
 
     On exit, it restores the webhooks that --set-urls changed. If it cannot do so within 5 s, it prints the command to
     restore them, and the next start tries again; the exit status is 7 if the API gave no usable answer.

@@ -60,6 +60,7 @@ def urls(
     *,
     is_answering: bool = True,
     interrupts: Interrupts | None = None,
+    on_lease: Callable[[Lease], None] = lambda _: None,
 ) -> Iterator[dict[str, Any] | None]:
     """Point an application's webhooks to ``PUBLIC_URL/webhooks/...`` for the duration of the ``with`` block.
 
@@ -84,6 +85,7 @@ def urls(
         is_answering: True if the receiver answers calls. If it does not, only the event webhooks are set.
         interrupts: The signal handler, or None if there is none. The first signal ends the block, and the webhooks
             are restored. A second signal stops this cleanup.
+        on_lease: Called with the lease before the webhooks point to the receiver, possibly from a thread.
 
     Raises:
         InputError: *public_url* is not usable.
@@ -97,7 +99,7 @@ def urls(
     public_url = check_public_url(public_url)
     _warn(application_id, public_url, remark)
     with _only_one(directory, application_id):
-        loan = _Loan(api, clock, directory / FILE, remark, is_answering=is_answering)
+        loan = _Loan(api, clock, directory / FILE, remark, is_answering=is_answering, on_lease=on_lease)
         left = loan.read(application_id)
         is_over = False
         taking: BackgroundThread[Any] | None = None
@@ -107,6 +109,7 @@ def urls(
                 yield taking.wait()
             else:
                 loan.lease = left
+                on_lease(left)
                 taking = BackgroundThread(partial(loan.take_again, left, public_url))
                 yield None
             is_over = True
@@ -183,6 +186,7 @@ class _Loan:
     path: Path
     remark: Remark
     is_answering: bool = True
+    on_lease: Callable[[Lease], None] = lambda _: None
     lease: Lease | None = field(default=None, init=False)
 
     def take(self, application_id: str, public_url: str) -> dict[str, Any]:
@@ -198,7 +202,7 @@ class _Loan:
             if (returned := lease.with_returned(update.after)) != lease:
                 self._write(returned)
             self._remark_changes(update)
-            for each in (lent for lent in lease.lent if lent.was_anothers):
+            for each in lease.anothers:
                 address = (each.before or {}).get("address")
                 self.remark(
                     f"warning: {each.webhook.path} was set to {address}, apparently by another receiver. Stop this"
@@ -302,6 +306,7 @@ class _Loan:
     def _write(self, lease: Lease) -> None:
         files.write_private(self.path, lease.to_json())
         self.lease = lease
+        self.on_lease(lease)
 
     def _remark_changes(self, update: Update) -> None:
         if update.is_changed:

@@ -48,11 +48,13 @@ class Lent:
         before: The settings of the webhook before the lease, or None if it was not set.
         ours: The URL of the receiver that holds the lease: as requested and, if different, also as the API returns
             it.
+        keeps_method: True if the webhook keeps the HTTP method that it had.
     """
 
     webhook: Webhook
     before: Mapping[str, Any] | None
     ours: tuple[str, ...]
+    keeps_method: bool = False
 
     def is_ours(self, application: dict[str, Any]) -> bool:
         """Return True if the webhook in *application* still points to the receiver that holds the lease."""
@@ -66,10 +68,11 @@ class Lent:
         return replace(self, ours=(*self.ours, returned))
 
     @property
-    def was_anothers(self) -> bool:
-        """True if the webhook seems to have pointed to another receiver before the lease."""
-        address = (self.before or {}).get("address") or ""
-        return not self.was_ours and address.endswith(f"/webhooks/{_ROUTES[self.webhook]}")
+    def base(self) -> str | None:
+        """The public URL of the receiver to which the webhook may have pointed before the lease, or None."""
+        address = str((self.before or {}).get("address") or "").partition("?")[0]
+        base, found, _ = address.rpartition(f"/webhooks/{_ROUTES[self.webhook]}")
+        return base if found and address.endswith(found) and not self.was_ours else None
 
     @property
     def was_ours(self) -> bool:
@@ -117,8 +120,9 @@ class Lease:
             lent=tuple(
                 Lent(
                     webhook=webhook,
-                    before=find(application, webhook),
+                    before=(before := find(application, webhook)),
                     ours=(f"{public_url}/webhooks/{route}",),
+                    keeps_method=_has_method(before),
                 )
                 for webhook, route in _ROUTES.items()
                 if (has_rtc if webhook is RTC_EVENT else is_answering or webhook is EVENT)
@@ -129,6 +133,27 @@ class Lease:
     def with_returned(self, application: dict[str, Any]) -> Lease:
         """Return a copy with the URLs in *application* added, since the API may return a URL in another form."""
         return replace(self, lent=tuple(each.with_returned(application) for each in self.lent))
+
+    @property
+    def anothers(self) -> tuple[Lent, ...]:
+        """The webhooks that seem to have pointed to another receiver before the lease.
+
+        The own URLs of an application may end in ``/webhooks/answer`` and ``/webhooks/event``, too. But a receiver
+        that answers calls has the fallback URL as well.
+        """
+        bases = {each.webhook: each.base for each in self.lent}
+        base = bases.get(FALLBACK)
+        is_receiver = base is not None and base == bases.get(ANSWER) == bases.get(EVENT)
+        return tuple(each for each in self.lent if is_receiver and each.base == base)
+
+    @property
+    def earlier(self) -> dict[str, str]:
+        """The URL of each webhook before the lease, by the last part of this receiver's URL, such as ``answer``."""
+        return {
+            _ROUTES[each.webhook]: address
+            for each in self.lent
+            if not each.was_ours and (address := (each.before or {}).get("address"))
+        }
 
     def by_hand(self) -> str:
         """Return the shell command with which the user can restore the webhooks."""
@@ -152,7 +177,13 @@ class Lease:
             "since": self.since,
             "created": self.created,
             "lent": [
-                {"webhook": each.webhook.path, "before": each.before, "ours": each.ours} for each in self.lent
+                {
+                    "webhook": each.webhook.path,
+                    "before": each.before,
+                    "ours": each.ours,
+                    "keeps_method": each.keeps_method,
+                }
+                for each in self.lent
             ],
         }
         return json.dumps(content, indent=2).encode() + b"\n"
@@ -166,7 +197,10 @@ class Lease:
         """
         try:
             raw = strict_json.loads(content.decode(), has_unique_keys=True)
-            lent = [(each["webhook"], each["before"], each["ours"]) for each in raw["lent"]]
+            lent = [
+                (each["webhook"], each["before"], each["ours"], each.get("keeps_method") is True)
+                for each in raw["lent"]
+            ]
             texts = [raw[name] for name in ("application_id", "public_url", "since")] + raw["created"]
             is_right = raw["version"] == VERSION and isinstance(raw["pid"], int) and _are_texts(texts)
         except (KeyError, TypeError, RecursionError) as exc:
@@ -174,7 +208,7 @@ class Lease:
         names = {webhook.path: webhook for webhook in WEBHOOKS}
         if not is_right or not all(
             isinstance(name, str) and name in names and _is_hook(before) and _are_texts(ours)
-            for name, before, ours in lent
+            for name, before, ours, _ in lent
         ):
             raise ValueError("it is not a record of webhooks, or was written by another version of voicectl")
         if raw["application_id"].lower() != application_id.lower():
@@ -185,7 +219,8 @@ class Lease:
             pid=raw["pid"],
             since=raw["since"],
             lent=tuple(
-                Lent(webhook=names[name], before=before, ours=tuple(ours)) for name, before, ours in lent
+                Lent(webhook=names[name], before=before, ours=tuple(ours), keeps_method=keeps)
+                for name, before, ours, keeps in lent
             ),
             created=tuple(raw["created"]),
         )
@@ -207,7 +242,7 @@ class Take(Wish):
         return cls(
             lease=lease,
             addresses={each.webhook: each.ours[0] for each in lease.lent},
-            methods={each.webhook: METHOD for each in lease.lent},
+            methods={each.webhook: METHOD for each in lease.lent if not each.keeps_method},
         )
 
     def applied_to(self, application: dict[str, Any]) -> dict[str, Any]:
@@ -241,7 +276,7 @@ class Return(Wish):
                 _drop_if_blank(changed, capability, self.lease)
                 continue
             _put(hooks[name], each.before, "address")
-            if hooks[name].get("http_method") == METHOD:
+            if not each.keeps_method and hooks[name].get("http_method") == METHOD:
                 _put(hooks[name], each.before, "http_method")
         return changed
 
@@ -258,6 +293,11 @@ def _put(hook: dict[str, Any], before: Mapping[str, Any], name: str) -> None:
         hook[name] = before[name]
     else:
         hook.pop(name, None)
+
+
+def _has_method(hook: Mapping[str, Any] | None) -> bool:
+    """Return True if a webhook has an HTTP method, be it only the platform's default for its URL."""
+    return bool(hook and (hook.get("http_method") or hook.get("address")))
 
 
 def _is_hook(value: object) -> bool:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from voicectl import http_server
 from voicectl.background import BackgroundThread
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from voicectl.core.identity.policy import Policy
     from voicectl.core.identity.target import Target
     from voicectl.core.recordings.fetch import Fetcher, Progress
+    from voicectl.core.webhooks.lease_record import Lease
     from voicectl.store.events import Arrival, EventStore, Kept
     from voicectl.store.events_spool import Spool
     from voicectl.webhook.forward import Forwarder
@@ -126,7 +128,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
     limiter = ConnectionLimiter(proxies=[_address(each) for each in options.proxies])
     warn = Warnings(say)
     answers = _answers(options.answer, target.policy, say) if options.answer is not None else None
-    forwarder = _forwarder(options.forward_to, resources, warn) if options.forward_to is not None else None
+    forwarder = _forwarder(options, options.forward_to, resources, warn) if options.forward_to else None
     is_answering = answers is not None or forwarder is not None
     with ExitStack() as stack:
         sock = stack.enter_context(_listening(options.host, options.port))
@@ -139,7 +141,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
             for store in opened:
                 downloader.add_missed(store)
         application = stack.enter_context(
-            _webhooks(options.public_url, resources, say, is_answering=is_answering)
+            _webhooks(options.public_url, resources, say, forwarder, is_answering=is_answering)
         )
         show = stack.enter_context(showing(warn))
         stack.enter_context(_checking_signing(resources, application, say))
@@ -226,11 +228,12 @@ def _answers(path: Path, policy: Policy, say: Say) -> Answers:
     return Answers(path, say, allows=lambda flow: policy.check_dialled(ncco.dialled(flow)))
 
 
-def _forwarder(url: str, resources: Resources, warn: Warnings) -> Forwarder:
+def _forwarder(options: ServeOptions, url: str, resources: Resources, warn: Warnings) -> Forwarder:
     from voicectl.webhook.forward import Forwarder  # noqa: PLC0415 (this import loads httpx)
 
     resources.check_reach(url)
-    return Forwarder(url, on_trouble=lambda line: warn(line, line))
+    scheme = urlsplit(options.public_url).scheme if options.public_url else None
+    return Forwarder(url, on_trouble=lambda line: warn(line, line), scheme=scheme)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -257,14 +260,24 @@ def _downloader(directory: Path, resources: Resources, say: Say, *, allow_unsign
 
 @contextmanager
 def _webhooks(
-    public_url: str | None, resources: Resources, say: Say, *, is_answering: bool
+    public_url: str | None,
+    resources: Resources,
+    say: Say,
+    forwarder: Forwarder | None,
+    *,
+    is_answering: bool,
 ) -> Iterator[dict[str, Any] | None]:
     """Lease the webhooks. If *public_url* is None, restore the webhooks that a killed receiver leased, if any.
 
     With a public URL, this yields what :func:`.lease.urls` yields; without one, it yields None. The webhooks of a
     killed receiver may still point to this receiver. So they are restored in a thread while the ``with`` block
-    answers calls.
+    answers calls. The forwarder is told of the URLs that the application had.
     """
+
+    def on_lease(taken: Lease) -> None:
+        if forwarder is not None:
+            forwarder.follow(taken.earlier)
+
     clock, application_id = resources.clock, resources.target.application_id
     directory = resources.state_directory
     if public_url is not None:
@@ -277,6 +290,7 @@ def _webhooks(
             say,
             is_answering=is_answering,
             interrupts=resources.interrupts,
+            on_lease=on_lease,
         ) as application:
             yield application
         return
