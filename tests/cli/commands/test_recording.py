@@ -312,9 +312,27 @@ def test_a_file_that_nobody_announced_is_downloaded_by_hand(
     url = f"{platform.url}/{'v3' if way == 'v3' else 'v1'}/files/{FILE_ID}"
     ran = home(f"recording download {FILE_ID if way == 'id' else url} --dir {there}")
 
-    assert ran.rows[0][1] == f"20260202T024000Z_unknown_{FILE_ID}.mp3"
+    assert ran.rows[0][1] == f"{FILE_ID}.mp3"
     assert platform.requests[0].path == ("/v3" if way == "v3" else "/v1") + f"/files/{FILE_ID}"
     assert home(f"recording download {FILE_ID} --dir {there}").rows[0][4] == "already"
+
+
+@pytest.mark.parametrize(
+    ("told_at", "name"),
+    [
+        ("Tue, 03 Feb 2026 09:15:00 GMT", f"20260203T091500Z_unknown_{FILE_ID}.mp3"),
+        ("soon", f"{FILE_ID}.mp3"),
+        ("Tue, 99 Feb 2026 09:15:00 GMT", f"{FILE_ID}.mp3"),
+    ],
+)
+def test_the_server_tells_when_a_file_that_nobody_announced_was_made(
+    tmp_path: Path, application: Application, there: Path, told_at: str, name: str
+) -> None:
+    audio = reply(200, b"ID3 audio", content_type="audio/mpeg", last_modified=told_at)
+    with Canned(audio) as server:
+        ran = machine(tmp_path, application, server.url)(f"recording download {FILE_ID} --dir {there}")
+        assert ran.rows[0][1] == name
+        assert names(there) == {name, "SHA256SUMS"}
 
 
 @pytest.mark.parametrize(

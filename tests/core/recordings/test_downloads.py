@@ -209,15 +209,9 @@ class TestAFile:
 
     def test_that_nobody_announced_is_named_by_its_id(self, tmp_path, platform, application):
         into = fetcher(tmp_path, platform.url, application)
-        ids = [
-            into.fetch(Recording(url=f"{platform.url}/v1/files/{each}", start=0.0))
-            for each in (FILE_ID, TEXT_ID)
-        ]
+        ids = [into.fetch(Recording(url=f"{platform.url}/v1/files/{each}")) for each in (FILE_ID, TEXT_ID)]
 
-        assert [each.name for each in ids] == [
-            f"19700101T000000Z_unknown_{FILE_ID}.mp3",
-            f"19700101T000000Z_unknown_{TEXT_ID}.transcript.json",
-        ]
+        assert [each.name for each in ids] == [f"{FILE_ID}.mp3", f"{TEXT_ID}.transcript.json"]
         check_sums(tmp_path)
 
 

@@ -123,9 +123,10 @@ def download(
 
     Without an argument, it downloads every reported file that is not yet in DIR. Files are named
     START_CONVERSATION_UUID.EXTENSION: the recording's start, its conversation's id, the recording's id, and the file
-    type. Complete files are listed in SHA256SUMS, for 'sha256sum -c'. A file in SHA256SUMS is downloaded again only
-    if you deleted it and give it as an argument. Nothing is overwritten, and an interrupted download is resumed.
-    voicectl sends its token only to the API's own hosts and those given with 'profile add --host'.
+    type. If no event reported a file, START is the time that the server gives for it; without that, the name is
+    UUID.EXTENSION. Complete files are listed in SHA256SUMS, for 'sha256sum -c'. A file in SHA256SUMS is downloaded
+    again only if you deleted it and give it as an argument. Nothing is overwritten, and an interrupted download is
+    resumed. voicectl sends its token only to the API's own hosts and those given with 'profile add --host'.
 
     Examples:
       $ voicectl recording download --dir recordings
@@ -213,7 +214,7 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
             meant = [each for each in known if each.uuid == uuid]
             meant = meant or [each for each in known if file_id(each.url) == uuid]
         url = name if "://" in name else f"{app.target.base_url}/v1/files/{name}"
-        for each in meant or [Recording(url=url, start=app.clock.time())]:
+        for each in meant or [Recording(url=url)]:
             found.setdefault(each.key, each)
     return list(found.values())
 

@@ -30,7 +30,8 @@ UUID_FORM = "Give a recording_uuid or the id of a file, a UUID with hyphens, or 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _CONVERSATION = rf"(?:CON-)?(?:{_UUID}|[0-9a-f]{{32}})"
 _NAME = re.compile(
-    rf"(?P<start>[0-9]{{8}}T[0-9]{{6}}Z)_(?P<conversation>{_CONVERSATION}|{NO_CONVERSATION})_(?P<uuid>{_UUID})"
+    rf"(?:(?P<start>[0-9]{{8}}T[0-9]{{6}}Z)_(?P<conversation>{_CONVERSATION}|{NO_CONVERSATION})_)?"
+    rf"(?P<uuid>{_UUID})"
     r"\.(?P<extension>mp3|wav|ogg|transcript\.json)"
 )
 
@@ -44,7 +45,8 @@ class Recording:
         uuid: The ``recording_uuid``, in lower case, or None if it is missing or not valid.
         is_transcription: True if the file is the transcription of a recording, False if it is the recording itself,
             or None if its kind is not known.
-        start: The start of the recording or, if that is not known, the time of the announcement, in Unix seconds.
+        start: The start of the recording or, if that is not known, of its announcement, in Unix seconds, or None
+            if no event announced it.
         conversation: The conversation's id, or None if it is missing or not valid.
         size: The file's size in bytes, or None if the size is not known.
         is_signed: False if any of these attributes comes from an unverified event.
@@ -53,7 +55,7 @@ class Recording:
     url: str
     uuid: str | None = None
     is_transcription: bool | None = None
-    start: float
+    start: float | None = None
     conversation: str | None = None
     size: int | None = None
     is_signed: bool = True
@@ -71,29 +73,31 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
-    """The name of a file: ``START_CONVERSATION_UUID.EXTENSION``.
+    """The name of a file: ``START_CONVERSATION_UUID.EXTENSION``, or ``UUID.EXTENSION`` if the start is not known.
 
     Attributes:
-        start: The start of the recording, such as ``20260203T091500Z``.
-        conversation: The conversation's id, or :data:`NO_CONVERSATION`.
+        start: The start of the recording, such as ``20260203T091500Z``, or None.
+        conversation: The conversation's id, or :data:`NO_CONVERSATION`, or None if *start* is.
         uuid: The recording's :attr:`~Recording.id`.
         extension: The extension without its dot: one of :data:`AUDIO`, or :data:`TRANSCRIPT`.
     """
 
-    start: str
-    conversation: str
+    start: str | None
+    conversation: str | None
     uuid: str
     extension: str
 
     def __str__(self) -> str:
-        return f"{self.start}_{self.conversation}_{self.uuid}.{self.extension}"
+        known = "" if self.start is None else f"{self.start}_{self.conversation or NO_CONVERSATION}_"
+        return f"{known}{self.uuid}.{self.extension}"
 
     @classmethod
     def of(cls, recording: Recording, uuid: str, extension: str) -> Name:
         """Return the name for the file of *recording*, whose id is *uuid*."""
+        start = recording.start
         return cls(
-            start=times.utc(recording.start).replace("-", "").replace(":", ""),
-            conversation=recording.conversation or NO_CONVERSATION,
+            start=None if start is None else times.utc(start).replace("-", "").replace(":", ""),
+            conversation=None if start is None else recording.conversation or NO_CONVERSATION,
             uuid=uuid,
             extension=extension,
         )

@@ -15,8 +15,10 @@ import stat
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from voicectl import times
 from voicectl.core.recordings.announcement import AUDIO, TRANSCRIPT, Name
 from voicectl.core.recordings.checksums import (
     Manifest,
@@ -26,7 +28,7 @@ from voicectl.core.recordings.checksums import (
     unwritable,
 )
 from voicectl.core.recordings.file_urls import file_url
-from voicectl.errors import GuardError, NoAnswer, TransportError
+from voicectl.errors import GuardError, InputError, NoAnswer, TransportError
 from voicectl.store import files
 
 if TYPE_CHECKING:
@@ -172,6 +174,8 @@ class Fetcher:
         extension, size, sha256 = self._files.get(
             place.origin, place.path, intake.take, headers=intake.headers
         )
+        if recording.start is None:
+            recording = replace(recording, start=intake.made)
         name = self._name(recording, uuid, extension)
         outcome = self._put(path, self._directory / str(name), sha256)
         self._manifest.add(name, sha256)
@@ -236,12 +240,17 @@ class Fetcher:
 
 @dataclass(slots=True)
 class _Intake:
-    """The download of one recording into an open file, in one or more attempts."""
+    """The download of one recording into an open file, in one or more attempts.
+
+    Attributes:
+        made: The time at which the file was made, according to the server, in Unix seconds, or None.
+    """
 
     handle: int
     recording: Recording
     on_progress: Progress
     overlap: int
+    made: float | None = None
     _may_resume: bool = True
     _begin: int = 0
 
@@ -258,6 +267,7 @@ class _Intake:
         begin = self._judge_status(answer)
         media_type = self._judge_type(answer)
         expected = self._judge_length(answer, begin)
+        self.made = _http_date(answer.headers.get("Last-Modified"))
         most = MAX_TRANSCRIPT_BYTES if self.recording.is_transcription else MAX_FILE_BYTES
         os.ftruncate(self.handle, min(os.fstat(self.handle).st_size, expected or 0) if begin else 0)
         digest = hashlib.sha256()
@@ -403,6 +413,16 @@ def _blocks(handle: int, size: int) -> Iterator[bytes]:
     while size > 0 and (block := os.read(handle, min(size, BLOCK_BYTES))):
         size -= len(block)
         yield block
+
+
+def _http_date(text: str | None) -> float | None:
+    """Return the time in a header in Unix seconds, or None if there is no valid one."""
+    try:
+        found = parsedate_to_datetime(text or "").timestamp()
+        times.utc(found)
+    except (ValueError, OverflowError, InputError):
+        return None
+    return found
 
 
 def _sniff(begin: bytes) -> str | None:
