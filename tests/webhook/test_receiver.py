@@ -516,6 +516,41 @@ def test_a_path_is_matched_as_it_was_sent(receiver: Serving, path: str) -> None:
     assert receiver.stored() == []
 
 
+@pytest.mark.parametrize(
+    "header", [("Origin", "https://evil.example.org"), ("oRigin", "null"), ("Sec-Fetch-Site", "none")]
+)
+@pytest.mark.parametrize("route", ["event", "answer", "rtc"])
+def test_a_browser_is_refused_whatever_it_sends(tmp_path: Path, header: tuple[str, str], route: str) -> None:
+    with serving(tmp_path, is_unsigned_allowed=True, answers=answers(tmp_path)) as receiver:
+        assert receiver.ask(request("POST", f"/webhooks/{route}", event(), [header])).status == 403
+        assert receiver.ask(signed_request(route=route, headers=[header])).status == 403
+        assert receiver.ask(request("POST", f"/webhooks/{route}", event())).status == 200
+        assert len(receiver.stored()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [
+        ("127.0.0.1:3000", True),
+        ("localhost", True),
+        ("[::1]:3000", True),
+        ("voice.example.org", True),
+        ("Voice.Example.org:443", True),
+        ("evil.example.org", False),
+        ("localhost.evil.example.org", False),
+        ("voice.example.org@evil.example.org", False),
+        ("[", False),
+        ("", False),
+    ],
+)
+def test_what_is_not_signed_must_be_for_this_machine(tmp_path: Path, host: str, is_ours: bool) -> None:
+    with serving(tmp_path, is_unsigned_allowed=True, public_host="voice.example.org") as receiver:
+        content = request("POST", "/webhooks/event", event(), host=host)
+        assert receiver.ask(content).status == (200 if is_ours else 403)
+        signed = signed_request().replace(b"Host: 127.0.0.1", f"Host: {host}".encode())
+        assert receiver.ask(signed).status == 200, "a tunnel passes on the public host"
+
+
 class App(Canned):
     """The user's own app, which can be made to wait."""
 

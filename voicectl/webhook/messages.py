@@ -108,6 +108,7 @@ class ResponseCache:
 OK = Response(200)
 UNREADABLE = Response(400, b"Bad Request: no JSON object\n", TEXT)
 FORGED = Response(401, b"Unauthorized\n", TEXT)
+BROWSER = Response(403, b"Forbidden: web pages may not send webhooks\n", TEXT)
 FOREIGN = Response(403, b"Forbidden: ask for it by its address\n", TEXT)
 NOWHERE = Response(404, b"Not Found\n", TEXT)
 NOT_POSTED = Response(405, b"Method Not Allowed\n", TEXT, ((b"allow", b"GET, POST"),))

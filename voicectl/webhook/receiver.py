@@ -12,11 +12,14 @@ import time
 from typing import TYPE_CHECKING
 
 from voicectl.errors import SignatureError
+from voicectl.loopback import is_loopback
 from voicectl.store.events import Arrival, Route
 from voicectl.webhook.call_answers import CallAnswers
 from voicectl.webhook.event_receipts import EventReceipts
 from voicectl.webhook.messages import (
+    BROWSER,
     BUG,
+    FOREIGN,
     FORGED,
     NOT_POSTED,
     OK,
@@ -25,7 +28,7 @@ from voicectl.webhook.messages import (
     Request,
     ResponseCache,
 )
-from voicectl.webhook.status import is_status_page, status_page
+from voicectl.webhook.status import is_own_host, is_status_page, status_page
 from voicectl.webhook.user_app import UserApp
 
 if TYPE_CHECKING:
@@ -43,6 +46,9 @@ _ROUTES = {f"{PREFIX}{route}".encode(): route for route in Route}
 """The routes, by the path as it was sent: a path that only means the same after decoding is another one."""
 
 _MAX_SHOWN = 200
+_BROWSERS = frozenset({b"origin", b"sec-fetch-site"})
+"""Headers that only browsers send, which any web page can make send requests to this machine."""
+
 _METHODS = frozenset({"GET", "POST"})
 _OK_MESSAGES = OK.messages()
 
@@ -116,9 +122,20 @@ class Receiver:
         method, query, headers, client = (
             scope[key] for key in ("method", "query_string", "headers", "client")
         )
-        return await self._respond(Request(route, method, query, headers, body, client and client[0], path))
+        if any(name in _BROWSERS for name, _ in headers):
+            self._warn("browser", "refused a request from a web browser: the platform is none")
+            return BROWSER
+        request = Request(route, method, query, headers, body, client and client[0], path)
+        return await self._respond(request, is_foreign=self._is_foreign(scope))
 
-    async def _respond(self, request: Request) -> Response:
+    def _is_foreign(self, scope: Scope) -> bool:
+        """Return True if a request to this machine is for another host, to which a web page may have led it."""
+        if not is_loopback((scope.get("server") or ("",))[0]):
+            return False
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        return not is_own_host(hosts, self._settings.public_host)
+
+    async def _respond(self, request: Request, *, is_foreign: bool) -> Response:
         route, method, query, _, body, _, path = request
         if method == "GET" and body:
             return UNREADABLE  # the signature of a GET request does not cover a body
@@ -128,6 +145,13 @@ class Receiver:
             hint = f" {exc.hint}" if exc.hint else ""
             self._warn(exc.message, f"refused a request to {_place(request)}: {exc.message}{hint}")
             return UNSIGNED if exc.is_unsigned else FORGED
+        if jti is None and is_foreign:
+            self._warn(
+                "foreign host",
+                "refused an unsigned request for another host: on a loopback address, unsigned requests must be for"
+                " localhost, an IP address or the host of --set-urls",
+            )
+            return FOREIGN
         if jti is None:
             self._warn(
                 "unsigned", f"accepted an unsigned request to {_place(request)}, because of --allow-unsigned"

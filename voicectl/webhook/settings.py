@@ -45,6 +45,7 @@ class Settings:
         verifier: Verifies the signatures of webhooks. It is None if no secret is known; no webhook then counts as
             signed.
         is_unsigned_allowed: True to accept unsigned webhooks.
+        public_host: The host of the URL at which the platform reaches the receiver, or None if it is not known.
         answers: The answers to calls, or None if there are none.
         forwarder: The object that passes webhooks on to the user's own app, or None if there is no such app. It is
             closed when the server stops.
@@ -60,6 +61,7 @@ class Settings:
     spool: Spool
     verifier: Verifier | None
     is_unsigned_allowed: bool = False
+    public_host: str | None = None
     answers: Answers | None = None
     forwarder: Forwarder | None = None
     limiter: ConnectionLimiter = field(default_factory=ConnectionLimiter)

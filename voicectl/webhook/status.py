@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HEALTH = "/healthz"
 METRICS = "/metrics"
 
-_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z.]+))(?::[0-9]{0,5})?")
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z.-]+))(?::[0-9]{0,5})?")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COMMIT_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -118,7 +118,7 @@ def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response
         return NOWHERE
     if scope["method"] not in ("GET", "HEAD"):
         return NOT_READ
-    if not _is_address([value for name, value in scope["headers"] if name == b"host"]):
+    if not is_own_host([value for name, value in scope["headers"] if name == b"host"]):
         return FOREIGN
     if path == METRICS:
         return Response(200, metrics.text(), CONTENT_TYPE_LATEST)
@@ -131,13 +131,15 @@ def status_page(scope: Scope, writer: EventWriter, metrics: Metrics) -> Response
     return Response(200, json.dumps(health).encode(), JSON)
 
 
-def _is_address(hosts: list[bytes]) -> bool:
-    """Return True if there is one ``Host`` header, and its host is an IP address or ``localhost``."""
+def is_own_host(hosts: list[bytes], public: str | None = None) -> bool:
+    """Return True if there is one ``Host`` header, and its host is an IP address, ``localhost`` or *public*."""
     if len(hosts) != 1:
         return False
     found = _HOST.fullmatch(hosts[0].decode("latin-1").strip().lower())
     if found is None:
         return False
+    if public is not None and found[2] == public.lower():
+        return True
     with suppress(ValueError):
         ipaddress.ip_address(found[1] or found[2])
         return True

@@ -168,6 +168,7 @@ def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showin
             spool=resources.spool(options.store),
             verifier=verifier,
             is_unsigned_allowed=allow_unsigned,
+            public_host=urlsplit(options.public_url).hostname if options.public_url else None,
             answers=answers,
             forwarder=forwarder,
             limiter=limiter,
