@@ -664,6 +664,22 @@ class TestForwarding:
         (loaded,) = spool.load(spool.put([arrival]))
         assert (loaded, loaded.path, loaded.key) == (arrival, arrival.path, arrival.key)
 
+    @pytest.mark.parametrize("media_type", ["text/html", "Text/HTML; charset=utf-8", "application/xml"])
+    def test_an_answer_of_a_type_that_the_platform_refuses_is_told_and_not_relabelled(
+        self, tmp_path: Path, media_type: str
+    ) -> None:
+        said = reply(200, HELLO, content_type=media_type)
+        with App(said) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
+            found = receiver.ask(signed_request(CALL, "answer"))
+            assert (found.status, found.json, found.headers["content-type"]) == (200, HELLO, media_type)
+            (line,) = receiver.told
+            assert media_type in line
+        with (
+            App(said) as app,
+            serving(tmp_path, forwarder=Forwarder(app.url), answers=answers(tmp_path, SORRY)) as receiver,
+        ):
+            assert receiver.ask(signed_request(CALL, "answer")).json == SORRY
+
     def test_each_reason_why_an_answer_is_none_is_told_once(self, tmp_path: Path) -> None:
         faulty = [[{"action": "talk", "text": number}] for number in range(3)]
         faulty += [[{"action": each}] for each in ("tlak", "sing", "dance")]

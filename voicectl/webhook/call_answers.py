@@ -25,6 +25,7 @@ MAX_TOKENS = 20_000
 """The maximum number of remembered tokens: more than can arrive while a token is valid."""
 
 MAX_LEGS = 10_000
+_PAGES = frozenset({"text/html", "application/xml"})
 REPLAYED = "refused a request: its token was already used for a different request"
 
 
@@ -103,7 +104,10 @@ class CallAnswers:
 
     async def _ncco(self, arrival: Arrival, request: Request) -> Response:
         if self.app is not None:
-            return await self._ask(self.app, request) or self._flow(arrival) or LATE
+            response = await self._ask(self.app, request)
+            if response is None or _is_page(response):
+                return self._flow(arrival) or response or LATE
+            return response
         if (response := self._flow(arrival)) is not None:
             return response
         has_rules = self.settings.answers is not None
@@ -120,7 +124,10 @@ class CallAnswers:
         return None if ncco is None else Response(200, ncco, JSON)
 
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
-        """Return a response with the NCCO from the user's app, or None if the app sends no valid NCCO in time."""
+        """Return a response with the NCCO from the user's app, or None if the app sends no valid NCCO in time.
+
+        A media type that the platform refuses stays: otherwise, this would be noticed only without the receiver.
+        """
         from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
 
         started = time.perf_counter()
@@ -130,6 +137,18 @@ class CallAnswers:
         left = max(self.settings.bounds.answer_seconds - (time.perf_counter() - started), 0.5)
         fault = await ncco_fault_aside(response.body, within=left)
         if fault is None:
+            if _is_page(response):
+                self.settings.warn(
+                    f"bad type {response.content_type}",
+                    f"your app's answer to a call is served as {response.content_type}, which the platform does not"
+                    " accept: serve it as application/json",
+                )
+                return response
             return response._replace(content_type=JSON)
         self.settings.warn(f"bad NCCO {fault}", f"your app's answer to a call is not a valid NCCO: {fault}")
         return None
+
+
+def _is_page(response: Response) -> bool:
+    """Return True if the platform refuses the media type of an answer, whatever it contains."""
+    return (response.content_type or "").partition(";")[0].strip().lower() in _PAGES
