@@ -59,6 +59,8 @@ def test_an_unknown_command_is_refused_and_the_nearest_named(bare: Room, line: s
         ("--json call list", "-o json"),
         ("hangup x --force", "--yes"),
         ("call list -v", "--debug"),
+        ("call list --number 4477", "--match-to"),
+        ("hangup --room alpha", "--conversation"),
     ],
 )
 def test_words_of_other_tools_are_refused_with_ours(bare: Room, line: str, advice: str) -> None:

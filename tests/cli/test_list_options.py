@@ -156,6 +156,18 @@ def test_legs_are_sorted_by_age(voicectl: Room) -> None:
     assert voicectl("call list --sort -age -q").stdout.split() == legs
 
 
+def test_ages_that_look_alike_are_sorted_by_the_second(voicectl: Room) -> None:
+    legs = []
+    for _ in range(3):
+        legs.append(voicectl.call(options="--talk Hello --join r"))
+        voicectl.clock.sleep(2)
+    voicectl.clock.sleep(70)
+
+    assert {row[0] for row in voicectl("call list --fields age").rows} == {"1m"}
+    assert voicectl("call list --sort age -q").stdout.split() == legs[::-1]
+    assert voicectl("call list --sort -age -q --limit 1").stdout.split() == legs[:1]
+
+
 def test_below_the_table_stands_how_many_legs_are_live_and_not_shown(voicectl: Room) -> None:
     def told(options: str = "") -> str:
         ran = voicectl(f"call list {options}", terminal=True)
@@ -170,6 +182,8 @@ def test_below_the_table_stands_how_many_legs_are_live_and_not_shown(voicectl: R
     assert told() == "3 live legs in 2 rooms"
     assert told("--limit 2") == "3 live legs in 2 rooms; 1 not shown"
     assert told("--match-to '*3'") == told("--conversation b") == "3 live legs in 2 rooms; 2 not shown"
+    assert told("--match-to '4477*2' --limit 1") == "3 live legs in 2 rooms; 2 not shown"
+    assert told("--conversation a --limit 1") == "3 live legs in 2 rooms; 2 not shown, 1 of which match"
     assert told("--status ringing") == "3 live legs in 2 rooms; 3 not shown"
     assert told("--since 1h") == "3 live legs in 2 rooms"
     assert told("-o wide --limit 1") == "3 live legs in 2 rooms; 2 not shown"

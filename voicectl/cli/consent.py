@@ -99,7 +99,7 @@ class Consent:
             _remark_legs(shown if is_selected else [])
             raise GuardError(
                 f"{action} would act on {len(shown)} legs, but --max is {limit}.",
-                hint=f"Raise --max, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
+                hint=f"Add --max {len(shown)}, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
             )
         has_consent = self._options.yes or self._options.dry_run
         if not (shown or later) or (has_consent and not is_selected):

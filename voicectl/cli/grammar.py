@@ -49,6 +49,8 @@ INSTEAD_OF_OPTION = {
     "-V": "--version",
     "-v": "--debug",
     "--verbose": "--debug",
+    "--number": "--match-to NUMBER",
+    "--room": "--conversation ROOM",
     "--force": "--yes",
     "-f": "--yes",
 }

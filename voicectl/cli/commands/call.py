@@ -12,7 +12,7 @@ import typer
 from voicectl import times
 from voicectl.cli.arguments import LEG_FORMS, given, grouped
 from voicectl.cli.context import App, current
-from voicectl.cli.options.listing import ListOptions
+from voicectl.cli.options.listing import ListOptions, Measured
 from voicectl.cli.output import views
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.core.calls.live import live_calls
@@ -99,13 +99,14 @@ def list_(
         )
         details = _Details(app, [name for name in _DETAILS if out.shows(name) or listing.sort_field == name])
         every_live = app.live if is_counted else []
+        chosen = list(matching) if is_counted else matching
         out.tell_apart(call.uuid for call in every_live)
         count = 0
-        for record in listing.arrange(details.records(matching, every_live, listing), view):
+        for record in listing.arrange(details.records(chosen, every_live, listing), view):
             out.add(record)
             count += 1
-    if every_live:
-        remark(_summary(every_live, details.rooms, count))
+    if every_live and isinstance(chosen, list):
+        remark(_summary(every_live, details.rooms, count, matching=len(chosen)))
 
 
 def show(
@@ -227,15 +228,15 @@ class _Details:
             remark(trouble)
         self.rooms = None if troubles else rooms
 
-    def _age(self, call: Call) -> str | None:
+    def _age(self, call: Call) -> Measured | None:
         from voicectl.core.watch.frame import age_text  # noqa: PLC0415 (only where ages are shown)
 
         age = None if call.is_final else self._app.ages.of(call)
-        return None if age is None else age_text(age[0], is_exact=age[1])
+        return None if age is None else Measured(age_text(age[0], is_exact=age[1]), age[0])
 
 
-def _summary(live: Sequence[Call], rooms: dict[str, str] | None, shown: int) -> str:
-    """Return a line such as ``12 live legs in 4 rooms; 2 not shown``."""
+def _summary(live: Sequence[Call], rooms: dict[str, str] | None, shown: int, *, matching: int) -> str:
+    """Return a line such as ``12 live legs in 4 rooms; 7 not shown, 2 of which match``."""
     if rooms is None:
         inside = [call.conversation_uuid for call in live if call.conversation_uuid]
     else:
@@ -248,7 +249,10 @@ def _summary(live: Sequence[Call], rooms: dict[str, str] | None, shown: int) -> 
     else:
         where = f", {len(inside)} of them in {where}"
     hidden = len(live) - shown
-    return _counted(len(live), "live leg") + where + (f"; {hidden} not shown" if hidden > 0 else "")
+    rest = f"; {hidden} not shown" if hidden > 0 else ""
+    if shown < matching < len(live):
+        rest += f", {matching - shown} of which match"
+    return _counted(len(live), "live leg") + where + rest
 
 
 def _counted(number: int, what: str) -> str:

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from voicectl.cli.output.writer import View
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+class Measured(str):
+    """A text, such as a rounded age, that is sorted by the number from which it was made."""
+
+    __slots__ = ("number",)
+    number: float
+
+    def __new__(cls, text: str, number: float) -> Self:
+        """Return *text* with the number by which it is sorted."""
+        made = super().__new__(cls, text)
+        made.number = number
+        return made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +81,10 @@ class ListOptions:
 
 def _key(record: dict[str, Any], path: str, view: View) -> tuple[bool, float, str] | None:
     """Return the place of a record among others, or None if it does not have the field."""
-    shown = text(find(record, path), is_api_time=path in view.times)
+    value = find(record, path)
+    if isinstance(value, Measured):
+        return False, value.number, ""
+    shown = text(value, is_api_time=path in view.times)
     if shown == ABSENT:
         return None
     if _NUMBER.fullmatch(shown):

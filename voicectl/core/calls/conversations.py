@@ -51,10 +51,12 @@ def conversation_id(api: ConversationApi, text: str) -> str:
             return conversation.id
         if conversation.is_room:
             names.append(conversation.name)
-    near = get_close_matches(text, names, n=MAX_LISTED, cutoff=0.5) or names[:MAX_LISTED]
-    seen = (
-        f"Rooms on this host: {', '.join(near)}." if near else "List the rooms: voicectl conversation list."
-    )
+    near = get_close_matches(text, names, n=MAX_LISTED, cutoff=0.5)
+    if near:
+        seen = f"Did you mean {' or '.join(near)}?"
+    else:
+        some = ", ".join(names[:MAX_LISTED])
+        seen = f"Rooms on this host: {some}." if some else "List the rooms: voicectl conversation list."
     raise LegError(
         f"No conversation has the name {text} on {api.asked}.",
         hint=f"{seen} The room may be in another region: voicectl looks on this host only.",
