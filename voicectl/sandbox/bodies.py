@@ -1,4 +1,4 @@
-"""Reading JSON bodies of limited size and depth, and writing JSON bodies."""
+"""Functions that read and write the JSON bodies of requests and responses, with limits on size and depth."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ MAX_DEPTH = 64
 MASK = "***"
 
 MOST_LOGGED = 16_384
-"""The maximum size of a request body whose content is logged, in bytes. For larger bodies, the size is logged."""
+"""The maximum size of a request body whose content is logged, in bytes. For larger bodies, only the size is logged.
+"""
 
 _SECRETS = {"api_secret", "authorization", "jwt", "password", "private_key", "token"}
 _USER_OF_URL = re.compile(r"(://)[^/?#\s]*@")
 
 
 class UnreadableBody(Exception):
-    """A body is not valid JSON, or exceeds a limit. The message gives the reason."""
+    """Raised if a body is not valid JSON or exceeds a limit. The exception's message gives the reason."""
 
 
 class BodyTooLarge(Exception):
-    """A body is larger than :data:`MAX_BODY` bytes."""
+    """Raised if a body is larger than :data:`MAX_BODY` bytes."""
 
 
 class Json(Response):
@@ -44,7 +45,9 @@ class Json(Response):
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse *data* as strict JSON: in UTF-8, without ``NaN``, and nested at most :data:`MAX_DEPTH` levels deep.
+    """Parse *data* as strict JSON.
+
+    The text must be in UTF-8, contain no ``NaN``, and be nested at most :data:`MAX_DEPTH` levels deep.
 
     Raises:
         UnreadableBody: *data* breaks one of these rules, or is larger than :data:`MAX_BODY` bytes.
@@ -64,7 +67,9 @@ def parse_json(data: bytes) -> Any:
 
 
 def logged(value: Any, size: int) -> Any:
-    """Return what to log for a body: the parsed body with its secrets masked or, if the body is large, only its size.
+    """Return the log entry for a body.
+
+    The entry is the parsed body with its secrets masked. If the body is large, the entry is only its size.
 
     Args:
         value: The parsed body.
@@ -74,7 +79,7 @@ def logged(value: Any, size: int) -> Any:
 
 
 def without_secrets(value: Any) -> Any:
-    """Return *value* with its secrets masked: fields such as ``token``, and user names and passwords in URLs."""
+    """Mask the secrets in *value*, which are fields such as ``token``, and user names and passwords in URLs."""
     match value:
         case list():
             return [without_secrets(each) for each in value]

@@ -1,4 +1,4 @@
-"""The call clock, which determines when phones ring, speech ends, timers expire and simulated parties act.
+"""The clock of the simulated calls: it determines when phones ring, speech ends, timers expire and parties act.
 
 The call clock runs at a multiple of the host clock's speed. A frozen call clock moves only when it is advanced.
 """
@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 FROZEN_START = 1_767_225_600_000
 """Start time of a frozen call clock (2026-01-01T00:00:00Z), in milliseconds since 1970.
 
-All runs have the same start time, so that their logs can be compared.
+The start time is always the same, so that the logs of different runs can be compared.
 """
 
 
@@ -22,7 +22,7 @@ class CallClock:
     Args:
         clock: The host clock, from which this clock is derived.
         speed: The speed of this clock relative to the host clock.
-        frozen: True if only :meth:`skip_to` moves this clock.
+        frozen: True if this clock moves only when :meth:`skip_to` is called.
     """
 
     def __init__(self, clock: Clock, *, speed: float, frozen: bool) -> None:
@@ -40,5 +40,8 @@ class CallClock:
         self._offset += max(0, moment - self.now())
 
     def host_seconds_until(self, moment: int) -> float | None:
-        """Return the seconds on the host clock until this clock reaches *moment*, or None if this clock is frozen."""
+        """Return how many seconds will pass on the host clock until this clock reaches *moment*.
+
+        Return None if this clock is frozen.
+        """
         return max(0, moment - self.now()) / 1000 / self._speed if self._speed else None

@@ -1,4 +1,4 @@
-"""The kinds of fault, apart from the rest so that they are quick to load."""
+"""The kinds of fault. They have a module of their own, so that they can be imported quickly."""
 
 from __future__ import annotations
 

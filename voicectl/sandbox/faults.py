@@ -1,4 +1,4 @@
-"""Faults that clients can add: simulated failures of requests to the platform and of webhooks."""
+"""Simulated failures of API requests and webhook requests. Clients of the sandbox add these faults."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from voicectl.sandbox.telephony.effects import Kind
 ANY = "any"
 
 ANSWER = "answer"
-"""The webhook kind for requests that fetch an NCCO. Any other webhook kind is the kind of event that is sent."""
+"""The webhook kind of a request that fetches an NCCO.
+
+Webhook requests that send an event have the event's kind as their webhook kind.
+"""
 
 RTC = "rtc"
-"""The webhook kind for all events of conversations."""
+"""The webhook kind of all requests that send conversation events."""
 
 
 _OPERATIONS = tuple(Operation)
 _BY_TOKEN = tuple(operation for operation in Operation if "Application" not in operation)
-"""The operations that require a token. The Application API requires the account's key and secret instead."""
+"""The operations that require a token.
+
+The operations of the Application API require the account's key and secret instead.
+"""
 
 _EVENTS = (*Kind, RTC)
 _WEBHOOKS = (*_EVENTS, ANSWER)
@@ -44,13 +50,16 @@ _STRIKES: dict[FaultType, tuple[str, ...]] = {
     FaultType.WEBHOOK_COMPLETED: (Kind.STATUS,),
     FaultType.ANSWER_TIMEOUT: (ANSWER,),
 }
-"""For each kind of fault, the API operations or the webhook kinds that the fault can affect."""
+"""The API operations or webhook kinds that each kind of fault can affect."""
 
 REQUEST_FAULTS = frozenset(what for what, places in _STRIKES.items() if places[0] in set(Operation))
 """The kinds of fault that affect requests to the platform."""
 
 WEBHOOK_FAULTS = frozenset(_STRIKES) - REQUEST_FAULTS - {FaultType.WEBHOOK_COMPLETED}
-"""The kinds of fault that affect webhook requests, except ``webhook-completed``, which sends an extra request."""
+"""The kinds of fault that change a webhook request.
+
+The kind ``webhook-completed`` is not included, because it sends an additional request.
+"""
 
 _BELONGS_TO = {
     "code": (FaultType.STATUS,),
@@ -66,18 +75,18 @@ class Fault:
     """A fault, and the number of times it has been triggered.
 
     Attributes:
-        on: The operation or webhook kind that the fault affects, or ``any`` for all operations or webhook kinds that
-            this kind of fault can affect.
+        on: The operation or webhook kind that the fault affects. The value ``any`` means everything that this kind of
+            fault can affect.
         code: The HTTP status that a ``status`` fault returns.
-        seconds: The time by which a ``delay`` fault delays the response, or a ``webhook-delay`` fault delays the
-            webhook request, in seconds on the host clock.
+        seconds: The length of the delay that a ``delay`` or ``webhook-delay`` fault causes, in seconds on the host
+            clock.
         retry_after: The ``Retry-After`` header that a ``rate-limit`` fault sends, in seconds, or None for no header.
         times: The maximum number of times that the fault can be triggered, or None if there is no limit.
         probability: The probability, from 0 to 1, that a matching request or webhook triggers the fault.
         after: The delay before the fault becomes active, in seconds, or None if no delay was given.
         lasting: How long the fault stays active, in seconds, or None if there is no limit.
-        begins: The time on the host's monotonic clock at which the fault becomes active, in seconds.
-        chance: The fault's own random number generator, so that its choices do not depend on other faults.
+        begins: The time at which the fault becomes active, in seconds on the host's monotonic clock.
+        chance: The fault's own random number generator. Each fault has one, so that other faults do not influence it.
         struck: The number of times the fault has been triggered.
     """
 
@@ -96,11 +105,13 @@ class Fault:
     struck: int = 0
 
     def strikes(self, place: str, now: float) -> bool:
-        """Decide whether the fault is triggered now. If so, add 1 to :attr:`struck` and return True.
+        """Decide whether the current request triggers the fault.
+
+        If it does, increase :attr:`struck` by 1 and return True. If it does not, return False.
 
         Args:
             place: The operation or webhook kind of the current request.
-            now: The current time on the host's monotonic clock, in seconds.
+            now: The current time, in seconds on the host's monotonic clock.
         """
         can_strike = self.on in (ANY, place) and place in _STRIKES[self.what]
         if not can_strike or now < self.begins or self.is_spent(now):
@@ -116,7 +127,10 @@ class Fault:
         return used_up or (self.lasting is not None and now >= self.begins + self.lasting)
 
     def to_json(self, now: float) -> dict[str, Any]:
-        """Return the fault as the control routes send it: ``id``, its settings, ``struck`` and ``spent``."""
+        """Return the fault in the format of the control routes.
+
+        The fields are ``id``, the settings of the fault, ``struck`` and ``spent``.
+        """
         shown = {name: value for name in _SHOWN if (value := getattr(self, name)) is not None}
         return {"id": self.id} | shown | {"struck": self.struck, "spent": self.is_spent(now)}
 
@@ -126,8 +140,8 @@ class Faults:
 
     Args:
         seed: The seed for the random number generators of the faults.
-        monotonic: A function that returns the time on the host's monotonic clock. This clock determines when faults
-            begin and end.
+        monotonic: A function that returns the time on the host's monotonic clock, which determines when faults begin
+            and end.
     """
 
     def __init__(self, seed: int, monotonic: Callable[[], float]) -> None:
@@ -137,11 +151,12 @@ class Faults:
         self._added = 0
 
     def add(self, raw: object) -> dict[str, Any]:
-        """Add the fault that a control request describes.
+        """Add the fault that is described in the body of a control request.
 
         Args:
-            raw: The body, with ``what``, and optionally ``on``, ``code``, ``seconds``, ``retry_after``, ``times``,
-                ``probability``, ``after`` (in seconds) and ``lasting`` (in seconds from the end of ``after``).
+            raw: The parsed body. The field ``what`` is required. The optional fields are ``on``, ``code``,
+                ``seconds``, ``retry_after``, ``times``, ``probability``, ``after`` (in seconds) and ``lasting`` (in
+                seconds from the end of ``after``).
 
         Returns:
             The fault in the format of :meth:`Fault.to_json`.
@@ -182,7 +197,7 @@ class Faults:
         return fault.to_json(self._monotonic())
 
     def strike(self, place: str, among: Collection[FaultType] = REQUEST_FAULTS) -> Fault | None:
-        """Trigger the first fault that applies now, and return it. If no fault applies, return None.
+        """Trigger and return the first fault that applies to the current request. If no fault applies, return None.
 
         Args:
             place: The operation or webhook kind of the current request.
@@ -207,7 +222,7 @@ class Faults:
         return is_found
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return all faults in the format of :meth:`Fault.to_json`, even those that cannot be triggered again."""
+        """Return all faults in the format of :meth:`Fault.to_json`. Include faults that cannot be triggered again."""
         return [fault.to_json(self._monotonic()) for fault in self._faults]
 
     @property

@@ -1,6 +1,6 @@
 """The rate limits: 3 new calls and 15 other requests per second on the host clock.
 
-A call that ``connect`` places counts as a new call.
+Calls that the NCCO action ``connect`` places also count as new calls.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""How many seconds too early a request may arrive without being refused, as clocks and networks have jitter."""
+"""The number of seconds by which a request may arrive too early without being refused.
+
+The tolerance is needed because of the jitter of clocks and networks.
+"""
 
 
 class TokenBucket:
-    """A token bucket, which starts full and can hold as many tokens as are added to it in one second.
+    """A token bucket, which limits a rate. It starts full, and is refilled with its whole capacity each second.
 
     The only state is the time at which the bucket will be full again.
     """
@@ -26,7 +29,7 @@ class TokenBucket:
         self._full_at = monotonic()
 
     def take(self) -> bool:
-        """Take a token and return True, or return False if the bucket is empty."""
+        """Take a token and return True. If the bucket is empty, return False."""
         now = self._monotonic()
         if self._full_at - now > self._depth:
             return False
@@ -35,16 +38,19 @@ class TokenBucket:
 
 
 class Limits:
-    """The rate limits for the requests of all applications together. If *enabled* is False, there are no limits."""
+    """The rate limits, which are shared by all applications. If *enabled* is False, there are no limits."""
 
     def __init__(self, monotonic: Callable[[], float], *, enabled: bool) -> None:
         self._creates = TokenBucket(CREATES_PER_SECOND, monotonic) if enabled else None
         self._others = TokenBucket(OTHERS_PER_SECOND, monotonic) if enabled else None
 
     def allow_create(self) -> bool:
-        """Count a new call and return True, or return False if the rate limit allows none now."""
+        """Count a new call and return True. If the rate limit does not allow a new call now, return False."""
         return self._creates is None or self._creates.take()
 
     def allow_other(self) -> bool:
-        """Count a request that places no call and return True, or return False if the rate limit allows none now."""
+        """Count a request that places no call and return True.
+
+        If the rate limit does not allow the request now, return False.
+        """
         return self._others is None or self._others.take()

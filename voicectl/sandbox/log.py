@@ -1,4 +1,4 @@
-"""The sandbox's log of requests, events, webhooks, changes to WebSockets, actions of parties, and remarks."""
+"""The log of everything that happens in the sandbox, such as requests, events, webhooks and actions of parties."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEPT = 100_000
 class Log:
     """A log whose entries are JSON objects with ``n``, ``kind``, ``host_time``, ``call_time`` and other fields.
 
-    ``n`` is the number of the entry, counted from 1.
+    The field ``n`` is the number of the entry, counted from 1.
 
     Args:
         host_time: A function that returns the time on the host clock, in Unix seconds.
@@ -32,7 +32,8 @@ class Log:
     def add(self, kind: str, *, at: int | None = None, **fields: Any) -> dict[str, Any]:
         """Add an entry to the log, and return the entry.
 
-        The caller can change the entry later, for example to set the ``status`` of a request after the response.
+        The caller can change the entry later. For example, the ``status`` of a request is not known until the
+        response.
 
         Args:
             kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event, such as

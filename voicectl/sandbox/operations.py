@@ -1,4 +1,4 @@
-"""The operations of the platform's APIs, as they are named in the platform's OpenAPI descriptions."""
+"""The names of the operations of the platform's APIs, as in the platform's OpenAPI descriptions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from enum import StrEnum
 class Operation(StrEnum):
     """An operation of one of the platform's APIs.
 
-    The OpenAPI descriptions omit the two operations for real-time DTMF, so their names are formed by analogy.
+    The OpenAPI descriptions do not contain the two operations for real-time DTMF. Their names are modelled on the
+    other names.
     """
 
     GET_CALLS = "getCalls"

@@ -1,4 +1,4 @@
-"""Performing the effects of simulated calls: webhooks, conversation events, recording files and WebSockets."""
+"""Code that performs the effects of simulated calls, such as sending webhooks and writing recording files."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ from voicectl.sandbox.webhooks.delivery import Answer
 from voicectl.sandbox.webhooks.sender import Webhooks
 
 Wait = Coroutine[Any, Any, Callable[[], None]]
-"""A coroutine that performs a slow effect. Its result is a function that passes the outcome to the exchange."""
+"""A coroutine that performs a slow effect.
+
+The coroutine returns a function. Calling that function passes the outcome of the effect to the exchange.
+"""
 
 
 class Performer:
-    """An object that performs the effects of one exchange, such as sending webhooks and saving recordings.
+    """The part of the sandbox that performs an exchange's effects, such as sending webhooks and saving recordings.
 
     Args:
         exchange: The exchange that produces the effects and receives their outcomes.
         webhooks: The webhook client, which sends events and fetches NCCOs.
-        conversations: The logs in which the events of conversations are recorded.
+        conversations: The logs in which conversation events are recorded.
         files: The storage for recordings and transcriptions.
-        sockets: The WebSockets to which the exchange's legs connect.
+        sockets: The WebSocket connections of the exchange's legs.
         log: The log, to which every event and remark is added.
-        file_url: A function that returns the URL of a file, given the region and the id of the file.
+        file_url: A function that takes a region and the id of a file, and returns the URL of the file.
     """
 
     def __init__(
@@ -63,7 +66,10 @@ class Performer:
         self._file_url = file_url
 
     def perform(self) -> list[Wait]:
-        """Perform the pending effects, and return coroutines for the slow ones, which the caller must await."""
+        """Perform the quick pending effects, and return a coroutine for each slow one.
+
+        The caller must await the coroutines.
+        """
         waits: list[Wait] = []
         for effect in self._exchange.collect():
             match effect:
@@ -90,7 +96,7 @@ class Performer:
         return waits
 
     def note(self, note: Note) -> None:
-        """Record the conversation event *note*, and send it to the application's webhook for conversation events."""
+        """Record *note*, a conversation event, and send it to the application's webhook for conversation events."""
         fields = self._conversations.write(note)
         if fields is not None:
             self._webhooks.publish(note, fields)

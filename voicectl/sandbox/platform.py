@@ -1,4 +1,4 @@
-"""The whole sandbox. It runs the simulated exchange on the call clock, and performs the effects of the exchange."""
+"""The sandbox as a whole, which runs the simulated exchange on the call clock and performs the exchange's effects."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ POLL_SECONDS = 0.01
 """The time between checks in :meth:`Sandbox.wait_until`, in seconds on the host clock."""
 
 TIME_SLICE_SECONDS = 0.01
-"""How long advancing the call clock may block other requests at a time, in seconds on the host clock."""
+"""The longest time for which other requests are blocked while the call clock advances, in seconds on the host clock.
+"""
 
 
 class Sandbox:
-    """A simulation of the voice platform. The functions in :mod:`voicectl.sandbox.runner` serve it over HTTP.
+    """A simulation of the voice platform, which the functions in :mod:`voicectl.sandbox.runner` serve over HTTP.
 
     Args:
         identity: The identity of the sandbox's account and of its first application.
@@ -48,8 +49,7 @@ class Sandbox:
         url: The URL at which the sandbox is served, or an empty string before it is served.
         region_urls: The URL of each region, keyed by the region's name. This dictionary is empty before the sandbox
             is served.
-        connections: The open connections, keyed by the addresses of client and server. The server updates this
-            dictionary.
+        connections: The open connections to the server, keyed by the addresses of client and server.
         stopping: An event that is set to stop the server.
     """
 
@@ -75,8 +75,8 @@ class Sandbox:
     def reset(self) -> None:
         """Discard all calls, faults and log entries, and restart the call clock, rate limits and random generators.
 
-        Keys, applications and users are kept. New ids are still derived from the seed, but they differ from the ids
-        before the reset, because clients may have stored the earlier ids.
+        Keys, applications and users are kept. New ids are still derived from the seed, but no id from before the
+        reset is used again, because clients may have stored it.
         """
         options, clock = self.options, self.clock
         if self._resets:
@@ -156,21 +156,21 @@ class Sandbox:
                 await self.stopping.wait()
 
     async def wait_until(self, is_done: Callable[[], bool], seconds: float) -> None:
-        """Wait until *is_done* returns True, but at most *seconds* on the host clock."""
+        """Wait until *is_done* returns True or *seconds* have passed on the host clock."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not is_done():
                     await asyncio.sleep(POLL_SECONDS)
 
     def note(self, note: Note) -> None:
-        """Record a conversation event that a request caused, and send it to the application's webhook."""
+        """Record *note*, a conversation event that a request caused, and send it to the application's webhook."""
         self._performer.note(note)
 
     async def catch_up(self) -> None:
         """Run the timers that are due, and perform all pending effects.
 
-        Slow effects, such as fetching an NCCO, run in the background. If the call clock is frozen, slow effects are
-        awaited instead, so that every run produces the same log.
+        Slow effects, such as fetching an NCCO, are performed in the background. If the call clock is frozen, slow
+        effects are awaited, so that every run produces the same log.
         """
         self.exchange.run(self.call_clock.now())
         await self._see_to_effects()
@@ -180,11 +180,12 @@ class Sandbox:
     async def advance(self, seconds: float) -> None:
         """Advance the call clock by *seconds*.
 
-        Run the timers that become due, and wait until their effects have been performed.
+        Run each timer that becomes due, and wait until its effects have been performed.
 
         Raises:
-            ExchangeError: Another request is already advancing the clock. Waiting for the other request could cause a
-                deadlock, because it may be waiting for a webhook response from the client that sent this request.
+            ExchangeError: Another request is already advancing the clock. Waiting for that request could cause a
+                deadlock, because that request may itself be waiting for a webhook response from the client that sent
+                this one.
         """
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
@@ -210,7 +211,7 @@ class Sandbox:
         await self.webhooks.caught_up()
 
     async def keep_time(self) -> None:
-        """Run each timer when it is due, even if no request arrives, until this coroutine is cancelled."""
+        """Run each timer when it is due, even if no requests arrive. Stop only when this coroutine is cancelled."""
         try:
             while True:
                 self._woken.clear()
@@ -238,7 +239,10 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _wait_for(self, waits: list[Wait]) -> None:
-        """Await *waits* concurrently, apply their results in order, and do the same for the waits that follow."""
+        """Await *waits* concurrently, and call the functions that they return, in order.
+
+        This may cause further slow effects, which are awaited in the same way.
+        """
         exchange = self.exchange
         while waits:
             done = await asyncio.gather(*waits, return_exceptions=True)
@@ -262,7 +266,7 @@ class Sandbox:
     def _sign(self, payload: bytes, application_id: str) -> str:
         """Return a signed token for a webhook request with the body *payload*.
 
-        For the handshake of a WebSocket, *payload* is empty.
+        If the token is for the handshake of a WebSocket, *payload* is empty.
         """
         identity = self.identity
         return tokens.webhook_token(
@@ -278,7 +282,10 @@ class Sandbox:
 
     @property
     def _next_due(self) -> int | None:
-        """The time in ms on the call clock when a timer or WebSocket audio is next due, or None if nothing is due."""
+        """Return the time at which the next timer or WebSocket audio is due, in milliseconds on the call clock.
+
+        Return None if nothing is due.
+        """
         due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
         return min(due, default=None)
 

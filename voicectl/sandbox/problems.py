@@ -1,6 +1,7 @@
 """Error responses in the platform's formats.
 
-There are four formats: A (invalid fields), B (wrong state of a leg), C (gateway) and D (Conversation API).
+There are four formats: A is for invalid fields, B is for a request that the state of a leg does not allow, C is for
+requests that the gateway refuses, and D is for the Conversation API.
 
 Source: Voice API reference, "errors".
 """
@@ -48,7 +49,8 @@ class Problem(Exception):
 
     Attributes:
         status: The HTTP status.
-        body: The JSON body. If it contains ``instance``, the value of this field is set when the response is sent.
+        body: The JSON body. If the body has a field ``instance``, the value of this field is set when the response is
+            sent.
         headers: Additional headers.
     """
 
@@ -60,7 +62,7 @@ class Problem(Exception):
 
 
 def invalid(exc: Invalid) -> Problem:
-    """Return an error in format A, which lists the invalid fields of a body or query."""
+    """Return an error in format A, which lists the invalid fields of a request."""
     return Problem(400, {"type": 400, "title": "Bad Request", "invalid_parameters": exc.errors})
 
 
@@ -129,7 +131,7 @@ def refused_control(status: int, title: str, detail: str, **more: Any) -> Proble
 
 
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
-    """Return *problem* in the error format of the API to which *path* belongs.
+    """Convert *problem* to the error format of the API to which *path* belongs.
 
     The Conversation API and the Users API use format D. For any other API, *problem* is returned unchanged.
 

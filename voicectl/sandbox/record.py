@@ -1,4 +1,4 @@
-"""Call records in the format of the Voice API, returned singly or in pages.
+"""Call records, and pages of call records, in the format of the Voice API.
 
 Source: Voice API reference, "call record" and ``GET /v1/calls``.
 """
@@ -26,7 +26,7 @@ MAX_PAGE_SIZE = 100
 
 
 class SortOrder(StrEnum):
-    """The possible orders of a list of calls: oldest first or newest first."""
+    """The order of a list of calls: oldest first or newest first."""
 
     ASC = "asc"
     DESC = "desc"
@@ -37,12 +37,13 @@ class Search:
     """The query parameters of ``GET /v1/calls``.
 
     Attributes:
-        date_start: The time at or after which a call must have been created, in Unix seconds on the host clock, or
-            None for no limit.
-        date_end: The time before which a call must have been created, in Unix seconds on the host clock, or None for
-            no limit.
+        date_start: The earliest time at which a call may have been created, in Unix seconds on the host clock. None
+            means that there is no limit.
+        date_end: The time before which a call must have been created, in Unix seconds on the host clock. None means
+            that there is no limit.
         record_index: The number of the page, counted from 0.
-        filters: The recognized query parameters with their original values, except those that select the page.
+        filters: The recognized query parameters, with the values that the client sent. Parameters that select the
+            page are not included.
     """
 
     status: CallStatus | None
@@ -65,7 +66,7 @@ class Search:
 
 
 def read_search(query: Mapping[str, str]) -> Search:
-    """Return the search that the query of ``GET /v1/calls`` describes. Unknown parameters are ignored.
+    """Read a search from *query*, the query parameters of ``GET /v1/calls``. Unknown parameters are ignored.
 
     Raises:
         Invalid: A parameter is invalid.
@@ -87,7 +88,7 @@ def read_search(query: Mapping[str, str]) -> Search:
 def is_kept(leg: Leg, application: Application, now: int) -> bool:
     """Return True if the record of *leg* can still be read at *now*, a time in milliseconds on the call clock.
 
-    A record is kept for the ``leg_persistence_time`` of *application*, counted from the end of the leg.
+    After a leg ends, its record is kept for the ``leg_persistence_time`` of *application*.
     """
     days = application.capabilities.get("voice", {}).get("leg_persistence_time", LEG_PERSISTENCE_TIME)
     return leg.ended_at is None or now - leg.ended_at < days * DAY_MS
@@ -98,8 +99,9 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
 
     Args:
         legs: All legs, oldest first.
-        search: The filters, and the page to return.
-        base: The beginning of every link, ``http://host:port``. Some clients do not accept relative links.
+        search: The conditions that a record must match, and the number of the page to return.
+        base: The beginning of every link, such as ``http://host:port``. Links are absolute because some clients do
+            not accept relative links.
     """
     found = [leg for leg in legs if search.finds(leg)]
     if search.order is SortOrder.DESC:
@@ -131,7 +133,10 @@ def page(legs: Iterable[Leg], search: Search, base: str) -> dict[str, Any]:
 
 
 def call_record(leg: Leg) -> dict[str, Any]:
-    """Return the call record of *leg*. Only records of ``completed`` calls contain times, a price and a network."""
+    """Return the call record of *leg*.
+
+    Only the record of a ``completed`` call contains times, a price and a network.
+    """
     return {
         "uuid": leg.uuid,
         "conversation_uuid": leg.conversation.uuid,

@@ -1,6 +1,6 @@
-"""Serving a sandbox on a loopback address, in the foreground or in a thread.
+"""Functions that serve a sandbox on a loopback address, in the foreground or in a thread.
 
-A sandbox listens on one global port and on one port for each region.
+A sandbox listens on a port for its base URL, and on one more port for each region.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.voice.call import Region
 
 LOOPBACK = ("127.0.0.1", "::1")
-"""The only addresses on which a sandbox can be served, because any client can control the simulated parties."""
+"""The only addresses on which a sandbox can be served.
+
+Other machines must not reach a sandbox, because any client can control the simulated parties.
+"""
 
 PORT = 4010
 MAX_PORT = 65_535 - len(Region)
-"""The highest base port that leaves enough higher ports for the regions."""
+"""The highest possible port of the base URL. The ports of the regions are higher."""
 
 GRACE_SECONDS = 2.0
-"""How long an unfinished request may continue after the server begins to stop, in seconds."""
+"""How long a request that is in progress may continue after the server begins to stop, in seconds."""
 
 
 class PortTaken(OSError):
-    """A port is not available, so the server was not started.
+    """Raised if a port is not available, so that the server cannot be started.
 
     Attributes:
         port: The port that is not available. A sandbox needs seven ports.
@@ -112,7 +115,7 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
 def _all_descriptors() -> Iterator[None]:
     """Raise the limit on open files to its maximum for the duration of the ``with`` block.
 
-    Each connection needs a file descriptor.
+    A high limit is needed because each connection uses a file descriptor.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(OSError, ValueError):  # some systems have a lower limit of their own
@@ -125,7 +128,7 @@ def _all_descriptors() -> Iterator[None]:
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open a socket for the base URL and one for each region, and close them after the ``with`` block."""
+    """Open a socket for the base URL and one for each region. Close the sockets at the end of the ``with`` block."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address; use {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
@@ -169,7 +172,7 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
 class _Server(Server):
     """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set.
 
-    Uvicorn's own main loop checks only every 100 ms whether to stop.
+    The original Uvicorn server takes up to 100 ms to notice that it must stop.
     """
 
     def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
@@ -198,7 +201,7 @@ class _Server(Server):
 
 
 def _protocol(sandbox: Sandbox) -> type[H11Protocol]:
-    """Return a Uvicorn protocol class that registers connections with *sandbox*, so that faults can close them."""
+    """Return a Uvicorn protocol class that registers each connection with *sandbox*, so that a fault can close it."""
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -1,1 +1,1 @@
-"""The sandbox's account, the account's applications, and the validation of the applications' tokens."""
+"""The sandbox's account and its applications, and the validation of tokens."""

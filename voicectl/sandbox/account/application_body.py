@@ -1,4 +1,4 @@
-"""Reading and checking the body of a request that creates or replaces an application.
+"""Functions that read and check the body of a request that creates or replaces an application.
 
 Fields that the API reference does not mention are kept unchanged.
 
@@ -22,7 +22,7 @@ CONVERSATIONS_TTL = 48
 """Default lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""Default time for which a leg's record can be read after the leg has ended, in days."""
+"""How long a leg's record can be read after the leg has ended, in days. This is the default value."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
@@ -55,7 +55,7 @@ class Draft:
 
 
 def read_application(raw: object) -> Draft:
-    """Return the application settings in *raw*, the parsed body of a request.
+    """Read the settings of an application from *raw*, the parsed body of a request.
 
     Raises:
         Invalid: A field is missing or invalid.
@@ -76,7 +76,7 @@ def read_application(raw: object) -> Draft:
 
 
 def read_public_key(pem: str) -> PublicKey:
-    """Return the RSA public key in *pem*, which is text in PEM format.
+    """Read an RSA public key from *pem*, a text in PEM format.
 
     Raises:
         ValueError: *pem* contains no RSA key, or the key is too short to be secure or too long to process quickly.
@@ -147,13 +147,14 @@ _CAPABILITIES: dict[str, Callable[[Fields], dict[str, Any]]] = {
 def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int | None) -> dict[str, Any]:
     """Check the webhooks of a capability, and return the settings of the webhooks, keyed by name.
 
-    An empty address is accepted, because the platform's dashboard stores one when no webhook is set.
+    An empty address is accepted, because the platform's dashboard stores an empty address for a webhook that is not
+    set.
 
     Args:
         fields: The fields of the capability.
         methods: The allowed HTTP methods.
-        longest: For each webhook to check, the maximum ``socket_timeout`` in milliseconds, or None to allow any
-            time-outs.
+        longest: The maximum ``socket_timeout`` of each webhook to check, in milliseconds. None means that any
+            time-out is allowed.
     """
     webhooks = fields.inside("webhooks") or Fields({})
     read = dict(webhooks.raw)
@@ -170,7 +171,8 @@ def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
     """Check the time-outs of a webhook, and return the settings of the webhook.
 
-    A field named ``connection_timeout``, as in older documentation, is returned as ``connect_timeout``.
+    Older documentation calls the field ``connect_timeout`` ``connection_timeout``. The older name is accepted, and is
+    returned as ``connect_timeout``.
 
     Args:
         fields: The settings of the webhook.

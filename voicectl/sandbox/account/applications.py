@@ -21,7 +21,7 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 ROOM_HOURS = CONVERSATIONS_TTL
-"""Lifetime of a named conversation, in hours, if its application was deleted or has no ``voice`` capability."""
+"""Lifetime of a named conversation if its application was deleted or has no ``voice`` capability, in hours."""
 
 ANSWER_SECONDS = 5.0
 """Default time limit for the response from an ``answer_url``, in seconds on the host clock."""
@@ -36,7 +36,7 @@ class Hook:
 
     Attributes:
         connect_seconds: The time limit for connecting, in seconds on the host clock.
-        read_seconds: The time limit for the response once connected, in seconds on the host clock.
+        read_seconds: The time limit for the response after the connection is made, in seconds on the host clock.
     """
 
     url: str
@@ -69,9 +69,10 @@ class Application:
 
     @property
     def fallback(self) -> Hook | None:
-        """The webhook to use instead of a failed ``answer_url``, or a failed ``event_url`` that can return an NCCO.
+        """The fallback webhook, or None if no such webhook is set.
 
-        The value is None if no such webhook is set.
+        This webhook is used if the request to ``answer_url`` fails. It is also used if a request to an ``event_url``
+        that can return an NCCO fails.
         """
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
@@ -96,7 +97,10 @@ class Application:
 
     @property
     def region(self) -> str:
-        """The region of the application's calls, except for calls that are created through a regional host."""
+        """The region of the application's calls.
+
+        Calls that are created through a regional host have that host's region.
+        """
         return str(self.capabilities.get("voice", {}).get("region", DEFAULT_REGION))
 
     def to_json(self) -> dict[str, Any]:
@@ -125,8 +129,8 @@ class Application:
 class Applications:
     """The applications of the account.
 
-    At first, there is only the sandbox's own application, whose keys are in the sandbox's profile. Applications are
-    kept when the sandbox is reset, because they are settings.
+    At first, there is only the sandbox's own application, whose keys are in the sandbox's profile. A reset of the
+    sandbox does not remove applications, because they are settings.
 
     Args:
         identity: The identity of the sandbox's own application and of the account.
@@ -149,7 +153,10 @@ class Applications:
         return self._add(_application(self._new_id(), draft, key))
 
     def replace(self, application: Application, draft: Draft) -> Application:
-        """Replace an application's settings with *draft*, but keep its key if *draft* has none. Return the result."""
+        """Replace the settings of *application* with *draft*, and return the new application.
+
+        If *draft* contains no key, the old key is kept.
+        """
         return self._add(_application(application.id, draft, draft.key or application.key))
 
     def remove(self, application: Application) -> None:
@@ -157,9 +164,9 @@ class Applications:
         del self.by_id[application.id]
 
     def restore(self) -> None:
-        """Restore the sandbox's own application, with its original settings, if it was removed.
+        """If the sandbox's own application was removed, restore it with its original settings.
 
-        The application is needed because the sandbox's profile refers to it.
+        This application is needed because the sandbox's profile refers to it.
         """
         if self.own not in self.by_id:
             self.by_id = {self.own: self._first, **self.by_id}

@@ -1,4 +1,4 @@
-"""The identity of a sandbox (an account and an application, with their keys), and the options of a sandbox."""
+"""The identity of a sandbox, which consists of an account and an application, and the options of a sandbox."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Identity:
 
     Attributes:
         public_key: The public key, in PEM format, with which the application's tokens are verified.
-        private_key_path: The path of the private key file. The sandbox reports the path to clients on this machine,
-            but never opens the file.
-        api_key: The account's API key. ``api_secret`` and ``signature_secret`` also belong to the account.
+        private_key_path: The path of the file with the private key. The sandbox reports this path to clients on the
+            same machine, but never opens the file.
+        api_key: The account's API key. The attributes ``api_secret`` and ``signature_secret`` also belong to the
+            account.
         number: The account's only phone number, in E.164 format without ``+``.
     """
 
@@ -48,9 +49,9 @@ class Options:
         seed: The seed for ids, trace ids and random choices.
         speed: The speed of the call clock relative to the host clock, greater than 0.
         frozen: True if the call clock moves only when a client advances it.
-        settle: The minimum age at which a leg can be changed by a request, in seconds on the call clock.
-        limits: True to apply the rate limits.
-        allow_hosts: The hosts other than this machine to which webhooks and WebSockets may connect.
+        settle: How long after its creation a leg refuses requests that change it, in seconds on the call clock.
+        limits: True if the rate limits are applied.
+        allow_hosts: The hosts to which webhooks and WebSockets may connect, in addition to this machine.
     """
 
     seed: int
@@ -63,7 +64,7 @@ class Options:
     def may_reach(self, url: str) -> bool:
         """Return True if the host in *url* is this machine or one of ``allow_hosts``. Case is ignored.
 
-        This prevents the sandbox from sending requests to production systems.
+        The check prevents the sandbox from sending requests to production systems.
         """
         try:
             parts = urlsplit(url)

@@ -1,6 +1,6 @@
-"""Checking the JWT of a request. The checks are made in the same order as on the platform.
+"""A function that checks the JWT of a request. It makes the checks in the same order as the platform.
 
-Times are compared with the host clock.
+Times in the token are compared with the host clock.
 
 Source: Vonage documentation on JWT and access control lists.
 """
@@ -15,7 +15,10 @@ from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.problems import gateway
 
 MAX_SECONDS = 2**53
-"""Upper limit for the times in a token, in Unix seconds. Larger integers are not exact as floating-point numbers."""
+"""Upper limit for the times in a token, in Unix seconds.
+
+Larger integers cannot all be represented exactly as floating-point numbers.
+"""
 
 SKEW_SECONDS = 60
 """How far a token's ``iat`` may be ahead of the host clock, in seconds."""
@@ -39,8 +42,8 @@ def check_token(
         The application that signed the token.
 
     Raises:
-        Problem: The token is refused. The status is 403 if the token is valid but its ``acl`` forbids the request.
-            Otherwise, the status is 401.
+        Problem: The token is refused. The status is 403 if the token is valid but its ``acl`` forbids the request,
+            and 401 if the token is not valid.
     """
     if authorization is None:
         raise gateway(401, "No Authorization header was sent.")

@@ -1,1 +1,1 @@
-"""The HTTP routes of the sandbox. Each part of the platform's API has a module of its own."""
+"""The HTTP routes of the sandbox. There is one module for each part of the platform's API."""

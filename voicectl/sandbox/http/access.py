@@ -1,4 +1,4 @@
-"""Functions that find the conversation that a request names, and the user or member who sent the request."""
+"""Functions that find out which conversation a request is about, and which user or member sent the request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from voicectl.sandbox.telephony.effects import Note
 
 
 def base(request: Request) -> str:
-    """Return the beginning of all absolute links: ``http://`` and the host to which *request* was sent."""
+    """Return ``http://`` and the host to which *request* was sent. All absolute links begin with this text."""
     return f"http://{request.headers['host']}"
 
 
 def region_of(request: Request) -> str:
-    """Return the region for a resource that *request* creates."""
+    """Return the region to which a resource that *request* creates belongs."""
     return str(request.state.region or request.state.application.region)
 
 
@@ -40,7 +40,7 @@ def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
     """Return the log of the conversation that the path of *request* names.
 
     Raises:
-        Problem: The conversation does not exist, or *request* is not allowed to see it.
+        Problem: The conversation does not exist, or the sender of *request* is not allowed to see it.
     """
     log = sandbox.conversations.get(request.path_params["conversation"])
     if log is not None and is_there(sandbox, request, log):
@@ -49,9 +49,9 @@ def requested_log(sandbox: Sandbox, request: Request) -> ConversationLog:
 
 
 def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
-    """Return True if the conversation of *log* still exists and *request* is allowed to see it.
+    """Return True if the conversation of *log* still exists and the sender of *request* is allowed to see it.
 
-    If the conversation has been empty for its whole ``ttl``, this function deletes the conversation.
+    If the conversation has been empty for its whole ``ttl``, it is deleted first.
     """
     conversation = log.conversation
     ttl = log.settings.get("properties", {}).get("ttl")
@@ -63,7 +63,7 @@ def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
 
 
 def token_user(request: Request) -> str | None:
-    """Return the name of the user whose token was sent, or None for an admin token, which belongs to no user."""
+    """Return the name of the user whose token was sent. Return None for an admin token, which belongs to no user."""
     _, claims = tokens.read(request.headers["authorization"].removeprefix("Bearer "))
     sub = claims.get("sub")
     return None if sub is None else str(sub)
@@ -80,16 +80,16 @@ def own_member(request: Request, log: ConversationLog) -> Member | None:
 
 
 def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member | None:
-    """Return the member on whose behalf *request* acts, or None if it acts on behalf of the application.
+    """Return the member who speaks in *request*, or None if *request* speaks for the application.
 
     Args:
-        request: The request, which can act only on behalf of the user if it carries a user's token.
+        request: The request. If it carries a user's token, only that user can be the speaker.
         log: The log of the conversation.
         from_: The member id in the body's ``from`` field, or None if there is no such field.
 
     Raises:
-        Problem: The user has not joined the conversation, or *from_* is the id of an unknown member or of
-            another user's member.
+        Problem: The user has not joined the conversation, or *from_* is the id of an unknown member or of another
+            user's member.
     """
     named = None
     if from_ is not None:
@@ -109,13 +109,13 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
 def note_of(
     sandbox: Sandbox, log: ConversationLog, type_: str, author: str | None, body: dict[str, Any]
 ) -> Note:
-    """Return a conversation event that a request causes now.
+    """Create a conversation event that is caused by a request.
 
     Args:
         sandbox: The sandbox, whose call clock determines the time of the event.
         log: The log of the conversation in which the event occurs.
         type_: The type of the event.
-        author: The id of the member or leg that causes the event, or None if neither does.
+        author: The id of the member or leg that caused the event, or None if no member or leg caused it.
         body: The body of the event.
     """
     return Note(

@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application, which checks every request before passing it to its route."""
+"""The ASGI application of the sandbox, which checks each request before it is passed to a route."""
 
 from __future__ import annotations
 

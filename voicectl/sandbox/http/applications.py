@@ -1,4 +1,4 @@
-"""The routes of the Application API. Requests must carry the account's key and secret instead of a token.
+"""The routes of the Application API. Requests must carry the account's key and secret, not a token.
 
 Source: Application API v2 reference, "calls" and "errors"; Vonage documentation on authentication (Basic
 authentication, and only one method in each request).
@@ -93,13 +93,13 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
 
 
 def _signs_twice(request: Request) -> bool:
-    """Return True if *request* carries more than one set of credentials, even if they are of the same kind."""
+    """Return True if *request* carries more than one set of credentials, of the same kind or of different kinds."""
     headers = request.headers.getlist("authorization")
     return len(headers) + any(name in request.query_params for name in ("api_key", "api_secret")) > 1
 
 
 def _is_account(request: Request, identity: Identity) -> bool:
-    """Return True if *request* carries the account's key and secret. The comparison takes constant time."""
+    """Return True if *request* carries the account's key and secret. Compare them in constant time."""
     sent = request.headers.get("authorization", "")
     if sent[: len(_SCHEME)].lower() != _SCHEME or not identity.api_secret:
         return False
@@ -181,7 +181,7 @@ def _read(body: Any) -> Draft:
 
 
 def _links(size: int, page: int, pages: int) -> dict[str, dict[str, str]]:
-    """Return links from one page of a list to itself and, if there are several pages, to other pages.
+    """Return the links in one page of a list: to the page itself and, if there are several pages, to other pages.
 
     Each link is a path without a host.
     """
@@ -209,7 +209,7 @@ def _has_body(request: Request) -> bool:
 
 
 def _forget_private_key(entry: dict[str, Any]) -> None:
-    """Remove any private key from the log entry of a request, in case the client sent one by mistake."""
+    """Remove the private key from the log entry of a request. A client may send a private key by mistake."""
     body = entry["body"]
     keys = body.get("keys") if isinstance(body, dict) else None
     if isinstance(keys, dict) and "private_key" in keys:
@@ -226,7 +226,7 @@ def _not_found(detail: str) -> Problem:
 
 
 def _problem(status: int, kind: str, title: str, detail: str, **more: Any) -> Problem:
-    """Return an error in the format of the Application API. Its ``instance`` is filled in when the error is sent."""
+    """Return an error in the format of the Application API. The field ``instance`` is set when the error is sent."""
     return Problem(
         status, {"type": f"{_TYPES}{kind}", "title": title, "detail": detail, **more, "instance": ""}
     )

@@ -21,7 +21,10 @@ from voicectl.sandbox.telephony.state import Leg
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/calls`` and ``/v1/files``, and of ``/v3/files``, which some clients use instead."""
+    """Return the routes of ``/v1/calls``, ``/v1/files`` and ``/v3/files``.
+
+    Some clients use ``/v3/files`` instead of ``/v1/files``.
+    """
     return routes_of(
         sandbox,
         (Operation.GET_CALLS, "GET", "/v1/calls", _get_calls),
@@ -48,13 +51,17 @@ def _leg(sandbox: Sandbox, request: Request) -> Leg:
 
 
 def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
-    """Return True if the record of *leg* is still kept and *request* is allowed to see it."""
+    """Return True if the record of *leg* is still kept and the sender of *request* is allowed to see it."""
     may = may_see(request, leg.application_id, leg.region)
     return may and record.is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
-    """Return the leg that *request* changes. Raise a Problem if the leg is too new to change (option ``settle``)."""
+    """Return the leg that *request* changes.
+
+    Raises:
+        Problem: The leg was created too recently to be changed. The option ``settle`` determines this time.
+    """
     leg = _leg(sandbox, request)
     if not leg.is_over and sandbox.exchange.now - leg.created < sandbox.options.settle * 1000:
         raise wrong_state()
@@ -123,7 +130,7 @@ def _listen(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _get_file(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    """Return the requested file, or only the parts of the file that the request's ``Range`` header names."""
+    """Return the requested file. If *request* has a ``Range`` header, return only the requested parts of the file."""
     file = sandbox.files.get(request.path_params["id"])
     if file is None or not may_see(request, file.application_id, file.region):
         raise gateway(404, "File does not exist, or you do not have access.")

@@ -1,8 +1,8 @@
 """The control routes (under ``/sandbox/``) for the simulated parties, the call clock, the faults and the log.
 
-Control requests need no token. For protection, the server listens only on loopback addresses, and every request
-must have a loopback address in its ``Host`` header. In addition, the content type of a body must be
-``application/json``, because a form on another website cannot send this type.
+Control requests need no token. They are protected in other ways: the server listens only on loopback addresses, and
+every request must have a loopback address in its ``Host`` header. In addition, the content type of a body must be
+``application/json``, which a form on a website cannot send.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
 
 
 LOG_SECONDS = 2.0
-"""How long a request for the log waits for webhooks if the call clock is frozen, in seconds on the host clock."""
+"""How long a request for the log waits for unfinished webhook requests, in seconds on the host clock.
+
+Such a request waits only if the call clock is frozen.
+"""
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
@@ -82,7 +85,7 @@ def _endpoint(sandbox: Sandbox, do: Handler) -> Callable[[Request], Awaitable[Re
 
 
 async def _read(request: Request) -> Fields:
-    """Return a reader for the fields of the request body. Only POST requests have fields."""
+    """Read the fields of the request body. Requests other than POST requests have no fields."""
     if request.method != "POST":
         return Fields({})
     if not is_json(request):

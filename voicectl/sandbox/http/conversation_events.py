@@ -1,6 +1,6 @@
 """The Conversation API routes for events.
 
-An audio event that a client posts acts on one leg or on all legs of the conversation.
+A client can post an audio event. It affects one leg, or all legs of the conversation.
 
 Source: Conversation API reference, "events".
 """
@@ -108,7 +108,7 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> tuple[int, Note]:
-    """Perform the action of a posted audio event, and return the number and content of the resulting event."""
+    """Perform the action that a posted audio event requests. Return the number and content of the logged event."""
     is_lenient = posted.type in (AudioEvent.SAY, AudioEvent.PLAY)
     fields = Fields(posted.body, "body", is_lenient=is_lenient)
     leg_id = fields.text("rtc_id")
@@ -186,7 +186,7 @@ def _required(leg: Leg | None, fields: Fields) -> Leg:
 
 
 def _asked(request: Request, log: ConversationLog) -> tuple[int, Note]:
-    """Return the event number in the path of *request*, and the event with this number."""
+    """Return the event number from the path of *request*, and the event that has this number."""
     text = request.path_params["event"]
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(searches.LAST_ID))
     note = log.event(int(text)) if is_number else None

@@ -1,4 +1,4 @@
-"""The Conversation API routes for conversations, and for speech, audio and recordings of a whole conversation.
+"""The Conversation API routes that create, change and delete conversations, and that play or record audio in them.
 
 Source: Conversation API reference, "conversations" and "whole-conversation media".
 """
@@ -31,7 +31,7 @@ ONE = "/v1/conversations/{conversation}"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/conversations``, except those for members and events."""
+    """Return the routes of ``/v1/conversations``, except the routes for members and events."""
     return routes_of(
         sandbox,
         (Operation.LIST_CONVERSATIONS, "GET", ALL, _list),

@@ -1,7 +1,7 @@
-"""The first stage in handling every request.
+"""The first stage in the handling of a request.
 
 This stage checks the ``Host`` header, determines the region of the request, and adds a ``Date`` header to the
-response. It also logs each request to the platform's APIs, and gives the request a trace id.
+response. It also logs each request to the platform's APIs, and assigns a trace id to the request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem, gateway, in_shape_of
 
 CONTROL = "/sandbox/"
-"""Path prefix of the control routes. All other paths belong to the platform's APIs."""
+"""The prefix of the paths of control routes. All other paths belong to the platform's APIs."""
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 
 
 class Front:
-    """An ASGI application that checks each request, logs it unless it is a control request, and passes it to *app*.
+    """An ASGI application that checks and logs each request, and passes it to *app*. Control requests are not logged.
 
     A request is refused if its ``Host`` header does not name a loopback address. This prevents DNS rebinding, in
     which the domain of a web page is made to resolve to 127.0.0.1.
@@ -90,7 +90,7 @@ class DropConnection(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (nothing is sent)
         """Close the connection, and wait until it is closed.
 
-        Without this wait, the server would still send a response.
+        If this method did not wait, the server would send a response.
         """
         connection = self._connections.get((scope["client"], scope["server"]))
         if connection is not None:  # None if the client closed it first
@@ -100,7 +100,10 @@ class DropConnection(Response):
 
 
 def refusal(problem: Problem, trace_id: str) -> Response:
-    """Return the HTTP response for *problem*. *trace_id* is empty for control routes, which have no trace ids."""
+    """Return the HTTP response for *problem*.
+
+    For control routes, *trace_id* is empty, because their requests have no trace ids.
+    """
     if problem.status == HTTPStatus.NOT_MODIFIED:  # a 304 has no body, and the server refuses to send one
         return Response(status_code=problem.status, headers=problem.headers)
     body = problem.body | ({"instance": trace_id} if "instance" in problem.body else {})
@@ -123,7 +126,7 @@ def refuse(request: Request, exc: Exception) -> Response:
 
 
 def _region(scope: Scope, sandbox: Sandbox) -> str | None:
-    """Return the region of the port that received the request, or None for the global port.
+    """Return the region of the port that received the request. Return None if it was the port of the base URL.
 
     The ``Host`` header is ignored.
     """

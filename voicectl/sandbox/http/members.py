@@ -1,6 +1,6 @@
 """The Conversation API routes for members.
 
-Each leg is also a member of a conversation. A change to such a member also changes its leg.
+Each leg is also a member of a conversation. Changing such a member changes the leg.
 
 Source: Conversation API reference, "members".
 """
@@ -124,7 +124,7 @@ async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 def _note_step(
     sandbox: Sandbox, request: Request, log: ConversationLog, member: Member, state: MemberState
 ) -> None:
-    """Record, as an event, that *member* has changed to *state*. The member must not have a leg."""
+    """Record an event for the change of *member* to *state*. The member must not have a leg."""
     own = own_member(request, log) or member if token_user(request) is not None else None
     if own is not None and own.user is not None:
         by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}

@@ -1,4 +1,4 @@
-"""The control routes that make simulated parties call, answer, press keys, speak and hang up.
+"""The control routes that make a simulated party call, answer, press keys, speak or hang up.
 
 Another route lists the sounds that a party has heard.
 """
@@ -28,14 +28,17 @@ from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
 LOBBY: Actions = (Join(name="lobby"),)
-"""The NCCO for an inbound call if the control request has no ``ncco`` and the application has no ``answer_url``."""
+"""The default NCCO for an inbound call.
+
+This NCCO is used if the control request has no ``ncco`` and the application has no ``answer_url``.
+"""
 
 CALLER = "447700900000"
-"""The phone number of the caller if the control request has no ``from``."""
+"""The default phone number of the caller, which is used if the control request has no ``from``."""
 
 MAX_CALLER = 256
 MAX_SIP_HEADER = 256
-"""Maximum length of a SIP header's value, in characters."""
+"""Maximum length of the value of a SIP header, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _SIP_URI = re.compile(r"sips?:\S+", re.IGNORECASE)
@@ -46,11 +49,14 @@ NO_KEY_LISTENER = "No input action, DTMF listener or other leg was listening, so
 NO_LISTENER = "No input action, recording or other leg was listening, so the words had no effect."
 
 NCCO_SECONDS = 1.0
-"""How long ``ring`` waits for the NCCO, in seconds on the host clock, so that the reply can report a failure."""
+"""How long ``ring`` waits for the NCCO, in seconds on the host clock.
+
+Because of the wait, the reply to the control request can report that the NCCO could not be fetched.
+"""
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
-"""Maximum number of legs that an error message lists if a leg id is unknown or ambiguous."""
+"""Maximum number of legs that are listed in the error message for an unknown or ambiguous leg id."""
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
@@ -81,7 +87,9 @@ async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
 
 
 def _caller(text: str) -> dict[str, str]:
-    """Return the caller that *text* describes: a SIP URI, a number, or whatever else a network may show for a number.
+    """Convert *text*, the caller in a control request, to an endpoint.
+
+    The text can be a SIP URI, a phone number, or any other text that a network may show in place of a number.
 
     Raises:
         InputError: *text* is empty, too long or not printable.
@@ -97,7 +105,10 @@ def _caller(text: str) -> dict[str, str]:
 
 
 def _sip_headers(fields: Fields) -> dict[str, str]:
-    """Return the SIP headers, named as in the answer webhook (``SipHeader_User-to-User``, for example)."""
+    """Return the SIP headers in *fields*.
+
+    The headers are named as in the answer webhook, for example ``SipHeader_User-to-User``.
+    """
     given = fields.inside("sip_headers")
     if given is None:
         return {}
@@ -121,7 +132,7 @@ async def answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
 
 
 async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make a party press keys."""
+    """Make a party press keys on the phone."""
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
     has_effect = sandbox.exchange.press(leg, dtmf.check(digits or ""))
@@ -157,9 +168,10 @@ async def hear(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
 
 
 def _logged(sandbox: Sandbox, leg: Leg, what: str, remark: str | None = None, **how: Any) -> Json:
-    """Log an action of a party, and a remark on it if there is one, and return the record of the party's leg.
+    """Log an action of a party, and return the record of the party's leg.
 
-    The log entry comes before the entries for the effects of the action.
+    If *remark* is not None, it is logged too. The log entry for the action comes before the entries for the action's
+    effects.
     """
     sandbox.log.add("party", uuid=leg.uuid, what=what, **how)
     if remark is not None:
@@ -168,7 +180,7 @@ def _logged(sandbox: Sandbox, leg: Leg, what: str, remark: str | None = None, **
 
 
 def _record(leg: Leg, remark: str | None, status: int = 200) -> Json:
-    """Return an answer with the record of *leg*, and with *remark*, a sentence for the user, if there is one."""
+    """Return a response that contains the record of *leg*, and *remark* if it is not None."""
     return Json(call_record(leg) | ({} if remark is None else {"remark": remark}), status)
 
 
@@ -179,9 +191,11 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 
 
 def _find(sandbox: Sandbox, reference: str) -> Leg:
-    """Return the leg whose id is *reference*, or the only leg whose id begins with *reference*.
+    """Return the leg whose id is *reference*.
 
-    If *reference* is a prefix, live legs are searched first, and then all legs.
+    If there is no such leg, return the only leg whose id begins with *reference*.
+
+    The search for a beginning considers live legs first, and then all legs.
     """
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:

@@ -1,4 +1,4 @@
-"""The stages in handling an API request: authentication, faults, rate limits and the operation itself."""
+"""The stages in the handling of an API request: authentication, faults, rate limits and the operation itself."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def routes_of(
 
     Args:
         sandbox: The sandbox that the operations act on.
-        operations: Tuples of an operation, its HTTP method, its path and its handler. The handler is called with the
-            sandbox, the request, and the parsed JSON body or None. ``request.state.application`` is the application
-            whose token was sent. ``request.state.region`` is the region whose port received the request, or None for
-            the global port. A handler can raise :class:`Problem`, :class:`Invalid`, :class:`LegOver` and
-            :class:`LegNotAnswered`.
-        admit: A function that replaces the check of the token, and raises :class:`Problem` to refuse a request. If
-            *admit* is given, ``request.state.application`` is not set.
+        operations: Tuples that contain an operation, its HTTP method, its path and its handler. The handler is called
+            with the sandbox, the request, and the parsed JSON body or None. ``request.state.application`` is the
+            application whose token was sent. ``request.state.region`` is the region whose port received the request,
+            or None for the port of the base URL. A handler can raise :class:`Problem`, :class:`Invalid`,
+            :class:`LegOver` and :class:`LegNotAnswered`.
+        admit: A function that is called instead of the check of the token. It raises :class:`Problem` to refuse a
+            request. If *admit* is given, ``request.state.application`` is not set.
     """
     return [
         Route(path, _endpoint(sandbox, operation, do, admit), methods=[method])
@@ -92,9 +92,9 @@ def _endpoint(
 
 
 def may_see(request: Request, application_id: str, region: str) -> bool:
-    """Return True if *request* is allowed to see the resources of application *application_id* in *region*.
+    """Return True if the sender of *request* is allowed to see the resources of an application in *region*.
 
-    A request to the global host can see resources in all regions, unless a ``region`` fault affects the request.
+    A request to the base URL can see the resources in all regions, unless a ``region`` fault affects the request.
     """
     if request.state.is_out_of_region:
         return False
@@ -104,7 +104,7 @@ def may_see(request: Request, application_id: str, region: str) -> bool:
 async def _body(request: Request) -> Any:
     """Return the parsed JSON body, or None if there is no body.
 
-    If the body cannot be parsed, return a Problem, which the caller can raise after making other checks.
+    If the body cannot be parsed, return a Problem. The caller can then make other checks before raising it.
     """
     try:
         data = await read_body(request)

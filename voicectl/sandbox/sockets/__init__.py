@@ -1,1 +1,1 @@
-"""WebSocket endpoints: the connections, and the audio in both directions."""
+"""The connections to WebSocket endpoints, and the audio that is sent and received over them."""

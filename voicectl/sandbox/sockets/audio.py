@@ -1,8 +1,8 @@
-"""Audio to and from a WebSocket endpoint, timed by the call clock.
+"""The audio that is exchanged with a WebSocket server, in time with the call clock.
 
 This module uses neither an event loop nor sockets. Audio is 16-bit linear PCM, in messages of 20 ms each. A server
-may send up to 3,072 messages in advance, discard them again, and ask to be notified when they have been played. Keys
-are sent as text messages.
+may send up to 3,072 messages before they are played. It can discard these messages, or ask to be notified when they
+have been played. Key presses are sent to the server as text messages.
 
 Source: Vonage WebSocket documentation, and public integrations for clearing and notifications.
 """
@@ -21,19 +21,22 @@ from voicectl.sandbox.telephony.state import Leg
 
 FRAME_MS = 20
 BUFFERED_MESSAGES = 3072
-"""The maximum number of messages from a server that wait to be played. They may be as long as so many frames."""
+"""The maximum number of frames of audio from a server that wait to be played."""
 
 MAX_BEHIND_MS = 1024 * FRAME_MS
 FRAMES_AT_ONCE = 50
 
 QUIET_MS = 500
-"""The duration of silence after which a party's sound ends, in milliseconds."""
+"""The duration of silence that ends a party's sound, in milliseconds."""
 
 LONGEST_UTTERANCE_MS = 60_000
-"""The maximum duration of a sound, in milliseconds. If a party speaks for longer, a new sound begins."""
+"""The maximum duration of a sound, in milliseconds. When a party speaks for longer, a new sound begins."""
 
 CACHE_BYTES = 64 * 1024 * 1024
-"""The maximum total size of WebSocket sounds kept for recordings, in bytes. Older sounds become silence."""
+"""The maximum total size of the WebSocket sounds that are kept for recordings, in bytes.
+
+When the limit is exceeded, the oldest sounds are replaced with silence.
+"""
 
 
 def frame_bytes(rate: int) -> int:
@@ -42,9 +45,9 @@ def frame_bytes(rate: int) -> int:
 
 
 class Feed:
-    """The messages to send to a WebSocket server: the keys and sound that it hears, in order and without gaps.
+    """The messages to send to a WebSocket server. They contain the key presses and the sound that the server hears.
 
-    All times are in milliseconds on the call clock.
+    The messages are in order and without gaps. All times are in milliseconds on the call clock.
 
     Args:
         leg: The leg that called the WebSocket.
@@ -65,7 +68,7 @@ class Feed:
         self._keys: deque[tuple[int, str, Heard]] = deque()
 
     def press(self, heard: Heard) -> None:
-        """Queue a message for each key in the sound *heard*. The message is due when the tone of the key begins."""
+        """Queue a message for each key tone in the sound *heard*. The message is due when the tone begins."""
         at = float(heard.at)
         for digit in heard.prompt.content["digits"]:
             if digit != "p":
@@ -73,14 +76,14 @@ class Feed:
             at += 1000 * (PAUSE_SECONDS if digit == "p" else KEY_SECONDS)
 
     def is_due(self, now: int) -> bool:
-        """Return True if :meth:`take` would return any messages at the time *now*."""
+        """Return True if any messages are due at the time *now*."""
         return now - self._position >= FRAME_MS or self._is_key_due(now)
 
     @property
     def has_sound(self) -> bool:
         """True if the next messages contain more than silence.
 
-        In this case, :meth:`take` is slow and should be called in a thread.
+        If they do, :meth:`take` is slow and should be called in a thread.
         """
         heard = self._leg.audio.heard
         self._on += heard[self._seen :]
@@ -89,7 +92,7 @@ class Feed:
         return bool(self._on)
 
     def take(self, now: int) -> list[bytes | str]:
-        """Return the next messages up to *now*, with at most :data:`FRAMES_AT_ONCE` frames of sound.
+        """Return messages that are due at the time *now*, with at most :data:`FRAMES_AT_ONCE` frames of sound.
 
         Call this method repeatedly until it returns an empty list. If the server is more than :data:`MAX_BEHIND_MS`
         behind, the oldest frames are skipped.
@@ -130,7 +133,7 @@ class Feed:
 
 
 class SoundCache:
-    """A cache for the finished sounds of WebSocket parties, up to a maximum total size.
+    """A cache for the finished sounds of WebSocket parties. The total size is limited.
 
     Args:
         limit: The maximum size of all sounds together, in bytes.
@@ -152,7 +155,7 @@ class SoundCache:
 
 
 class Playout:
-    """A player for audio from a WebSocket server. Other parties hear the audio in time with the call clock.
+    """A player for audio from a WebSocket server, which other parties hear in time with the call clock.
 
     A frame that contains only zeros counts as silence.
 
@@ -161,7 +164,8 @@ class Playout:
         leg: The leg that called the WebSocket.
         rate: The sample rate, in samples per second.
         cache: The cache for sounds that have ended.
-        on_played: Called with the argument of each call of :meth:`notify`.
+        on_played: A function that is called with a notice from :meth:`notify` when the audio before the notice has
+            been played.
     """
 
     def __init__(
@@ -191,10 +195,10 @@ class Playout:
         return not self._waiting
 
     def receive(self, samples: bytes) -> int:
-        """Add the message *samples* to the buffer of audio to be played, except for an incomplete sample at the end.
+        """Add the audio message *samples* to the buffer. Ignore an incomplete sample at the end of the message.
 
         Returns:
-            The number of bytes that were dropped because the buffer was full. It holds :data:`BUFFERED_MESSAGES`.
+            The number of bytes that were dropped because the buffer was full.
         """
         if not self._waiting:
             self._position = max(self._position, self._exchange.now)
@@ -207,10 +211,10 @@ class Playout:
         return max(0, whole - room)
 
     def notify(self, notice: str) -> bool:
-        """Report *notice* when all audio that is in the buffer has been played.
+        """Report *notice* as soon as all audio that is now in the buffer has been played.
 
         Returns:
-            False if *notice* is ignored, because :data:`BUFFERED_MESSAGES` notices are waiting.
+            False if *notice* was ignored because :data:`BUFFERED_MESSAGES` notices are already waiting.
         """
         if len(self._notices) >= BUFFERED_MESSAGES:
             return False
@@ -219,7 +223,7 @@ class Playout:
         return True
 
     def clear(self) -> None:
-        """Discard the audio in the buffer, and the notices that wait for it, and end the sound immediately."""
+        """End the current sound immediately. Discard the audio in the buffer and all waiting notices."""
         self._waiting.clear()
         self._ends.clear()
         self._notices.clear()
@@ -227,7 +231,7 @@ class Playout:
         self._end()
 
     def play(self) -> None:
-        """Play the audio that is due. End the current sound after :data:`QUIET_MS` of silence.
+        """Play the audio that is due. End the current sound after a silence of :data:`QUIET_MS`.
 
         Nothing is played before the leg is answered.
         """
@@ -252,7 +256,7 @@ class Playout:
         self.clear()
 
     def _report(self) -> None:
-        """Report the notices for audio that has been played to its end."""
+        """Report each notice whose audio has been played completely."""
         is_silent = self._position <= self._exchange.now
         while is_silent and self._notices and self._notices[0][0] <= self._played:
             self._on_played(self._notices.popleft()[1])
@@ -273,13 +277,16 @@ class Playout:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Return True if *heard* has not been cut, is not too long, and still has the same listeners."""
+        """Return True if the sound *heard* can be continued.
+
+        The sound cannot be continued if it has been cut, is too long, or now has different listeners.
+        """
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )
 
     def _listeners(self) -> set[str]:
-        """Return the ids of the party's conversation, and of the legs and recordings that hear the party."""
+        """Return the ids of the party's conversation, of its recordings, and of the legs that hear the party."""
         conversation = self._leg.conversation
         others = conversation.legs.values()
         recordings = [*conversation.recordings, *(each for leg in others for each in leg.audio.recordings)]

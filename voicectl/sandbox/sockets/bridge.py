@@ -1,4 +1,4 @@
-"""The WebSockets that legs call: opening and closing them, and timing their audio according to the call clock.
+"""The WebSockets that legs call: how they are opened and closed, and how audio is sent and played at the right time.
 
 Source: Vonage WebSocket documentation; see also docs/sandbox-choices.md.
 """
@@ -37,7 +37,7 @@ CLOSE_SECONDS = 2.0
 SHORTEST_WAIT_SECONDS = 0.002
 """The minimum wait between two frames, in seconds on the host clock.
 
-Without this wait, a fast call clock would cause a busy loop.
+The wait prevents a busy loop if the call clock is fast.
 """
 
 GOING_AWAY = 1001
@@ -49,14 +49,15 @@ class Sockets:
     Args:
         exchange: The exchange whose legs call the WebSockets.
         call_clock: The clock that times the messages.
-        log: The log, to which a ``websocket`` entry is added for each change in a connection's state.
-        sign: A function that returns a signed token for the handshake, given the application's id.
+        log: The log. A ``websocket`` entry is added for each change in the state of a connection.
+        sign: A function that takes an application's id, and returns a signed token for the handshake.
         catch_up: A coroutine function that runs the exchange up to the present time, and performs its effects.
         may_reach: A function that returns True if the sandbox may connect to the host in a URI.
 
     Attributes:
-        connect_seconds: The time limit for the handshake; by default :data:`CONNECT_SECONDS`.
-        patience_seconds: The maximum time that :meth:`pump` waits for a server; by default :data:`PATIENCE_SECONDS`.
+        connect_seconds: The time limit for the handshake. The default is :data:`CONNECT_SECONDS`.
+        patience_seconds: The maximum time that :meth:`pump` waits for a server. The default is
+            :data:`PATIENCE_SECONDS`.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class Sockets:
 
     @property
     def next_due(self) -> int | None:
-        """The time on the call clock at which :meth:`pump` is due, in milliseconds, or None if no WebSocket is open.
+        """The time at which the next frame of audio is due, in milliseconds on the call clock.
 
-        This is the time of the next frame, so that servers can react promptly even while the call clock is advanced.
+        The value is None if no WebSocket is open. A call clock that is being advanced pauses at this time, so that
+        servers can react promptly.
         """
         return (self._exchange.now // FRAME_MS + 1) * FRAME_MS if self._open else None
 
@@ -97,7 +99,7 @@ class Sockets:
         """Connect to the WebSocket that a leg calls, and send the first message.
 
         Returns:
-            A function that reports the result to the exchange, and that the caller must call next.
+            A function that reports the result to the exchange. The caller must call it next.
         """
         leg = self._exchange.legs[effect.uuid]
         reason = self._why_not(leg.to["uri"])
@@ -109,7 +111,7 @@ class Sockets:
         return partial(self._refused, leg, reason)
 
     def close_leg(self, uuid: str) -> None:
-        """Close the WebSocket of a leg that has ended, in the background. Do nothing if the leg has no WebSocket."""
+        """Start to close the WebSocket of a leg that has ended. If the leg has no WebSocket, do nothing."""
         if uuid in self._dialling:
             self._dialling[uuid].cancel()
         socket = self._open.pop(uuid, None)
@@ -118,15 +120,19 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """Send any keys in *effect* to the server that hears them. Other sounds are sent only as audio."""
+        """If *effect* contains key tones, send the key presses to the server that hears them.
+
+        Other sounds are sent only as audio.
+        """
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
             socket.press(effect.heard)
 
     async def pump(self) -> None:
-        """Play the audio from all servers, and send each server the audio that it hears, up to the present time.
+        """Play the audio from all servers up to the present time, and send each server the audio that it hears.
 
-        If a server does not receive its audio in time, later calls do not wait for it until the server has caught up.
+        If a server does not receive its audio in time, later calls of this method do not wait for the server until it
+        has caught up.
         """
         self._play()
         sockets = list(self._open.values())
@@ -211,7 +217,7 @@ class Sockets:
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:
-        """Clean up after a connection that was closed by the server or was lost."""
+        """Clean up after a connection that was lost, or that the server closed."""
         self._open.pop(socket.leg.uuid, None)
         socket.playout.stop()
         self._exchange.socket_closed(socket.leg)
@@ -229,7 +235,8 @@ class Sockets:
     async def _tick(self) -> None:
         """Play and send audio as long as any WebSocket is open.
 
-        Audio is played and sent once per frame while the call clock runs, and whenever a server begins to send audio.
+        While the call clock runs, audio is played and sent once per frame. It is also played and sent whenever a
+        server begins to send audio.
         """
         while self._open:
             self._woken.clear()

@@ -1,4 +1,4 @@
-"""An open WebSocket: the connection to a server that acts as the party on a leg.
+"""An open WebSocket, which is a connection to a server that acts as the party on a leg.
 
 This module needs the extra ``websocket``, so :mod:`voicectl.sandbox.sockets.bridge` imports this module only when a
 leg calls a WebSocket.
@@ -29,35 +29,41 @@ from voicectl.sandbox.telephony.state import Leg
 MAX_MESSAGE = 1024 * 1024
 """The maximum size of a message, in bytes. A larger message ends the connection.
 
-This is slightly more than 20 s of audio at 24,000 samples per second.
+At 24,000 samples per second, this size corresponds to slightly more than 20 s of audio.
 """
 
 MAX_TEXT = 64 * 1024
-"""The maximum length of a text message that has an effect, in characters."""
+"""The maximum length of a text message, in characters. Longer text messages have no effect."""
 
 MAX_DEPTH = 100
 MAX_REPLIES = 3072
-"""The maximum number of replies that wait for a slow server. Further ones are dropped."""
+"""The maximum number of replies that wait for a slow server. Further replies are dropped."""
 
 CLOSE_SECONDS = 1.0
 """The time limit for the server's answer to a close message, in seconds on the host clock."""
 
 SEND_BUFFER = 128 * 1024
-"""The size of the send buffer, in bytes: a few seconds of audio. The default size would hold minutes of audio."""
+"""The size of the send buffer, in bytes.
+
+It holds a few seconds of audio. The default size would hold minutes of audio.
+"""
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
-"""The maximum length of a server's text message in a log entry, in characters."""
+"""The maximum number of characters of a server's text message that a log entry shows."""
 
 NORMAL = 1000
 
 
 class Refused(Exception):
-    """A WebSocket connection failed. The message gives the reason."""
+    """Raised if a WebSocket connection cannot be opened. The exception's message gives the reason."""
 
 
 class _Connect(connect):
-    """A connection attempt that does not follow redirects, since they could lead to a host that is not allowed."""
+    """A connection attempt that does not follow redirects.
+
+    A redirect could lead to a host that is not allowed.
+    """
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
@@ -98,14 +104,13 @@ async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection
 class WebSocket:
     """A party that hears and speaks through a WebSocket connection.
 
-    Each WebSocket has two tasks, one to send and one to receive messages, so that a slow server does not delay other
-    servers.
+    Each WebSocket has one task that sends messages and one that receives messages, so that a slow server does not
+    delay other servers.
 
     Args:
         leg: The leg that called the WebSocket.
         on_change: A function that is called when audio arrives while no other audio is waiting to be played.
-        on_close: A function that is called with this WebSocket when the connection is closed, unless :meth:`end`
-            closed the connection.
+        on_close: A function that is called with this WebSocket when the connection is closed by the server or lost.
     """
 
     def __init__(
@@ -140,12 +145,12 @@ class WebSocket:
         self._receiving = asyncio.create_task(self._receive())
 
     def press(self, heard: Heard) -> None:
-        """Send the keys in the sound *heard*, each at the time when it is due."""
+        """Send the key presses in the sound *heard*, each when it is due."""
         self._feed.press(heard)
         self.wake()
 
     def wake(self) -> None:
-        """Wake the task that sends messages if any messages are due, or if the connection must be closed."""
+        """If any messages are due or the connection must be closed, wake the task that sends messages."""
         if self._sending.done():
             return
         if self._replies or self._feed.is_due(self._until) or self._close_code is not None:
@@ -153,7 +158,7 @@ class WebSocket:
             self._woken.set()
 
     async def hand_over(self, seconds: float) -> None:
-        """Send the messages that are due, and wait until the server has answered the pings that follow the messages.
+        """Send the messages that are due and then a ping, and wait until the server has answered the ping.
 
         The wait lasts at most *seconds* on the host clock. If the server takes longer, later calls return immediately
         until the server has answered.
@@ -166,13 +171,13 @@ class WebSocket:
             await asyncio.wait([self._handing_over], timeout=seconds)
 
     def end(self, code: int = NORMAL) -> None:
-        """Send the messages that are due and then close the connection, both in the background."""
+        """Send the messages that are due, and then close the connection. Both happen in the background."""
         self.playout.stop()
         self._close_code = code
         self.wake()
 
     async def wait_closed(self, seconds: float) -> None:
-        """Wait up to *seconds* on the host clock for the connection to close, and then abort it if it is open."""
+        """Wait until the connection is closed. If it is still open after *seconds* on the host clock, abort it."""
         await asyncio.wait([self._sending, self._receiving], timeout=seconds)
         self._connection.transport.abort()
         await asyncio.wait([self._sending, self._receiving])
@@ -233,7 +238,7 @@ class WebSocket:
             self._on_close(self)
 
     def _how(self, closed: ConnectionClosed) -> dict[str, Any]:
-        """Return the log fields ``by``, ``code`` and ``reason``, which show who closed the connection and why."""
+        """Return the log fields ``by``, ``code`` and ``reason``, which describe who closed the connection and why."""
         if closed.rcvd is not None and closed.rcvd_then_sent:
             by, code, reason = "server", int(closed.rcvd.code), closed.rcvd.reason
         elif self._close_code is not None:
@@ -260,7 +265,7 @@ class WebSocket:
             self._on_change()
 
     def _read_text(self, message: str) -> None:
-        """Carry out a control message, ``clear`` or ``notify``. Other text has no effect."""
+        """Carry out *message* if it is the control message ``clear`` or ``notify``. Other messages have no effect."""
         event = "text ignored"
         match _control(message):
             case {"action": "clear"}:
@@ -288,7 +293,7 @@ class WebSocket:
         self.wake()
 
     def _remark(self, event: str, reason: str) -> None:
-        """Log *event* with *reason*, but only the first time that the event happens."""
+        """Log *event* with *reason*, but only when the event happens for the first time."""
         if event not in self._remarked:
             self._remarked.add(event)
             fields: dict[str, Any] = {"reason": reason} if reason else {}
@@ -296,7 +301,7 @@ class WebSocket:
 
 
 def _control(message: str) -> dict[str, Any]:
-    """Return the fields of a text message, or no fields if it is too long or not a JSON object."""
+    """Return the fields of a text message. If it is too long or is not a JSON object, return no fields."""
     if len(message) > MAX_TEXT:
         return {}
     try:
@@ -306,9 +311,10 @@ def _control(message: str) -> dict[str, Any]:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message to the server: two standard fields, and the ``headers`` of the leg's endpoint.
+    """Return the first message to the server.
 
-    A header that has the same name as one of the two standard fields is omitted.
+    It contains two standard fields, and the ``headers`` of the leg's endpoint. A header that has the same name as one
+    of the two standard fields is omitted.
     """
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}

@@ -1,1 +1,1 @@
-"""Sending events and requesting NCCOs by webhook, with the platform's time-outs and repeated attempts."""
+"""Webhook requests, which send events and fetch NCCOs. They use the platform's time-outs and rules for retries."""

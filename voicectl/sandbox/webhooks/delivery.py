@@ -1,4 +1,4 @@
-"""Delivery of an event or NCCO request to its webhook: the attempts, the fallback, and the reply.
+"""The delivery of an event or NCCO request to a webhook, including retries and the use of the fallback URL.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference, ``fallback_answer_url``.
 """
@@ -25,15 +25,21 @@ from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
 
 ATTEMPTS = 2
-"""The maximum number of requests to the same URL for one delivery."""
+"""The maximum number of requests that one delivery sends to the same URL."""
 
 SENDS_AT_ONCE = 512
-"""The maximum number of simultaneous requests to all receivers together, or fewer if file descriptors are scarce."""
+"""The maximum number of simultaneous requests to all receivers together.
+
+If the process has few file descriptors, the limit is lower.
+"""
 
 OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
 
 _PASSING = (429, 503, 504)
-"""The HTTP statuses after which a request whose reply may be an NCCO is sent a second time."""
+"""The HTTP statuses that indicate a temporary failure.
+
+After such a status, a request is retried if its reply may be an NCCO.
+"""
 
 _SERVER_ERRORS = range(500, 600)
 
@@ -47,7 +53,7 @@ class Answer:
     Attributes:
         actions: The NCCO, or None if none was received. An NCCO from an ``answer_url`` may be empty.
         reason: The reason why no NCCO was received, or an empty string.
-        bad: The errors in invalid NCCOs, with one string for each such NCCO.
+        bad: The errors in the invalid NCCOs that were received, with one string for each of these NCCOs.
     """
 
     actions: Actions | None = None
@@ -57,14 +63,16 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Delivery:
-    """An event or NCCO request to be delivered.
+    """An event or NCCO request that is to be delivered.
 
     Attributes:
-        effect: The event or the request, or None for an event from the Conversation API.
-        hook: The webhook that receives the event or the request.
-        fields: The fields of the event or the parameters of the request.
-        line: The UUID of a leg or the id of a conversation. Deliveries with the same line are sent in order.
-        application: The application that owns the webhook. Its fallback URL is used if the webhook fails.
+        effect: The event or NCCO request, or None for a conversation event.
+        hook: The webhook to which the event or NCCO request is delivered.
+        fields: The fields of the event, or the parameters of the NCCO request.
+        line: The id of the leg or conversation that the delivery is about. Deliveries with the same id are sent in
+            order.
+        application: The application that owns the webhook. The application's fallback URL is used if the webhook
+            fails.
         is_signed: True if the requests carry a signed token.
         entry: The log entry for the delivery. :class:`WebhookClient` fills in its ``attempts`` and ``outcome``.
         fault: The simulated fault that affects the delivery, or None.
@@ -89,7 +97,10 @@ class Delivery:
 
     @property
     def place(self) -> tuple[str, str]:
-        """The receiver and the line. Deliveries that have the same receiver and line keep their order."""
+        """The receiver, and the id of the leg or conversation.
+
+        Deliveries with the same receiver and id are sent in order.
+        """
         return self.receiver, self.line
 
 
@@ -97,8 +108,8 @@ class WebhookClient:
     """A client that sends the requests for many deliveries at the same time.
 
     Args:
-        sign: Takes a payload and an application id. Returns a signed token for the payload.
-        may_reach: Returns True if a URL is on a host that the sandbox may reach.
+        sign: A function that takes a payload and an application id, and returns a signed token for the payload.
+        may_reach: A function that returns True if the sandbox may send requests to a URL.
     """
 
     def __init__(self, *, sign: Callable[[bytes, str], str], may_reach: Callable[[str], bool]) -> None:
@@ -108,7 +119,8 @@ class WebhookClient:
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event, and ignore the body of the reply.
 
-        The event is sent again only if the receiver did not reply in time. After any other failure, it is lost.
+        If the receiver does not reply in time, the event is sent once more. After any other failure, the event is
+        lost.
         """
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
@@ -138,13 +150,19 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore that limits open requests, to leave half of the file descriptors for the sandbox's clients."""
+        """A semaphore that limits the number of open requests.
+
+        The limit leaves half of the file descriptors for the sandbox's clients.
+        """
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
 
     async def _send(self, request: httpx.Request) -> Reply:
-        """Send *request* as soon as there are few enough open requests. The time-out does not include this wait."""
+        """Wait until the limit on open requests allows *request*, and then send it.
+
+        The time-out does not include the wait.
+        """
         async with self._slots:
             return await send(request)
 
@@ -157,8 +175,8 @@ class WebhookClient:
     ) -> Reply:
         """Send *fields* to the URL of *hook*, and log each attempt.
 
-        A second attempt is made if *is_worth_repeating* returns True for the first reply, or if a simulated fault
-        requires it. Faults affect only requests to the delivery's own URL, not to the fallback URL.
+        The request is retried if *is_worth_repeating* returns True for the first reply, or if a simulated fault
+        requires a retry. Faults affect requests to the delivery's own URL, but not requests to the fallback URL.
         """
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
         where = {} if hook is delivery.hook else {"url": without_password(hook.url)}
@@ -190,7 +208,7 @@ class WebhookClient:
         return (lambda payload: self._sign(payload, application_id)) if delivery.is_signed else None
 
     def _read(self, delivery: Delivery, reply: Reply) -> Answer:
-        """Return the answer in *reply*, and log the ``outcome`` of the delivery."""
+        """Read the answer from *reply*, and log the ``outcome`` of the delivery."""
         entry, is_event = delivery.entry, isinstance(delivery.effect, Event)
         if reply.trouble or not reply.has_arrived:
             entry["outcome"] = f"failed: {reply.reason}"
@@ -211,7 +229,7 @@ class WebhookClient:
 
 
 class _BadNcco(Exception):
-    """A reply is not a valid NCCO. The message gives the reason."""
+    """Raised if a reply is not a valid NCCO. The exception's message gives the reason."""
 
 
 def _actions(body: bytes) -> Actions:

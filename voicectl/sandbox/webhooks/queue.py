@@ -1,11 +1,12 @@
 """Queues of requests to webhooks.
 
 Each receiver (a host and port) has its own queue, so a slow or unreachable receiver does not delay other receivers.
-However, if very many calls wait for replies from one receiver, those requests can use up the limit for all receivers.
+However, there is also a limit on the number of requests to all receivers together. If very many calls wait for
+replies from one receiver, their requests can use up this limit.
 
-In a queue, each leg or conversation has a line. The requests in a line are sent in order, each after the reply to the
-previous request. A late reply delays the next request only briefly. The platform does not guarantee any order, but a
-test can rely on this order if its receiver replies in time.
+Requests about the same leg or conversation are sent in order: a request is sent after the reply to the previous
+request. A late reply delays the next request only briefly. The platform does not guarantee any order, but a test can
+rely on the sandbox's order if its receiver replies in time.
 """
 
 from __future__ import annotations
@@ -17,19 +18,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PATIENCE_SECONDS = 0.5
-"""How long a request waits, at most, for the reply to the previous request, in seconds on the host clock.
+"""The maximum time that a request waits for the reply to the previous request, in seconds on the host clock.
 
 Only requests about the same leg or conversation wait for each other.
 """
 
 AT_ONCE = 8
-"""The maximum number of simultaneous requests to a receiver, not counting requests whose replies a call waits for.
+"""The maximum number of simultaneous requests to a receiver. Requests for whose replies a call waits do not count.
 
 The limit is low because a simple server queues only five connections.
 """
 
 MAX_QUEUED = 50_000
-"""The maximum number of unfinished requests to a receiver. Requests that a call waits for may exceed this limit."""
+"""The maximum number of unfinished requests to a receiver.
+
+Requests for whose replies a call waits may exceed this limit.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +41,7 @@ class QueuedRequest:
     """A request in a queue.
 
     Attributes:
-        make: Returns a coroutine that sends the request and handles the reply.
+        make: A function that returns a coroutine, which sends the request and handles the reply.
         is_awaited: True if a call waits for the reply. Such a request is sent within :data:`PATIENCE_SECONDS`.
         task: The task that runs the coroutine, or None before the request is sent.
     """
@@ -58,7 +62,7 @@ class WebhookQueue:
     """The queues of requests to all receivers.
 
     Args:
-        most: The maximum number of unfinished requests to one receiver; by default :data:`MAX_QUEUED`.
+        most: The maximum number of unfinished requests to one receiver. The default is :data:`MAX_QUEUED`.
     """
 
     def __init__(self, most: int = MAX_QUEUED) -> None:
@@ -78,7 +82,8 @@ class WebhookQueue:
 
         Args:
             name: The receiver, as ``host:port``.
-            line: The UUID of a leg or the id of a conversation. Requests with the same line are sent in order.
+            line: The id of the leg or conversation that the request is about. Requests with the same id are sent in
+                order.
             turn: The request to add.
 
         Returns:
@@ -100,13 +105,13 @@ class WebhookQueue:
         return True
 
     async def caught_up(self) -> None:
-        """Wait until the queued requests have been answered, at most :data:`PATIENCE_SECONDS` for each request."""
+        """Wait until all queued requests have been answered, or for :data:`PATIENCE_SECONDS` per queued request."""
         if self._lines:
             queued = [len(line) for receiver in self._receivers.values() for line in receiver.lines.values()]
             await asyncio.wait(self._lines, timeout=(max(queued, default=0) + 1) * PATIENCE_SECONDS)
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Drop all waiting requests, and cancel those in progress.
+        """Drop all requests that are waiting, and cancel all requests that are in progress.
 
         Returns:
             The cancelled tasks, which may still be running.
@@ -133,7 +138,7 @@ class WebhookQueue:
             self._begin(name, receiver, turn)
 
     def _begin(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> asyncio.Task[None]:
-        """Start the request *turn* if it has not started yet, and return its task."""
+        """Start the request *turn* if it has not been started yet, and return the task that runs it."""
         if turn.task is None:
             turn.task = self._spawn(turn.make())
             turn.task.add_done_callback(lambda _task: self._end(name, receiver, turn))

@@ -1,4 +1,4 @@
-"""A single request to a webhook: encoding, signing and sending the request, and receiving the reply.
+"""Functions that encode, sign and send a single webhook request, and receive the reply.
 
 Source: Vonage webhook reference, "delivery rules"; Vonage documentation on verifying signed webhooks.
 """
@@ -26,7 +26,7 @@ Sign = Callable[[bytes], str]
 
 
 SUCCESSES = range(200, 206)
-"""The HTTP statuses that indicate a successful delivery."""
+"""The HTTP statuses that mean that a delivery was successful."""
 
 _PARTS_AT_ONCE = 100  # parts of a body to read before other tasks run; a part may be a single byte
 
@@ -40,7 +40,7 @@ _HEADERS = {
 
 
 class Unsendable(Exception):
-    """The request cannot be built from its fields or URL. The message gives the reason."""
+    """Raised if the fields or the URL of a request are invalid. The exception's message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +49,10 @@ class Reply:
 
     Attributes:
         status: The HTTP status, or None if no status was received.
-        body: The body, cut off one byte after ``MAX_BODY`` so that a body that is too long can be detected.
-        trouble: The error that prevented a complete reply, in the platform's wording. Empty if there was none.
+        body: The body of the reply. At most ``MAX_BODY`` + 1 bytes are read, so that a body that is too long can be
+            detected.
+        trouble: The error that prevented a complete reply, in the platform's wording, or an empty string if no error
+            occurred.
         is_timeout: True if the error was a time-out.
     """
 
@@ -70,25 +72,31 @@ class Reply:
         return self.trouble or f"answered with status {self.status}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return a log field that describes the reply: ``reason`` if there was an error, or ``status`` if not."""
+        """Return the log field that describes the reply.
+
+        If an error occurred, the field is ``reason``. If no error occurred, it is ``status``.
+        """
         return {"reason": self.trouble} if self.trouble else {"status": self.status}
 
 
 NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
-"""The result of an attempt if the receiver does not reply in time."""
+"""The result of an attempt to which the receiver did not reply in time."""
 
 
 def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
-    """Build a request that contains *fields*: in a JSON body for POST, or in the query for GET.
+    """Build a request that contains *fields*.
 
-    The query of the URL is kept, except for parameters that have the same names as fields. In a query, a string is
+    A POST request has them in its JSON body, and a GET request in its query.
+
+    If the URL already has a query, its parameters are kept, unless a field has the same name. In a query, a string is
     sent unchanged, None is sent as an empty string, and any other value is sent as JSON.
 
     Args:
         hook: The webhook, with its time-outs.
         fields: The fields to send.
-        sign: Returns a signed token for a payload; None to send the request unsigned. The payload of a POST is its
-            body. The payload of a GET is the query as a JSON object without spaces, with the parameters in order.
+        sign: A function that returns a signed token for a payload, or None to send the request unsigned. The payload
+            of a POST is its body. The payload of a GET is the query as a JSON object without spaces, with the
+            parameters in order.
 
     Raises:
         Unsendable: A field is not valid Unicode, or the URL is not valid.
@@ -115,8 +123,8 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
 async def send(request: httpx.Request) -> Reply:
     """Send *request* once, over a new connection, and return the reply. Redirects are not followed.
 
-    Network errors and time-outs are described in the reply, not raised. The whole exchange takes at most the sum
-    of the connect and read time-outs.
+    Network errors and time-outs are not raised as exceptions, but described in the returned reply. The request and
+    the reply together take at most the sum of the connect and read time-outs.
     """
     times = request.extensions["timeout"]
     status, body = None, bytearray()
@@ -150,7 +158,7 @@ async def send(request: httpx.Request) -> Reply:
 
 
 def without_password(url: str) -> str:
-    """Return *url* without any user name and password, for use in the log."""
+    """Remove the user name and password from *url*, so that it can be logged."""
     scheme, slashes, rest = url.partition("//")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
@@ -159,14 +167,18 @@ def without_password(url: str) -> str:
 def compact(value: object) -> bytes:
     """Return *value* as JSON without spaces, in UTF-8.
 
-    If the JSON is parsed in JavaScript, ``JSON.stringify`` returns the same text for the parsed value.
+    The format is that of ``JSON.stringify`` in JavaScript.
     """
     # UTF-8 cannot encode half of a surrogate pair, so such a half is written as an escape sequence.
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _cause(exc: BaseException, otherwise: str) -> str:
-    """Return a message if *exc* has a local cause (DNS or file descriptors), or *otherwise* if it has none."""
+    """Return an error message for *exc*.
+
+    If the cause is local (DNS or a lack of file descriptors), the message describes the cause. If not, it is
+    *otherwise*.
+    """
     for each in causes(exc):
         if isinstance(each, socket.gaierror):
             return "The name cannot be resolved."
@@ -189,7 +201,7 @@ def _text(value: object) -> str:
 
 
 def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
-    """Convert query parameters to a JSON object. A repeated parameter becomes an array, as in common web servers."""
+    """Convert query parameters to a JSON object. As in common web servers, a repeated parameter becomes an array."""
     found: dict[str, list[str]] = {}
     for name, value in pairs:
         found.setdefault(name, []).append(value)
@@ -198,5 +210,5 @@ def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Return a TLS context, which is cached because creating a context takes longer than sending a request."""
+    """Return a TLS context. It is created only once, because creating it takes longer than sending a request."""
     return httpx.create_ssl_context()

@@ -1,4 +1,4 @@
-"""Sending events to webhooks, and requesting NCCOs from them.
+"""A sender that sends events to webhooks, and fetches NCCOs from webhooks.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference (URLs, methods, time-outs).
 """
@@ -30,27 +30,34 @@ from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
-"""How long, at most, a reordered event waits for the next event about the same leg, in seconds on the host clock."""
+"""The maximum time that an event waits for the next event about the same leg, in seconds on the host clock.
+
+An event waits only if a fault reverses the order of these two events.
+"""
 
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
 }
-"""Maps each final status after which a fault can add a ``completed`` event to that event's ``disconnected_by``."""
+"""The value of ``disconnected_by`` in a ``completed`` event that a fault adds, keyed by the status before that event.
+
+Only after these statuses can a fault add such an event.
+"""
 
 
 class Webhooks:
-    """A background sender of events and NCCO requests, which can send many of them at the same time.
+    """An object that sends events and NCCO requests in the background, many of them at the same time.
 
     Errors of receivers are logged, not raised. When an event or request is queued, an entry of the kind ``webhook``
     is added to the log. The ``attempts`` and ``outcome`` of this entry are filled in later.
 
     Args:
         applications: The applications that own the webhooks.
-        sign: Takes a payload and an application id. Returns a signed token for the payload.
+        sign: A function that takes a payload and an application id, and returns a signed token for the payload.
         faults: The faults to simulate.
         log: The log to which entries are added.
-        may_reach: Returns True if a URL is on a host that the sandbox may reach.
-        region_url: Takes the name of a region, such as ``na-east``. Returns the region's base URL.
+        may_reach: A function that returns True if the sandbox may send requests to a URL.
+        region_url: A function that takes the name of a region, such as ``na-east``, and returns the region's base
+            URL.
         queue: The queue to use for the requests, or None to create one.
     """
 
@@ -78,18 +85,18 @@ class Webhooks:
 
     @property
     def pending(self) -> int:
-        """The number of requests that are queued, held back or in progress."""
+        """The number of requests that are queued, held back by a fault or in progress."""
         return self._queue.unfinished + len(self._held)
 
     def send(self, event: Event) -> None:
-        """Send *event* to its webhook, if there is one, and ignore the reply."""
+        """Send *event* to its webhook, and ignore the reply. If no webhook is set, do nothing."""
         delivery = self._addressed(event)
         if delivery is not None:
             self._post(delivery)
             self._complete(event)
 
     def publish(self, note: Note, fields: dict[str, Any]) -> None:
-        """Send a conversation event to the application's RTC webhook, if there is one.
+        """Send a conversation event to the application's RTC webhook. If no such webhook is set, do nothing.
 
         Args:
             note: The effect that describes the event.
@@ -104,7 +111,8 @@ class Webhooks:
     def ask(self, effect: Event | Fetch) -> asyncio.Future[Answer]:
         """Send an event or NCCO request, and return a future for the answer.
 
-        The request is queued immediately, so it comes before requests for later effects on the same leg.
+        The request is queued before this method returns, so it is sent before requests for later effects on the same
+        leg.
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         delivery = self._addressed(effect)
@@ -120,7 +128,7 @@ class Webhooks:
         return answer
 
     def abandon(self) -> list[asyncio.Task[None]]:
-        """Drop all requests that are queued, held back or in progress, and end every wait for an answer.
+        """Drop or cancel all pending requests. Callers that wait for an answer stop waiting.
 
         Returns:
             The cancelled tasks, which may still be running.
@@ -135,7 +143,10 @@ class Webhooks:
         return self._queue.cancel()
 
     async def caught_up(self) -> None:
-        """Wait until the requests that were sent so far have been answered; see :meth:`WebhookQueue.caught_up`."""
+        """Wait until all queued requests have been answered.
+
+        See :meth:`WebhookQueue.caught_up` for the time limit.
+        """
         await self._queue.caught_up()
 
     async def quiet(self, seconds: float) -> None:
@@ -146,11 +157,11 @@ class Webhooks:
                     await asyncio.sleep(0.002)
 
     async def close(self) -> None:
-        """Drop waiting requests, cancel those in progress, and wait until they have stopped."""
+        """Drop or cancel all pending requests, and wait until the cancelled requests have stopped."""
         await asyncio.gather(*self.abandon(), return_exceptions=True)
 
     def _addressed(self, effect: Event | Fetch) -> Delivery | None:
-        """Return a delivery for *effect*, or None if there is no webhook for *effect*."""
+        """Create the delivery of *effect* to its webhook. Return None if no webhook is set."""
         application = self._applications.by_id.get(effect.application_id)
         if application is None:
             return None
@@ -192,7 +203,10 @@ class Webhooks:
         )
 
     def _complete(self, event: Event) -> None:
-        """Send a ``completed`` event after *event* if a fault requires it and *event* ends an unanswered call."""
+        """Simulate the fault that sends an additional ``completed`` event after the last event of an unanswered call.
+
+        Do nothing if there is no such fault, or if *event* is not such an event.
+        """
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
             return
@@ -255,16 +269,17 @@ class Webhooks:
                 delivery.answer.set_result(answer)
 
     def _settle(self, delivery: Delivery, outcome: str) -> None:
-        """Record *outcome* for *delivery*, which will not be sent."""
+        """Log *outcome* as the outcome of *delivery*, which will not be sent."""
         delivery.entry["outcome"] = outcome
         if delivery.answer is not None:
             delivery.answer.set_result(Answer(reason=outcome))
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Return *own*, the webhook of a call or action, or the application's webhook if *own* is None.
+    """Return the webhook to use: *own*, which was set for a call or action, or else the application's webhook.
 
-    *own* gets the time-outs of the application's webhook, or *read_seconds* if the application has no webhook.
+    The time-outs for *own* are those of the application's webhook. If the application has no webhook, the read
+    time-out is *read_seconds*.
     """
     if own is None:
         return applications
