@@ -1,1 +1,1 @@
-"""Conversations as the Conversation API shows them: with users, members and events in addition to legs."""
+"""Conversations as the Conversation API represents them: with users, members and events in addition to legs."""

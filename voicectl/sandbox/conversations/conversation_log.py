@@ -1,4 +1,4 @@
-"""The log of one conversation: its present and former members, and its events, numbered from 1."""
+"""The log of one conversation, which contains present and former members, and events that are numbered from 1."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Conversation
 
 KEPT = 10_000
-"""How many of the latest events are always kept for each conversation.
+"""The minimum number of events that are kept for each conversation. These are the latest events.
 
-When older events are dropped, the remaining events keep their numbers.
+Older events may be dropped. The remaining events keep their numbers.
 """
 
 
 class MemberState(StrEnum):
-    """The states that a member goes through, in order. A member can leave without having joined."""
+    """The possible states of a member, in the order in which they occur. A member can leave without having joined."""
 
     INVITED = "INVITED"
     JOINED = "JOINED"
@@ -33,23 +33,25 @@ class MemberState(StrEnum):
 
 
 class IllegalState(Exception):
-    """A member's new state cannot follow its present state. Nothing was changed."""
+    """Raised if a member cannot change from the present state to the requested state. Nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Member:
-    """One stay of one user in one conversation. A user who comes back becomes a new member.
+    """A user's membership of a conversation. A user who leaves and comes back becomes a new member.
 
     Attributes:
         id: The id of the member, ``MEM-...``.
-        leg_uuid: The UUID of the member's leg. None for a member who was added through the API and has no leg.
-        user: The app user, or None for a leg whose party is not an app user.
+        leg_uuid: The UUID of the member's leg, or None if the member has no leg. Members who were added through the
+            API have no leg.
+        user: The app user, or None if the member is the party on a leg who is not an app user.
         since: The number of the member's first event.
-        previous: The last earlier member with the same leg, or None if there is none.
-        times: When the member became ``invited``, ``joined`` and ``left``, in milliseconds on the call clock.
-        initiators: The users who caused the changes in ``times``, under the same keys. Changes that the platform
-            caused are left out.
-        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by``, as they were given, or None.
+        previous: The previous member with the same leg, or None if no earlier member had this leg.
+        times: The times at which the member became ``invited``, ``joined`` and ``left``, keyed by these states, in
+            milliseconds on the call clock.
+        initiators: The user who caused each change in ``times``, also keyed by state. Changes that the platform
+            caused are not included.
+        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by`` as the client sent them, or None.
         reason: The reason that was given for removing the member, or None.
     """
 
@@ -81,7 +83,7 @@ class Member:
             raise IllegalState(f"{state} may not follow {self.state}")
 
     def become(self, state: MemberState, at: int) -> None:
-        """Change the member's state to *state* at the moment *at*.
+        """Change the member's state to *state*. The time of the change is *at*, in milliseconds on the call clock.
 
         Raises:
             IllegalState: *state* cannot follow the present state.
@@ -97,11 +99,12 @@ class ConversationLog:
 
     Attributes:
         number: The position of the conversation in the order of creation, counted from 1.
-        settings: The fields ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback``, as given.
-        updated: When the settings or the name last changed, in milliseconds on the call clock. None if neither has
-            changed.
-        members: All present and former members by id, in the order in which they were added.
-        deleted: The numbers of the deleted events, or None if there are none.
+        settings: The fields ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback`` as the
+            client sent them.
+        updated: The time of the last change to the settings or the name, in milliseconds on the call clock, or None
+            if they have never changed.
+        members: All present and former members, keyed by id, in the order in which they were added.
+        deleted: The numbers of the deleted events, or None if no event has been deleted.
     """
 
     conversation: Conversation
@@ -121,11 +124,11 @@ class ConversationLog:
 
     @property
     def last_id(self) -> int:
-        """The number of the last event, or 0 if there is none."""
+        """The number of the last event, or 0 if there are no events."""
         return self._dropped + len(self._notes)
 
     def append(self, note: Note) -> int:
-        """Append *note* as the next event, and return its number."""
+        """Append *note* as the next event, and return the number of the event."""
         if len(self._notes) >= 2 * KEPT:
             del self._notes[:KEPT]
             self._dropped += KEPT
@@ -133,19 +136,22 @@ class ConversationLog:
         return self.last_id
 
     def events(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, Note]]:
-        """Yield the number and note of each event from *first* to *last*, or to the end if *last* is None."""
+        """Yield the number and content of each event from *first* to *last*.
+
+        If *last* is None, continue to the end.
+        """
         start = max(first - self._dropped - 1, 0)
         stop = len(self._notes) if last is None else min(last - self._dropped, len(self._notes))
         for i in range(start, stop):
             yield self._dropped + i + 1, self._notes[i]
 
     def event(self, number: int) -> Note | None:
-        """Return the event with the given number, or None if it never existed or has been dropped."""
+        """Return the event with the given number. Return None if the event never existed or has been dropped."""
         at = number - self._dropped - 1
         return self._notes[at] if 0 <= at < len(self._notes) else None
 
     def erase(self, number: int) -> None:
-        """Delete the body of the event with the given number. Its number and type are kept."""
+        """Delete the body of the event with the given number. The event's number and type are kept."""
         at = number - self._dropped - 1
         self._notes[at] = replace(self._notes[at], body={})
         self.deleted = (self.deleted or set()) | {number}
@@ -161,8 +167,8 @@ class ConversationLog:
     def member(self, reference: str | None, number: int | None = None) -> Member | None:
         """Return the member that *reference* identifies, or None if there is no such member.
 
-        *reference* is the id of a member or the UUID of a leg. If several members have had this leg, return the one
-        who had it when event *number* happened, or the latest one if *number* is None.
+        *reference* is the id of a member or the UUID of a leg. If several members have had this leg, return the
+        member who had it when event *number* occurred. If *number* is None, return the latest of these members.
         """
         if reference is None:
             return None

@@ -1,7 +1,7 @@
-"""Functions that build the bodies of conversation events from legs and from the notes that report the events.
+"""Functions that build the bodies of conversation events from legs and from the exchange's reports of the events.
 
-Most bodies are never read, so a body is built only when it is read. But if the data for a body could change before
-then, the body is built when the event is recorded.
+Most bodies are never read, so a body is usually built when it is first needed. However, if the data for a body could
+change before then, the body is built when the event is recorded.
 
 Source: webhook reference, "RTC event webhook".
 """
@@ -22,19 +22,22 @@ from voicectl.voice.endpoint import label
 
 PACKETS_PER_SECOND = 50
 BYTES_PER_SECOND = 8000
-"""The size of one second of a phone call's audio in one direction, in bytes: 64 kbit/s in packets of 20 ms."""
+"""The number of bytes per second of a phone call's audio in one direction (64 kbit/s)."""
 
 RECORD = "audio:record"
 
 CONFIDENCE = 100
-"""The confidence that machine detection reports, in percent."""
+"""The confidence that answering machine detection reports, in percent."""
 
 AT_ONCE = ("conversation:updated", "member:media")
-"""The types of events whose bodies are built when the events are recorded, because the data could change later."""
+"""The types of events whose bodies are built when the events are recorded.
+
+The data for these bodies could change later.
+"""
 
 
 def at_once(log: ConversationLog, note: Note, member: Member | None, leg: Leg | None) -> dict[str, Any]:
-    """Return the body for *note*, whose type must be in :data:`AT_ONCE`. See :func:`body` for the parameters."""
+    """Return the body of an event whose type is in :data:`AT_ONCE`. See :func:`body` for the parameters."""
     if note.type == "conversation:updated":
         return representations.conversation_body(log)
     if member is None:
@@ -50,7 +53,7 @@ def body(
     Args:
         log: The log of the conversation.
         number: The number of the event.
-        note: The note in which the exchange reported the event.
+        note: The event as the exchange reported it.
         member: The member who caused the event, or None if the platform caused it.
         leg: The leg of that member, or None if there is no leg.
     """
@@ -244,7 +247,10 @@ _CODES = {
     "unanswered": "temporarily_unavailable",
     "failed": "failed",
 }
-"""The reason code for each final status of an unanswered leg. All other legs get the reason code ``ok``."""
+"""The reason codes of unanswered legs, keyed by the leg's final status.
+
+All other legs have the reason code ``ok``.
+"""
 
 _OPTIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "audio:say": _say,

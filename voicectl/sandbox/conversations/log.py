@@ -1,7 +1,7 @@
-"""The logs of all conversations, which record what the exchange reports and build the events for RTC webhooks.
+"""The logs of all conversations. They record what the exchange reports, and build the events for RTC webhooks.
 
-A log contains data that the exchange does not keep: numbered events, and members, who stay listed after they leave.
-The body of an event is built when the event is read, so that recording an event is cheap.
+A log contains data that the exchange does not keep, which are numbered events, and members including those who have
+left. The body of an event is built when the event is read, so that little time is needed to record an event.
 
 Source: Conversation API reference; webhook reference, "RTC event webhook".
 """
@@ -27,7 +27,7 @@ FindUser = Callable[[str, str, str], User | None]
 
 
 EPHEMERAL = "ephemeral"
-"""The type of events that are sent to webhooks but are neither numbered nor kept."""
+"""The type of events that are sent to webhooks, but are not numbered or kept in the log."""
 
 
 class ConversationLogs:
@@ -35,10 +35,12 @@ class ConversationLogs:
 
     Args:
         seed: The seed for generating the ids of members without legs.
-        exchange: The telephone exchange, which has the legs and conversations. The logs never change it.
-        find_user: Takes a name, an application id and a region. Returns the app user, or None if there is none.
-        has_rtc_webhook: Takes an application id. Returns True if that application has an RTC webhook. Webhook
-            events are built only for such applications.
+        exchange: The telephone exchange to which the legs and conversations belong. The logs do not change the
+            exchange.
+        find_user: A function that takes a name, an application id and a region, and returns the app user, or None if
+            there is no such user.
+        has_rtc_webhook: A function that takes an application id, and returns True if that application has an RTC
+            webhook. Webhook events are built only for such applications.
     """
 
     def __init__(
@@ -64,14 +66,14 @@ class ConversationLogs:
         return f"MEM-{uuid.UUID(int=self._random.getrandbits(128), version=4)}"
 
     def open(self, conversation: Conversation, settings: dict[str, Any] | None = None) -> ConversationLog:
-        """Open a log for a new *conversation* with the given *settings*, and return the log."""
+        """Open and return a log for *conversation*, a new conversation with the given *settings*."""
         self._opened += 1
         log = ConversationLog(conversation=conversation, number=self._opened, settings=settings or {})
         self._logs[conversation.uuid] = log
         return log
 
     def write(self, note: Note) -> dict[str, Any] | None:
-        """Record *note* as the next event in its conversation, and update the member that the note is about.
+        """Record *note* as the next event in its conversation, and update the member whom the event concerns.
 
         Returns:
             The event to send to the application's RTC webhook, with ``type``, ``id``, ``from``, ``conversation_id``,
@@ -92,7 +94,7 @@ class ConversationLogs:
         return rtc_event
 
     def leg(self, member: Member | None) -> Leg | None:
-        """Return the leg of *member*, or None if the member has none."""
+        """Return the leg of *member*, or None if the member has no leg."""
         if member is None or member.leg_uuid is None:
             return None
         return self._exchange.legs.get(member.leg_uuid)
@@ -110,7 +112,7 @@ class ConversationLogs:
     def event_fields(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:
         """Return the fields that an event has both in webhooks and in API responses.
 
-        *number* is None for an event that is not kept.
+        For an event that is not kept, *number* is None.
         """
         member = log.member(note.uuid, number)
         from_ = {} if member is None else {"from": member.id}
@@ -120,7 +122,7 @@ class ConversationLogs:
         return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
     def empty_since(self, log: ConversationLog) -> int | None:
-        """Return when the conversation of *log* became empty, in milliseconds on the call clock.
+        """Return the time at which the conversation of *log* became empty, in milliseconds on the call clock.
 
         Return None if the conversation still has legs or present members.
         """
@@ -130,9 +132,9 @@ class ConversationLogs:
         return max(left, default=log.conversation.created)
 
     def _open_for(self, note: Note) -> ConversationLog | None:
-        """Open and return a log for the conversation of *note*, or return None if the conversation has ended.
+        """Open and return a log for the conversation of *note*. Return None if the conversation has ended.
 
-        If *note* reports that the conversation was created, a log is opened even if the conversation has since ended.
+        If *note* reports that the conversation was created, a log is opened even if the conversation has ended.
         """
         conversation = self._exchange.conversations.get(note.conversation_uuid)
         if conversation is None and note.type == "conversation:created":
@@ -146,7 +148,7 @@ class ConversationLogs:
         return None if conversation is None else self.open(conversation)
 
     def _follow(self, log: ConversationLog, note: Note) -> None:
-        """Update the member that *note* is about, or add a new member if necessary."""
+        """Update the member whom *note* concerns. Add a new member if necessary."""
         member = log.member(note.uuid)
         enters = note.type in ("member:invited", "member:joined")
         if member is None or (enters and member.state is MemberState.LEFT):
@@ -172,7 +174,7 @@ class ConversationLogs:
         return Member(id=f"MEM-{plain}", leg_uuid=leg.uuid, user=user)
 
     def _completed(self, log: ConversationLog, note: Note) -> Note:
-        """Return *note*, with its body completed now if the data for the body could change later."""
+        """Return *note*. If the data for the body could change later, complete the body now."""
         if note.type == "rtc:transfer":
             left = self._logs.get(note.body["transferred_from"])
             was = None if left is None else left.member(note.uuid)

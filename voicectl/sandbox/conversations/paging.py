@@ -1,4 +1,4 @@
-"""Paginated lists with cursors. The pages do not shift when rows are added or removed between requests.
+"""Lists that are returned in pages, with cursors. Adding or removing rows between requests does not shift the pages.
 
 Source: Conversation API reference, list queries and responses.
 """
@@ -24,11 +24,14 @@ MAX_PAGE_SIZE = 100
 Row = TypeVar("Row")
 
 Key = tuple[str, int]
-"""The sort key of a row: a string, which is often empty, and a number that no other row in the list has."""
+"""The sort key of a row.
+
+It consists of a string, which is often empty, and a number that no other row in the list has.
+"""
 
 
 class Side(StrEnum):
-    """The side of a cursor on which its page lies: after or before the row with the cursor's key."""
+    """The position of a cursor's page: after or before the row that has the cursor's key."""
 
     AFTER = "after"
     BEFORE = "before"
@@ -36,7 +39,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A position in a list, directly before or after the row with the given key.
+    """A position in a list, directly before or after the row with a given key.
 
     The cursor remains valid if that row is removed.
     """
@@ -45,7 +48,7 @@ class Cursor:
     key: Key
 
     def __str__(self) -> str:
-        """Return the cursor as opaque text for links."""
+        """Return the cursor as text that can be used in links."""
         data = json.dumps([self.side, *self.key]).encode()
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
@@ -56,7 +59,8 @@ class Window:
 
     Attributes:
         cursor: The cursor from the query, or None for the first page.
-        parameters: The query parameters to repeat in links to other pages, as they were given, without ``cursor``.
+        parameters: The query parameters to include in links to other pages. They are unchanged, but ``cursor`` is
+            omitted.
     """
 
     page_size: int
@@ -69,8 +73,8 @@ def read_window(fields: Fields, query: Mapping[str, str], *known: str) -> Window
     """Read the query parameters ``page_size``, ``order`` and ``cursor``.
 
     Args:
-        fields: The reader for the query parameters, which collects the errors.
-        query: The query parameters as they were given.
+        fields: The reader for the query parameters, which collects errors.
+        query: The query parameters as the client sent them.
         known: The names of the other query parameters that the list accepts.
 
     Raises:
@@ -93,14 +97,15 @@ def listing(
     show: Callable[[Row], dict[str, Any]],
     name: str | None = None,
 ) -> dict[str, Any]:
-    """Return the JSON object that answers a request for a list.
+    """Return the body of the response to a request for a list.
 
     Args:
         found: All rows of the list, with their keys, in any order.
         window: The page to return.
         url: The absolute URL of the list, without a query.
-        show: Returns a row as a JSON object.
-        name: The name of the field in ``_embedded`` that contains the rows. None if ``_embedded`` is the list itself.
+        show: A function that converts a row to a JSON object.
+        name: The name of the field in ``_embedded`` that contains the rows, or None if ``_embedded`` is itself the
+            list of rows.
     """
     rows, links = page_of(found, window, url)
     shown = [show(row) for row in rows]

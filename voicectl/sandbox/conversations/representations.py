@@ -1,4 +1,6 @@
-"""Legs, members, users and conversations as JSON objects for responses and events, with the platform's field names.
+"""The JSON objects that represent legs, members, users and conversations in responses and events.
+
+The field names are those of the platform.
 
 Source: Conversation API reference, "conversations", "members" and "users"; webhook reference, "RTC event webhook".
 """
@@ -17,12 +19,12 @@ SESSION_SECONDS = 86_400
 
 
 def party(leg: Leg) -> dict[str, Any]:
-    """Return the endpoint of the outside party: the caller if *leg* is inbound, or the callee if it is outbound."""
+    """Return the endpoint of the party on *leg*: the caller of an inbound call, or the callee of an outbound call."""
     return leg.from_ if leg.direction is Direction.INBOUND else leg.to
 
 
 def channel(leg: Leg) -> dict[str, Any]:
-    """Return the ``channel`` object for a member whose leg is *leg*."""
+    """Return the ``channel`` object of a member whose leg is *leg*."""
     shown = {
         "id": leg.uuid,
         "type": party(leg)["type"],
@@ -51,7 +53,8 @@ def person(member: Member) -> dict[str, Any]:
 def media(member: Member, leg: Leg | None) -> dict[str, Any]:
     """Return the ``media`` object of *member*.
 
-    The object describes the audio of *leg*, the member's leg. If *leg* is None, return the requested object.
+    The object describes the audio of *leg*, the member's leg. If *leg* is None, return the object that the client
+    sent.
     """
     if leg is None:
         return dict((member.given or {}).get("media", {"audio": False}))
@@ -67,7 +70,7 @@ def media(member: Member, leg: Leg | None) -> dict[str, Any]:
 
 
 def initiators(member: Member, until: MemberState) -> dict[str, Any]:
-    """Return the ``initiator`` object of *member*: who caused each change of state up to *until*.
+    """Return the ``initiator`` object of *member*, which shows who caused each change of state up to *until*.
 
     Changes made by the platform or with an admin token have the initiator ``{"isSystem": True}``.
     """
@@ -76,12 +79,12 @@ def initiators(member: Member, until: MemberState) -> dict[str, Any]:
 
 
 def moments(member: Member, until: MemberState) -> dict[str, str]:
-    """Return the ``timestamp`` object of *member*: the time of each change of state up to *until*."""
+    """Return the ``timestamp`` object of *member*, which contains the time of each change of state up to *until*."""
     return {state: rfc3339(member.times[state]) for state in _happened(member, until)}
 
 
 def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: str) -> dict[str, Any]:
-    """Return *member* in the format of API responses that contain only this member."""
+    """Return *member* in the format of an API response about a single member."""
     given = member.given or {}
     return {
         "id": member.id,
@@ -98,7 +101,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
 
 
 def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str, Any]:
-    """Return *member* in the format of API responses with a list of members, without ``channel`` and ``media``."""
+    """Return *member* in the format of an API response that lists members, without ``channel`` and ``media``."""
     return {
         "id": member.id,
         "state": member.state,
@@ -136,22 +139,22 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
 
 
 def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
-    """Return the settings that are in *names* and were given for the conversation of *log*."""
+    """Return those settings of the conversation of *log* that are named in *names* and have been set."""
     return {name: log.settings[name] for name in names if name in log.settings}
 
 
 def user_record(user: User, base: str) -> dict[str, Any]:
-    """Return *user* in the format of API responses that contain only this user."""
+    """Return *user* in the format of an API response about a single user."""
     return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
 def user_in_list(user: User, base: str) -> dict[str, Any]:
-    """Return *user* in the format of API responses with a list of users."""
+    """Return *user* in the format of an API response that lists users."""
     return {**_known(user), "_links": _self(f"{base}/v1/users/{user.id}")}
 
 
 def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
-    """Return the session of *user* that belongs to *leg*, in the format of API responses."""
+    """Return the session of *user* for the call on *leg*, in the format of API responses."""
     return {
         "id": f"SES-{derived('session', leg.uuid)}",
         "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},

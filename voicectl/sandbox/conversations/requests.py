@@ -1,6 +1,7 @@
-"""Readers for request bodies in the Conversation and Users APIs.
+"""Functions that read request bodies of the Conversation API and the Users API.
 
-Each reader checks the whole body, and raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if it is invalid.
+Each function checks the whole body, and raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the body is
+invalid.
 
 Source: Conversation API reference, the section on each operation.
 """
@@ -32,11 +33,11 @@ _RESERVED = "USR-"
 _MESSAGE = re.compile(r"message(:[a-z]+)?|custom:[\w\-:]+", re.ASCII)
 
 _FORMATS = {"mp3": Format.MP3, "wav": Format.WAV, "vorbis": Format.OGG}
-"""The audio formats for recordings, under their names in the Conversation API."""
+"""The audio formats for recordings, keyed by their names in the Conversation API."""
 
 
 class AudioEvent(StrEnum):
-    """The types of events that affect the audio of a call when they are posted."""
+    """The types of events that affect the audio of a call when a client posts them."""
 
     PLAY = "audio:play"
     STOP_PLAY = "audio:play:stop"
@@ -57,8 +58,9 @@ class NewMember:
 
     Attributes:
         user: The id or the name of the user.
-        given: The fields ``channel``, ``media`` and ``knocking_id``, if they were given.
-        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``. None if neither was given.
+        given: The fields ``channel``, ``media`` and ``knocking_id``, if the client sent them.
+        inviting: The id of the inviting member, from ``member_id_inviting`` or ``from``, or None if the client sent
+            neither field.
     """
 
     state: MemberState
@@ -97,7 +99,7 @@ def read_conversation(body: object) -> tuple[str | None, dict[str, Any]]:
     """Read the body of a ``POST`` or ``PUT`` request for a conversation.
 
     Returns:
-        The name (None if it was not given) and the settings, as they were given.
+        The name, or None if the client sent no name, and the settings as the client sent them.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -161,7 +163,7 @@ def read_user(body: object) -> tuple[str | None, dict[str, Any]]:
     """Read the body of a ``POST`` or ``PATCH`` request for a user.
 
     Returns:
-        The name (None if it was not given) and the details, as they were given.
+        The name, or None if the client sent no name, and the details as the client sent them.
     """
     with Fields({} if body is None else body) as fields:
         name = _name(fields)
@@ -199,7 +201,7 @@ def read_recording_change(body: object) -> RecordingChange:
 
 
 def read_record(fields: Fields) -> Record:
-    """Read a recording's settings, under their names in the Conversation API, and add any errors to *fields*."""
+    """Read the settings of a recording, which have their Conversation API names. Add any errors to *fields*."""
     split = fields.choice("split", SPLITS)
     return Record(
         format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
@@ -213,17 +215,20 @@ def read_record(fields: Fields) -> Record:
 
 
 def is_message(type_: str) -> bool:
-    """Return True if *type_* is the type of a message or of a custom event. Applications can delete such events."""
+    """Return True if *type_* is the type of a message or of a custom event, which applications can delete."""
     return _MESSAGE.fullmatch(type_) is not None
 
 
 def is_user_name(name: str) -> bool:
-    """Return True if a user can have this name. A name must not look like a user id in a URL path."""
+    """Return True if *name* can be the name of a user.
+
+    In a URL path, it must be possible to tell a name from a user id.
+    """
     return name != "me" and not name.startswith(_RESERVED)
 
 
 def _name(fields: Fields) -> str | None:
-    """Return the field ``name``, or None if it is absent. Also check ``display_name`` and ``image_url``."""
+    """Read the field ``name``, which may be absent. Also check ``display_name`` and ``image_url``."""
     name = _text(fields, "name", LONGEST_NAME)
     _text(fields, "display_name", LONGEST_DISPLAY_NAME)
     _text(fields, "image_url", LONGEST_URL)
@@ -239,7 +244,7 @@ def _text(fields: Fields, name: str, longest: int) -> str | None:
 
 
 def _objects(fields: Fields, name: str) -> list[Fields]:
-    """Read the field *name*, a list of objects. If the field is absent, the list is empty."""
+    """Read the field *name*, a list of objects. If the field is absent, return an empty list."""
     raw = fields.raw.get(name, [])
     if not isinstance(raw, list):
         fields.refuse(name, "Must be a list")

@@ -1,6 +1,6 @@
-"""Readers for the query parameters of list requests. Unknown parameters are ignored.
+"""Functions that read the query parameters of requests for lists. Unknown parameters are ignored.
 
-Each reader raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query is invalid.
+Each function raises :class:`~voicectl.sandbox.parsing.fields.Invalid` if the query is invalid.
 
 Source: Conversation API reference, the section on each list.
 """
@@ -22,12 +22,14 @@ _SORTINGS = ("created", "custom_sort_key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationSearch:
-    """The query for ``GET /v1/conversations`` or ``GET /v1/users/{id}/conversations``.
+    """The query parameters of ``GET /v1/conversations`` or ``GET /v1/users/{id}/conversations``.
 
     Attributes:
-        date_start: The earliest creation time, in Unix seconds on the host clock, or None for no limit.
-        date_end: The time before which conversations must have been created, in the same unit, or None for no limit.
-        state: The state that the user must have as a member, or None for any state.
+        date_start: The earliest time at which a conversation may have been created, in Unix seconds on the host
+            clock. None means that there is no limit.
+        date_end: The time before which a conversation must have been created, in Unix seconds on the host clock. None
+            means that there is no limit.
+        state: The state that the user must have as a member of a conversation, or None if any state matches.
     """
 
     window: Window
@@ -47,13 +49,13 @@ class ConversationSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSearch:
-    """The query for ``GET /v1/conversations/{id}/events``.
+    """The query parameters of ``GET /v1/conversations/{id}/events``.
 
     Attributes:
         first: The number of the first event to return.
         last: The number of the last event to return, or None to return all events from ``first`` on.
-        types: The types of events to return. Empty to return all types.
-        without_deleted: True to leave out deleted events.
+        types: The types of events to return. If this set is empty, events of all types are returned.
+        without_deleted: True if deleted events are omitted.
     """
 
     window: Window
@@ -64,7 +66,10 @@ class EventSearch:
 
 
 def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False) -> ConversationSearch:
-    """Read the query for a list of all conversations or, if *of_user* is True, of one user's conversations."""
+    """Read the query parameters of a request for a list of conversations.
+
+    If *of_user* is True, the list contains only the conversations of one user.
+    """
     extra = ("state", "order_by", "include_custom_data") if of_user else ()
     with Fields(dict(query)) as fields:
         return ConversationSearch(
@@ -78,13 +83,16 @@ def read_conversation_search(query: Mapping[str, str], *, of_user: bool = False)
 
 
 def read_list(query: Mapping[str, str], *known: str) -> Window:
-    """Read the query for a list that accepts *known* besides ``page_size``, ``order`` and ``cursor``."""
+    """Read the query parameters ``page_size``, ``order`` and ``cursor`` of a request for a list.
+
+    *known* contains the names of other query parameters that the list accepts.
+    """
     with Fields(dict(query)) as fields:
         return read_window(fields, query, *known)
 
 
 def read_event_search(query: Mapping[str, str]) -> EventSearch:
-    """Read the query for ``GET /v1/conversations/{id}/events``."""
+    """Read the query parameters of ``GET /v1/conversations/{id}/events``."""
     with Fields(dict(query)) as fields:
         types = [each for each in (fields.text("event_type") or "").split(",") if each]
         if len(types) > MAX_EVENT_TYPES or any(each.startswith("custom:") for each in types):

@@ -1,4 +1,4 @@
-"""App users, the identities with which Client SDKs sign in.
+"""App users. An app user is an identity with which a Client SDK signs in.
 
 User names are unique within one application and region.
 
@@ -18,12 +18,12 @@ from voicectl.sandbox.problems import refused
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class User:
-    """An app user. Only :class:`Users` changes its fields.
+    """An app user. Its fields are changed only by :class:`Users`.
 
     Attributes:
         id: The id of the user, ``USR-...``.
         number: The position of the user in the order of creation, counted from 1.
-        details: The fields ``display_name``, ``image_url``, ``properties`` and ``channels``, if they were given.
+        details: The fields ``display_name``, ``image_url``, ``properties`` and ``channels``, if the client sent them.
     """
 
     id: str
@@ -38,10 +38,10 @@ class Users:
     """The app users of all applications.
 
     Args:
-        seed: The seed for generating ids. The same seed and the same requests give the same ids.
+        seed: The seed for the ids of new users. With the same seed, the same requests lead to the same ids.
 
     Attributes:
-        by_id: All users by id, oldest first.
+        by_id: All users, keyed by id, oldest first.
     """
 
     def __init__(self, seed: str) -> None:
@@ -54,11 +54,17 @@ class Users:
         return iter(self.by_id.values())
 
     def knows(self, name: str, application_id: str, region: str) -> bool:
-        """Return True if the application has a user with this name in the region. Such a user can answer calls."""
+        """Return True if the application has a user with the name *name* in *region*.
+
+        Such a user can answer calls.
+        """
         return (application_id, region, name) in self._by_name
 
     def find(self, reference: str, application_id: str, region: str) -> User | None:
-        """Return the user with this id or name in the application and region, or None if there is no such user."""
+        """Return the user whose id or name is *reference*.
+
+        Return None if the application has no such user in *region*.
+        """
         user = self.by_id.get(reference)
         if user is not None and (user.application_id, user.region) == (application_id, region):
             return user

@@ -1,8 +1,8 @@
-"""Conversion of the sounds in a call to audio samples.
+"""Functions that convert the sounds in a call to audio samples.
 
-Nothing is downloaded. Keys become telephone tones. Text is spoken by ``espeak-ng`` if that program is installed.
-Every other sound becomes a pattern of tones that depends on the URL of the sound, or on the text and the speaker.
-Tests can identify the sound by this pattern.
+Audio files are not downloaded. Key presses become telephone tones. Text is spoken by ``espeak-ng`` if that program is
+installed. Every other sound becomes a pattern of tones that depends on the URL of the sound, or on the text and the
+speaker, so that tests can identify the sound.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Piece = tuple[int, bytes]  # the number of the first sample, and the samples
 
 
 TONE_SECONDS = 0.2
-"""The duration of a key's tone, in seconds. The rest of :data:`KEY_SECONDS` is a gap before the next key."""
+"""The duration of a key tone, in seconds. The rest of :data:`KEY_SECONDS` is a gap before the next tone."""
 
 BEEP_HERTZ = 1000
 
@@ -42,10 +42,10 @@ _LOUDER = 4.0  # the volume factor at the highest level
 def mix(
     heards: Iterable[Heard], start_ms: int, end_ms: int, rate: int, *, espeak: Espeak = INSTALLED
 ) -> bytes:
-    """Mix the sounds between two times: add the samples of the sounds, clip the sums, and fill gaps with silence.
+    """Mix the sounds in a period: add the samples of the sounds, clip the sums, and fill gaps with silence.
 
-    The result is the same whether a period is mixed in one call or in several calls. ``espeak-ng`` takes about 20 ms
-    for each new sentence. Call this function in a thread if this is too slow.
+    A period can be mixed in one call of this function or in several calls, with the same result. ``espeak-ng`` takes
+    about 20 ms for each new sentence. If this is too slow, call this function in a thread.
 
     Args:
         heards: The sounds to mix, in any order. Sounds outside the period are ignored.
@@ -69,7 +69,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the parts of *heard* between two times. The samples are numbered from *start_ms*."""
+    """Yield the parts of *heard* that are within a period. The first sample in the period has the number 0."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:
@@ -83,7 +83,7 @@ def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak)
 
 
 def _playing(heard: Heard, first: int, last: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the parts of *heard* that overlap the samples from *first* to *last*. Looped prompts are repeated."""
+    """Yield the parts of *heard* that overlap the samples from *first* to *last*. Repeat a prompt that is looped."""
     prompt = heard.prompt
     if prompt.pcm is not None:
         yield first, resample(prompt.pcm.samples, prompt.pcm.rate, rate, first, last)
@@ -179,7 +179,7 @@ def _pitch(source: str) -> int:
 
 
 def _gain(prompt: Prompt) -> float:
-    """Return the volume factor for a prompt's ``level``: from 1/4 at level -1 to 4 at level 1."""
+    """Return the volume factor for the ``level`` of *prompt*: 1/4 at level -1, and 4 at level 1."""
     try:
         level = float(prompt.options.get("level") or 0)
     except (TypeError, ValueError):
@@ -194,7 +194,7 @@ def _digest(content: str) -> bytes:
 def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
     """Yield groups of overlapping pieces, each with the number of the first sample in the group.
 
-    *pieces* must be sorted by the numbers of their first samples. Different groups do not overlap.
+    *pieces* must be sorted by the numbers of their first samples. Pieces in different groups do not overlap.
     """
     together: list[Piece] = []
     begin = end = 0
@@ -212,7 +212,10 @@ def _overlapping(pieces: Iterable[Piece]) -> Iterator[tuple[int, list[Piece]]]:
 
 
 def _sum(first: int, pieces: list[Piece]) -> bytes:
-    """Return the sum of *pieces*, from the sample numbered *first* to the end of the piece that ends last."""
+    """Return the sum of *pieces*.
+
+    The sum begins with sample number *first*, and ends with the last sample of all pieces.
+    """
     end = max(at + len(sound) // WIDTH for at, sound in pieces)
     sums = [0] * (end - first)
     for at, sound in pieces:

@@ -1,7 +1,11 @@
-"""Writing sound to files: WAV with the standard library, MP3 and OGG with soundfile (from the extra ``audio``).
+"""Functions that write sound to files.
+
+WAV files are written with the standard library. MP3 and OGG files are written with soundfile, which is installed with
+the extra ``audio``.
 
 Sound is an iterable of ``bytes`` objects and integers. A ``bytes`` object contains 16-bit little-endian samples, with
-the channels interleaved. An integer is a number of silent frames. A *frame* is one sample of each channel.
+the channels interleaved. An integer stands for a silence of this number of frames. A *frame* consists of one sample
+of each channel.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ RATE = 16_000
 MEDIA_TYPES = {Format.WAV: "audio/wav", Format.MP3: "audio/mpeg", Format.OGG: "audio/ogg"}
 
 MAX_WAV_BYTES = 2**32 - 1 - 36
-"""The maximum total size of the samples in a WAV file, in bytes. The header cannot express a larger size."""
+"""The maximum total size of the samples in a WAV file, in bytes. The file's header cannot express a larger size."""
 
 _BLOCK = RATE  # the number of silent frames to write at a time
 _MP3_SAMPLES, _MP3_BYTES = 576, 144  # the size of an MP3 frame, which is not a *frame* as defined above
@@ -63,9 +67,10 @@ def write(
 
     Args:
         path: The path of the file.
-        make: A function that returns the sound. Each call must return the sound from the beginning.
+        make: A function that returns the sound. It may be called several times, and must return the whole sound each
+            time.
         wanted: The format. All formats except WAV need *library*.
-        channels: The number of channels. The maximum is 2 for all formats except WAV.
+        channels: The number of channels. For formats other than WAV, the maximum is 2.
         frames: The total number of frames. For WAV, the samples must not exceed :data:`MAX_WAV_BYTES`.
         library: The module ``soundfile``, or None if the module is not installed.
 
@@ -110,9 +115,9 @@ def _write_ogg(path: Path, audio: Audio, channels: int, library: ModuleType) -> 
 def _renumber(path: Path) -> None:
     """Set the serial number in all pages of an OGG file to a fixed value.
 
-    The encoder picks a random serial number, but runs with the same seed must produce the same files. The header of a
-    page has 27 bytes, with the serial number at offset 14, the checksum at offset 22, and the number of segments at
-    offset 26. The lengths of the segments follow the header.
+    The encoder chooses a random serial number, but sandboxes with the same seed must produce the same files. The
+    header of a page has 27 bytes, with the serial number at offset 14, the checksum at offset 22, and the number of
+    segments at offset 26. The lengths of the segments follow the header.
 
     Source: RFC 3533, section 6.
     """
@@ -140,8 +145,8 @@ def _write_mp3(path: Path, make: Callable[[], Audio], channels: int, library: Mo
     """Write an MP3 file at 32 kbit/s.
 
     The encoder takes about 7 s for each hour of sound, even for silence. However, all MP3 frames of a long silence
-    are equal, except the first few. So only the beginning of the silence is encoded, and one of its MP3 frames is
-    repeated.
+    are equal, except the first few. For this reason, only the beginning of a silence is encoded, and then one of the
+    equal MP3 frames is repeated.
     """
     copies: list[tuple[int, int]] = []  # the number of an MP3 frame, and how many copies of it to insert
     _encode_mp3(path, _without_long_silence(make(), channels, copies), channels, library)
@@ -179,9 +184,10 @@ def _without_long_silence(audio: Audio, channels: int, copies: list[tuple[int, i
 
 
 def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes, int]] | None:
-    """Split an MP3 file into parts, and return each part with the number of times that the part must be written.
+    """Split an MP3 file into parts, so that long silences can be written by repeating a part.
 
-    If the encoded silence does not consist of equal MP3 frames, return None, because no MP3 frame can be repeated.
+    Return each part with the number of times that it must be written. If the encoded silence does not consist of
+    equal MP3 frames, no MP3 frame can be repeated, so return None.
     """
     if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
         return None
@@ -217,7 +223,8 @@ def _blocks(audio: Audio, channels: int) -> Iterator[bytes]:
 def _wide(block: bytes) -> bytes:
     """Convert *block* to 32 bits per sample, in the machine's byte order.
 
-    Given 16-bit samples of two channels, libsndfile writes noise to MP3 files (libsndfile pull request 1106).
+    This is necessary because libsndfile writes noise to an MP3 file if it receives 16-bit samples of two channels
+    (libsndfile pull request 1106).
     """
     wide = array("h", bytes(2 * len(block)))
     wide[1 if sys.byteorder == "little" else 0 :: 2] = from_bytes(block)

@@ -1,4 +1,4 @@
-"""Speech synthesis with the program ``espeak-ng``, if it is installed."""
+"""Speech synthesis with the program ``espeak-ng``. The program is optional."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from voicectl.sandbox.recordings.tones import WIDTH, resample, scale
 
 PROGRAM = "espeak-ng"
 LIMIT_SECONDS = 5.0
-"""The time limit for speaking one sentence, in seconds. ``espeak-ng`` usually takes about 20 ms."""
+"""The time limit for the synthesis of one sentence, in seconds. ``espeak-ng`` usually takes about 20 ms."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 CACHE_SENTENCES = 1000
@@ -37,7 +37,8 @@ class SpeechVoice:
     """The voice that speaks a sentence.
 
     Attributes:
-        language: The language, as a BCP 47 tag. If ``espeak-ng`` does not know it, an English voice is used.
+        language: The language, as a BCP 47 tag. If ``espeak-ng`` does not know the language, an English voice is
+            used.
         pitch: The pitch, from 0 to 99.
         gain: The factor by which the output of ``espeak-ng`` is multiplied.
     """
@@ -48,11 +49,12 @@ class SpeechVoice:
 
 
 class Espeak:
-    """A speech synthesizer that uses ``espeak-ng``, and that caches the most recent sentences.
+    """A speech synthesizer that uses ``espeak-ng``. It caches the most recent sentences.
 
     Args:
         program: The path of ``espeak-ng``, or None if that program is not installed.
-        limit: The time limit for one sentence, in seconds. If the program takes longer, it is not used again.
+        limit: The time limit for the synthesis of one sentence, in seconds. If the program exceeds the limit, it is
+            not used again.
     """
 
     def __init__(self, program: str | None, *, limit: float = LIMIT_SECONDS) -> None:
@@ -65,7 +67,8 @@ class Espeak:
     def say(self, text: str, manner: SpeechVoice, *, samples: int, rate: int) -> bytes | None:
         """Convert *text* to speech of a given length.
 
-        Speech that is too long is sped up and, if necessary, cut. Speech that is too short is padded with silence.
+        Speech that is too long is sped up, and cut if it is still too long. Speech that is too short is padded with
+        silence.
 
         Args:
             text: The text, without SSML tags.
@@ -138,7 +141,7 @@ class _Spoken:
 def _read(file: bytes) -> _Spoken | None:
     """Return the speech in *file*, the output of ``espeak-ng``, without the silence at the end.
 
-    Return None if the output is invalid. The output is a WAV file, but its header contains a wrong length.
+    If the output is invalid, return None. The output is a WAV file, but the length in its header is wrong.
     """
     try:
         with wave.open(io.BytesIO(file)) as reader:
@@ -154,9 +157,9 @@ def _read(file: bytes) -> _Spoken | None:
 
 
 def _printable(text: str) -> str:
-    """Replace control characters in *text* with spaces, since ``espeak-ng`` interprets some of them as commands."""
+    """Replace control characters in *text* with spaces, because ``espeak-ng`` interprets some of them as commands."""
     return "".join(" " if unicodedata.category(each) == "Cc" else each for each in text)
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""A synthesizer that uses ``espeak-ng``, if that program is on the PATH of this machine."""
+"""A synthesizer that uses the ``espeak-ng`` that is on the PATH. If there is none, the synthesizer cannot speak."""

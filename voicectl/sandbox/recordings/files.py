@@ -1,6 +1,6 @@
-"""Storage for recording files.
+"""The storage for the files of recordings.
 
-Files are created when a recording ends, kept for the recording's retention time, and retrieved by id.
+Files are created when a recording ends, and are kept for the recording's retention time. They can be retrieved by id.
 
 Source: Vonage documentation on recordings (formats, channels); see also docs/sandbox-choices.md.
 """
@@ -32,7 +32,7 @@ from voicectl.sandbox.telephony.actions import Format
 from voicectl.sandbox.telephony.recording import Recording
 
 MOST_BYTES = 2 * 10**9
-"""The maximum total size of a sandbox's files on disk, in bytes. Silence takes almost no space."""
+"""The maximum total size of a sandbox's files on disk, in bytes. Silence takes up almost no space."""
 
 _NAME = "voicectl-recordings-{pid}-"
 _MAX_CHANNELS_COMPRESSED = 2  # a recording with more channels is always WAV
@@ -48,7 +48,8 @@ class File:
         application_id: The id of the application that owns the file.
         region: The region of the recording, such as ``na-east``.
         media_type: ``audio/mpeg``, ``audio/wav``, ``audio/ogg`` or ``application/json``.
-        taken: The number of bytes that count towards the maximum total size of all files.
+        taken: The number of bytes that the file takes up on disk. They count towards the maximum total size of all
+            files.
         expires: The time at which the file is deleted, in milliseconds on the call clock.
     """
 
@@ -62,11 +63,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingResult:
-    """The result of creating a recording's files.
+    """The result of an attempt to create a recording's files.
 
     Attributes:
         size: The size of the audio file in bytes, or 0 if the file could not be written.
-        remark: The reason why the audio file is missing or differs from the order, or None if it is as ordered.
+        remark: The reason why the audio file is missing or is not as requested, or None if it is as requested.
     """
 
     size: int
@@ -75,7 +76,7 @@ class RecordingResult:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Budget:
-    """A limit on the number of bytes to write, shared by several threads."""
+    """A limit on the number of bytes that may be written. Several threads share the limit."""
 
     left: int
     most: int
@@ -93,7 +94,7 @@ class _Budget:
 
 
 class _OverBudget(OSError):
-    """A file exceeds the remaining budget."""
+    """Raised if a file is larger than the space that remains."""
 
 
 class Files:
@@ -103,7 +104,7 @@ class Files:
         call_time: A function that returns the time on the call clock, in milliseconds.
         espeak: The speech synthesizer that speaks the text of prompts.
         find_library: A function that returns the module ``soundfile``, or None if the module is not installed.
-        most_bytes: The maximum size of all files together, in bytes; by default :data:`MOST_BYTES`.
+        most_bytes: The maximum size of all files together, in bytes. The default is :data:`MOST_BYTES`.
     """
 
     def __init__(
@@ -126,10 +127,10 @@ class Files:
     async def make(self, recording: Recording) -> RecordingResult | None:
         """Create the files of *recording*, which must have ended.
 
-        The files are an audio file and, if a transcription was ordered, a file with the transcription.
+        The files are an audio file and, if a transcription was requested, a file with the transcription.
 
         Returns:
-            The result, or None if :meth:`clear` or :meth:`close` was called before the files were ready.
+            The result, or None if :meth:`clear` or :meth:`close` was called before the files were complete.
         """
         cleared = self._cleared
         if cleared.is_set():
@@ -182,7 +183,7 @@ class Files:
             self._budget.give_back(file.taken)
 
     def _open(self) -> Path:
-        """Return the directory for the files. Create it if it does not exist yet or was removed."""
+        """Return the directory for the files. If it does not exist, create it."""
         if self._folder is None:
             self._threads.submit(_sweep)
         if self._folder is None or not _is_own(self._folder):
@@ -192,7 +193,10 @@ class Files:
     def _make(
         self, recording: Recording, folder: Path, cleared: Event
     ) -> tuple[RecordingResult, dict[str, File]]:
-        """Create all files of *recording* in *folder*, or none if an error occurs. This method runs in a thread."""
+        """Create all files of *recording* in *folder*.
+
+        If an error occurs, create no files. This method runs in a thread.
+        """
         if recording.ended is None:
             raise ValueError("the recording has not ended")
         channels, expires = split(recording), recording.ended + recording.retention_days * DAY_MS
@@ -244,7 +248,10 @@ class Files:
     def _plan(
         self, recording: Recording, ended: int, channels: int
     ) -> tuple[Format, ModuleType | None, int, str | None]:
-        """Return the format, its encoder, the end of the sound in ms, and a remark if the order cannot be met."""
+        """Choose the format, the library that writes the format, and the end of the sound, in milliseconds.
+
+        If these are not as requested, also return a remark that gives the reason.
+        """
         wanted, remark = recording.order.format, None
         if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:
             library = self._find_library()
@@ -262,7 +269,7 @@ def _unwritten(exc: Exception) -> str:
 
 
 def _is_own(folder: Path) -> bool:
-    """Return True if *folder* is a directory that belongs to this user. A link to a directory does not count."""
+    """Return True if *folder* is a directory that belongs to this user. Return False for a link to a directory."""
     try:
         found = folder.lstat()
     except OSError:
@@ -271,7 +278,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _sweep() -> None:
-    """Delete the directories that killed sandboxes have left behind."""
+    """Delete the directories of sandboxes that were killed before they could clean up."""
     for folder in Path(tempfile.gettempdir()).glob(_NAME.format(pid="*") + "*"):
         named = re.match(_NAME.format(pid="([0-9]+)"), folder.name)
         if named is not None and _is_own(folder) and not _is_running(int(named[1])):

@@ -1,4 +1,4 @@
-"""The audio of a recording: the sounds in each channel, and the samples of all channels.
+"""Functions that return the audio of a recording: the sounds in each channel, and the samples of all channels.
 
 Source: NCCO reference, "record" (``split``, ``channels``); see also docs/sandbox-choices.md.
 """
@@ -17,10 +17,13 @@ from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
-"""The maximum duration of the sound that is mixed and yielded at a time, in milliseconds."""
+"""The maximum duration of the sound that is mixed and yielded at one time, in milliseconds."""
 
 SILENCE_MS = 600_000
-"""The maximum duration of silence that is yielded at a time, in ms. Writing can be stopped after each such part."""
+"""The maximum duration of the silence that is yielded at one time, in milliseconds.
+
+A long silence is split into such parts, so that writing can be stopped after each part.
+"""
 
 PER_MS = RATE // 1000
 """The number of samples per millisecond in each channel."""
@@ -34,9 +37,9 @@ def split(recording: Recording) -> list[list[Heard]]:
     """Return the sounds in each channel of *recording*.
 
     The first channel contains the party whose leg is ``recording.leg_uuid``. The last channel contains the remaining
-    parties and the platform's prompts. Each channel in between contains one other party. With two channels, prompts
-    that the party in the first channel does not hear are left out. A sound that is on several tracks, one for each
-    listener, appears only once in a channel.
+    parties and the platform's prompts. Each channel in between contains one other party. If there are two channels,
+    prompts that the party in the first channel does not hear are omitted. A sound that several listeners hear appears
+    only once in a channel.
     """
     count = recording.order.channels if recording.order.is_split else 1
     channels: list[dict[Heard, None]] = [{} for _ in range(count)]
@@ -61,17 +64,17 @@ def sound(
     espeak: Espeak,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[bytes | int]:
-    """Yield the sound between two times, in the format defined in :mod:`voicectl.sandbox.recordings.encoding`.
+    """Yield the sound of a period, in the format that is described in :mod:`voicectl.sandbox.recordings.encoding`.
 
     Args:
         channels: The sounds in each channel.
-        start_ms: The beginning of the sound, in milliseconds on the call clock.
-        end_ms: The end of the sound, in milliseconds on the call clock.
+        start_ms: The beginning of the period, in milliseconds on the call clock.
+        end_ms: The end of the period, in milliseconds on the call clock.
         espeak: The speech synthesizer that speaks the text of prompts.
         is_stopped: A function that is called before each block, and returns True if the sound is no longer needed.
 
     Yields:
-        Samples that last a few seconds at most, or the number of frames in a silence of up to several minutes.
+        Samples for at most a few seconds, or the number of frames in a silence of at most several minutes.
 
     Raises:
         Stopped: *is_stopped* returned True.

@@ -1,7 +1,7 @@
 """The times at which the words of a text are spoken.
 
-The text is spoken at a constant pace, and SSML breaks are silent. The pace is that of :mod:`voicectl.voice.speech`,
-so the whole text takes exactly the time that :func:`voicectl.voice.speech.seconds` returns.
+The text is spoken at a constant pace, and SSML breaks are silent. The pace is the same as in
+:mod:`voicectl.voice.speech`, so it takes exactly :func:`voicectl.voice.speech.seconds` to speak the whole text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WORD = re.compile(r"\S+")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word in a text, including adjacent punctuation.
+    """A word in a text. Adjacent punctuation is part of the word.
 
     Attributes:
         start: The beginning of the word, in seconds from the beginning of the text.
@@ -40,12 +40,13 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence, or a part of a sentence between SSML breaks.
+    """A sentence, or the part of a sentence before or after an SSML break.
 
     Attributes:
-        text: The text as written, including SSML entities. Speaking each character takes :data:`CHARACTER_SECONDS`.
+        text: The text as written, including SSML entities. It takes :data:`CHARACTER_SECONDS` to speak each
+            character.
         start: The beginning of the sentence, in seconds from the beginning of the whole text.
-        is_ssml: True if the text may contain SSML entities, which must be decoded.
+        is_ssml: True if the text may contain SSML entities, which must be decoded before the text is spoken.
     """
 
     text: str
@@ -80,7 +81,7 @@ class Sentence:
 
 @lru_cache(maxsize=32)
 def sentences(text: str) -> tuple[Sentence, ...]:
-    """Split *text*, which is plain text or SSML, into sentences. Empty text has no sentences."""
+    """Split *text*, which is plain text or SSML, into sentences. If *text* is empty, return no sentences."""
     if not speech.is_ssml(text):
         return tuple(_split(text, 0.0, is_ssml=False))
     found: list[Sentence] = []

@@ -1,4 +1,4 @@
-"""Functions that generate tones and resample sound, with the standard library only.
+"""Functions that generate tones and resample sound. They need only the standard library.
 
 Sound is a ``bytes`` object that contains the signed 16-bit little-endian samples of one channel.
 """
@@ -17,7 +17,7 @@ WIDTH = 2
 
 LOUDEST = 32_767
 RAMP_SECONDS = 0.004
-"""The duration of the fade-in and fade-out of a tone, in seconds. Without them, there would be clicks."""
+"""The duration of the fade-in and of the fade-out of a tone, in seconds. Fading prevents clicks."""
 
 _ROWS, _COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 
@@ -35,7 +35,8 @@ def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int
 
     Args:
         frequencies: The frequencies, in hertz.
-        amplitude: The amplitude of each tone, from 0 to 1. If the amplitudes add up to more than 1, they are reduced.
+        amplitude: The amplitude of each tone, from 0 to 1. If the sum of the amplitudes is greater than 1, they are
+            reduced.
         samples: The length, in samples.
         rate: The sample rate, in samples per second.
     """
@@ -52,17 +53,18 @@ def tone(frequencies: tuple[int, ...], amplitude: float, samples: int, rate: int
 
 
 def resample(sound: bytes | bytearray, rate: int, wanted: int, first: int, last: int) -> bytes:
-    """Return a part of *sound* at another sample rate.
+    """Convert a part of *sound* to a different sample rate.
 
-    Each sample of the result is the mean of *sound* over the time that the sample covers. After the end of *sound*,
-    the result is silent. The value of a sample does not depend on the requested range.
+    Each sample of the result is the mean of *sound* over the time that the sample covers. If the part extends beyond
+    the end of *sound*, the rest of the result is silent. The value of a sample does not depend on the choice of the
+    part.
 
     Args:
         sound: The sound. Another thread may append samples during the call.
         rate: The sample rate of *sound*, in samples per second.
         wanted: The sample rate of the result, in samples per second.
         first: The number of the first sample to return, counted from 0 at the rate *wanted*.
-        last: The number of the sample after the last sample to return; at least *first*.
+        last: The number of the sample after the last sample to return. It must be at least *first*.
     """
     low, high = first * rate // wanted, -(-last * rate // wanted)
     part = bytes(sound[WIDTH * low : WIDTH * high])

@@ -1,4 +1,4 @@
-"""Transcriptions of recordings, made as if speech recognition understood every word.
+"""Transcriptions of recordings. They contain every word, as if speech recognition were perfect.
 
 Source: Vonage documentation on recordings (JSON of a transcription).
 """
@@ -28,7 +28,8 @@ def transcript(
 
     Returns:
         An object with the fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the
-        beginning of the recording. Words that were cut off, or that are only partly in the recording, are omitted.
+        beginning of the recording. Words that were cut off, or that are only partly within the recording, are
+            omitted.
     """
     return {
         "ver": VERSION,
@@ -51,7 +52,10 @@ def _spoken(heards: Iterable[Heard], start_ms: int, end_ms: int) -> list[dict[st
 
 
 def _heard(heard: Heard, start_ms: int, end_ms: int) -> Iterator[list[tuple[str, int, int]]]:
-    """For each sentence, yield the words that are heard completely, each with its start and end times in ms."""
+    """For each sentence, yield a list of the words that are heard completely.
+
+    Each word has a start time and an end time, in milliseconds.
+    """
     prompt, at = heard.prompt, heard.at - start_ms
     first = max(0, -at)
     last = min(end_ms, end_ms if heard.until is None else heard.until) - heard.at
@@ -87,5 +91,8 @@ def _sentence(words: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 
 def _bare(text: str) -> str:
-    """Return *text* as speech recognition writes it: in lower case, without punctuation at the beginning or end."""
+    """Convert *text* to the form in which speech recognition writes it.
+
+    This form is in lower case, and has no punctuation at the beginning or end.
+    """
     return text.strip("".join(each for each in text if not each.isalnum())).lower()
