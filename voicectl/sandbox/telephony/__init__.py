@@ -1,1 +1,4 @@
-"""The sandbox's telephony: legs, conversations and flows. This package uses no HTTP, no files and no host clock."""
+"""The simulated telephony: legs, conversations and flows.
+
+This package does not use HTTP, files or the host clock.
+"""

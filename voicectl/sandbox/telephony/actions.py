@@ -14,10 +14,10 @@ from voicectl.sandbox.telephony.detection import Detection
 from voicectl.sandbox.telephony.sounds import Prompt
 
 RINGING_TIMER = 60
-"""How long a call rings by default before it times out, in seconds."""
+"""The default time for which a call rings before it times out, in seconds."""
 
 LENGTH_TIMER = 7200
-"""How long a call can last by default after it is answered, in seconds."""
+"""The default maximum duration of a call after the answer, in seconds."""
 
 LONGEST_RECORDING = 7200
 """The default and maximum duration of a recording, in seconds."""
@@ -36,8 +36,8 @@ class Play:
     """The ``talk`` or ``stream`` action: play a prompt.
 
     Attributes:
-        barge_in: True if a key or speech stops the prompt (``bargeIn``). The key or speech then counts as input for
-            the next ``input`` action.
+        barge_in: True if a key press or speech stops the prompt (``bargeIn``). The next ``input`` action then
+            receives the key press or speech as input.
     """
 
     prompt: Prompt
@@ -49,7 +49,8 @@ class Transcription:
     """The ``transcription`` option for a recording.
 
     Attributes:
-        events: The webhook for the ``transcribed`` event, or None to use the webhook for the ``record`` event.
+        events: The webhook for the ``transcribed`` event. If it is None, the webhook for the ``record`` event is
+            used.
     """
 
     language: str = "en-US"
@@ -70,14 +71,15 @@ class Record:
     """The ``record`` action, or ``record: true`` in the ``conversation`` action.
 
     Attributes:
-        is_split: True to record the parties on separate channels. With two channels, the caller is on the left
-            channel, and everything that the caller hears is on the right channel.
+        is_split: True if the parties are recorded on separate channels. If there are two channels, the caller is on
+            the left channel, and everything that the caller hears is on the right channel.
         channels: The number of channels: 1, or at least 2 if the recording is split. Parties that have no channel of
             their own share the last channel.
-        end_on_silence: How many seconds of silence end the recording, or None if silence does not end the recording.
-        end_on_key: The key that ends the recording, or None if no key does.
+        end_on_silence: The duration of a silence that ends the recording, in seconds, or None if silence does not end
+            the recording.
+        end_on_key: The key that ends the recording when it is pressed, or None if no key ends the recording.
         time_out: The maximum duration of the recording, in seconds.
-        events: The webhook for the ``record`` event, or None to use the webhook for the other events of the call.
+        events: The webhook for the ``record`` event. If it is None, the webhook for the call's other events is used.
     """
 
     format: Format = Format.MP3
@@ -92,7 +94,10 @@ class Record:
 
     @property
     def is_synchronous(self) -> bool:
-        """True if silence or a key can end the recording. The flow then waits for the recording to end."""
+        """True if silence or a key press can end the recording.
+
+        In this case, the flow waits until the recording has ended.
+        """
         return self.end_on_silence is not None or self.end_on_key is not None
 
 
@@ -103,11 +108,11 @@ class Join:
     Attributes:
         starts: True if the conversation starts when the leg enters (``startOnEnter``).
         ends: True if the conversation ends for all legs when the leg leaves (``endOnExit``).
-        mute: True to mute the leg when it enters. False does not unmute a leg that is already muted.
+        mute: True if the leg is muted when it enters. False does not unmute a leg that is already muted.
         can_hear: The UUIDs of the legs that the leg hears, or None if it hears all legs.
         can_speak: The UUIDs of the legs that hear the leg, or None if all legs hear it.
-        music: The URL of the music to play until the conversation starts, or None for no music.
-        record: The settings for recording the room, or None for no recording.
+        music: The URL of the music that is played until the conversation starts, or None if no music is played.
+        record: The settings for a recording of the room, or None if the room is not recorded.
     """
 
     name: str
@@ -122,21 +127,22 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A request for a call, made by ``POST /v1/calls``, by a ``connect`` action, or by a party that calls in.
+    """A request for a call. It comes from ``POST /v1/calls``, a ``connect`` action, or an outside party that calls.
 
     Attributes:
-        to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
-            ``authorization``.
-        from_: The caller, in the format of call records. Empty to use the account's own number.
-        flow: The flow to run when the call is answered. None for the callee of a ``connect``, and for a call whose
-            NCCO comes from the application's ``answer_url``.
-        detection: The settings for machine detection, which applies only to phones, or None for no detection.
-        events: The webhook from ``event_url`` and ``event_method``, or None to use the application's webhook.
-        is_synchronous: True if the reply to an event about a failed ``connect`` may contain another NCCO for the
-            caller.
-        on_answer: The webhook that serves an NCCO for the callee of a ``connect``, or None for no such NCCO. The
-            callee runs this NCCO before it joins its caller.
-        sip_headers: The ``SipHeader_X-...`` parameters that the answer webhook receives when a party calls in.
+        to: The callee, in the format of call records. If the callee is a WebSocket, there are additional fields:
+            ``headers``, ``content-type`` and ``authorization``.
+        from_: The caller, in the format of call records. If it is empty, the account's own number is used.
+        flow: The flow to run when the call is answered. It is None for the callee of a ``connect`` action, and for a
+            call whose NCCO comes from the application's ``answer_url``.
+        detection: The settings for answering machine detection, or None if detection was not requested. Detection
+            applies only to phones.
+        events: The webhook from ``event_url`` and ``event_method``. If it is None, the application's webhook is used.
+        is_synchronous: True if the reply to an event about a failed ``connect`` action may contain another NCCO for
+            the caller.
+        on_answer: The webhook that returns an NCCO for the callee of a ``connect`` action, or None if there is no
+            such NCCO. This NCCO runs before the callee joins the caller.
+        sip_headers: The ``SipHeader_X-...`` parameters that the answer webhook receives when an outside party calls.
     """
 
     to: dict[str, Any]
@@ -154,13 +160,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dial:
-    """The ``connect`` action: call a party, which joins the conversation of the leg that runs the action.
+    """The ``connect`` action: call another party, who then joins the conversation of the leg that runs the action.
 
     Attributes:
-        order: The request for the call, in which ``from_`` is empty. If its ``events`` is None, the events go to the
-            webhook for the caller's events.
-        caller: The number to call from, or None to use the account's own number.
-        ringback: The URL of the tone that the caller hears until the callee joins, or None for no tone.
+        order: The request for the call. Its ``from_`` is empty. If its ``events`` is None, the events about the
+            callee are sent to the webhook for the events about the caller.
+        caller: The phone number to call from. If it is None, the account's own number is used.
+        ringback: The URL of the tone that the caller hears until the callee joins, or None if there is no tone.
     """
 
     order: Order
@@ -173,7 +179,7 @@ class DtmfTerms:
     """The ``dtmf`` option of the ``input`` action, which defines when the digits are complete.
 
     Attributes:
-        time_out: How long to wait for the first key, and for each key after that, in seconds.
+        time_out: How long to wait for each key press, in seconds.
     """
 
     time_out: int = 3
@@ -187,10 +193,10 @@ class SpeechTerms:
 
     Attributes:
         uuid: The UUID of the leg to listen to, or None to listen to the leg that runs the flow.
-        end_on_silence: How many seconds of silence mark the end of the speech.
+        end_on_silence: The duration of the silence that ends the speech, in seconds.
         start_timeout: How long to wait for speech to begin, in seconds.
         max_duration: The maximum duration of the speech, in seconds.
-        save_audio: True to keep the speech as a recording.
+        save_audio: True if the speech is kept as a recording.
     """
 
     uuid: str | None = None
@@ -204,14 +210,15 @@ class SpeechTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """The ``input`` action: wait for keys, for speech, or for whichever comes first.
+    """The ``input`` action: wait for key presses, for speech, or for either of the two.
 
     Attributes:
-        dtmf: The settings for keys, or None to ignore keys.
-        speech: The settings for speech, or None to ignore speech.
-        is_asynchronous: True to report each key as soon as it is pressed, without making the flow wait.
-        is_old: True if the action is written in its oldest form. Its event then has the oldest form, too.
-        events: The webhook for the ``input`` event, or None to use the webhook for the other events of the call.
+        dtmf: The settings for key presses, or None if key presses are ignored.
+        speech: The settings for speech, or None if speech is ignored.
+        is_asynchronous: True if each key press is reported immediately, and the flow does not wait.
+        is_old: True if the action is written in the oldest form of the NCCO format. The ``input`` event is then sent
+            in the corresponding form.
+        events: The webhook for the ``input`` event. If it is None, the webhook for the call's other events is used.
     """
 
     dtmf: DtmfTerms | None = None
@@ -231,18 +238,18 @@ class Notify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The ``wait`` action: pause for *seconds*. The NCCO parser limits this value to the range from 0.1 to 7200."""
+    """The ``wait`` action: pause for ``seconds``. The NCCO parser limits the pause to the range from 0.1 to 7200."""
 
     seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAll:
-    """The ``transfer`` action: move all legs in the present conversation to another existing conversation.
+    """The ``transfer`` action: move all legs in the current conversation to another existing conversation.
 
     Attributes:
-        conversation_uuid: The id of the conversation to move to, ``CON-...``.
-        mute: True to mute the legs when they enter. False does not unmute legs that are already muted.
+        conversation_uuid: The id of the other conversation, ``CON-...``.
+        mute: True if the legs are muted when they enter. False does not unmute legs that are already muted.
         can_hear: The UUIDs of the legs that the moved legs hear, or None if they hear all legs.
         can_speak: The UUIDs of the legs that hear the moved legs, or None if all legs hear them.
     """
@@ -260,4 +267,7 @@ Actions = tuple[Action, ...]
 Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
-"""A function to call with the NCCO from the reply to an event, or with None if the reply has no NCCO."""
+"""A function that is called when an event is answered.
+
+The argument is the NCCO in the reply, or None if the reply contains no NCCO.
+"""

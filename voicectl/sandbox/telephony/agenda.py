@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 @dataclass(slots=True, eq=False)
 class Timer:
-    """A function to call at a certain moment on the call clock, unless the timer is cancelled first."""
+    """A timer, which calls a function at a certain time on the call clock. It can be cancelled before that time."""
 
     do: Callable[[], object] | None
 
     def cancel(self) -> None:
-        """Cancel the timer. This has no effect if the timer has already run or been cancelled."""
+        """Cancel the timer. If it has already run or has been cancelled, do nothing."""
         self.do = None
 
 
 class Agenda:
     """The pending timers, in chronological order.
 
-    Moments are whole numbers of milliseconds since 1970, so that calculations with them are exact.
+    Times are whole numbers of milliseconds since 1970, so that calculations with them are exact.
 
     Attributes:
-        now: The present moment. While a timer runs, this is the moment for which the timer was set.
+        now: The current time. While a timer runs, this is the time for which the timer was set.
     """
 
     def __init__(self, now: int) -> None:
@@ -36,7 +36,7 @@ class Agenda:
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
         """Set a timer that calls *do* after *seconds* (0 or more), and return the timer.
 
-        Timers that are due at the same moment run in the order in which they were set.
+        Timers that are due at the same time run in the order in which they were set.
         """
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
@@ -50,7 +50,10 @@ class Agenda:
         return self._heap[0][0] if self._heap else None
 
     def run(self, until: int) -> None:
-        """Move the clock to *until*. On the way, run all timers that become due, in order, even newly set ones."""
+        """Move the clock to *until*, and run each timer at the time when it is due.
+
+        Timers that are set during the move also run if they are due by *until*.
+        """
         while (due := self.next_due) is not None and due <= until:
             do = heapq.heappop(self._heap)[2].do
             self.now = max(self.now, due)

@@ -43,14 +43,15 @@ class Base:
     """The state that all parts of the exchange share: legs, conversations, the call clock, and effects to perform.
 
     Args:
-        seed: The seed for generating ids. The same seed and the same operations give the same ids.
-        now: The present moment on the call clock, in milliseconds since 1970.
-        host_time: Returns the time on the host clock in Unix seconds. Each new leg and conversation stores this time.
+        seed: The seed for new ids. With the same seed, the same operations lead to the same ids.
+        now: The current time on the call clock, in milliseconds since 1970.
+        host_time: A function that returns the time on the host clock, in Unix seconds. Each new leg and conversation
+            stores this time.
 
     Attributes:
-        legs: All legs by UUID, in order of creation. Legs are never removed.
-        live: The legs that have not ended, by UUID.
-        conversations: All existing conversations, by UUID.
+        legs: All legs, keyed by UUID, in order of creation. Legs are never removed.
+        live: The legs that have not ended, keyed by UUID.
+        conversations: All existing conversations, keyed by UUID.
         agenda: The pending timers.
     """
 
@@ -66,7 +67,7 @@ class Base:
 
     @property
     def now(self) -> int:
-        """The present moment on the call clock, in milliseconds since 1970."""
+        """The current time on the call clock, in milliseconds since 1970."""
         return self.agenda.now
 
     def new_uuid(self) -> str:
@@ -74,13 +75,16 @@ class Base:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def schedule(self, leg: Leg, seconds: float, do: Callable[[], object]) -> Timer:
-        """Set a timer that calls *do* after *seconds*, unless *leg* ends first, and return the timer."""
+        """Set a timer that calls *do* after *seconds*, and return the timer.
+
+        If *leg* ends first, *do* is not called.
+        """
         timer = self.agenda.after(seconds, do)
         leg.timers.append(timer)
         return timer
 
     def emit(self, effect: Effect) -> None:
-        """Add *effect* to the list of effects to be performed."""
+        """Add *effect* to the list of effects that must be performed."""
         self._effects.append(effect)
 
     def collect(self) -> list[Effect]:
@@ -103,8 +107,8 @@ class Base:
             kind: The kind of event, as shown in the log.
             fields: The body of the event.
             webhook: The webhook to use, or None to use the webhook for the leg's events.
-            on_reply: Called with the NCCO from the reply, or with None if the reply has no NCCO. Leave this out if a
-                reply to the event cannot contain an NCCO.
+            on_reply: A function that is called with the NCCO in the reply, or with None if the reply contains no
+                NCCO. Omit this argument if replies to this kind of event cannot contain an NCCO.
         """
         event = Event(
             at=self.now,
@@ -120,20 +124,23 @@ class Base:
         self.emit(event)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Call the function that was given to :meth:`send_event` for the reply to *event*.
+        """Call the function that was passed to :meth:`send_event` for the reply to *event*.
 
-        *actions* is the NCCO from the reply, or None if the reply has no NCCO. An empty NCCO is treated as no NCCO.
+        *actions* is the NCCO in the reply, or None if the reply contains no NCCO. An empty NCCO is ignored.
         """
         _, on_reply = self._waiting.pop(id(event))
         on_reply(actions)
 
     def send_error(self, uuid: str, reason: str) -> None:
-        """Send an ``error`` event for the leg with the given UUID, because the leg's flow cannot run as written."""
+        """Send an ``error`` event for the leg with the given UUID.
+
+        *reason* explains why its flow cannot run as written.
+        """
         leg = self.legs[uuid]
         self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))
 
     def note(self, conversation: Conversation, type_: str, leg: Leg | None, **body: Any) -> None:
-        """Record an event in *conversation*, caused by *leg* or, if *leg* is None, by the platform."""
+        """Record an event in *conversation*. The event is caused by *leg*, or by the platform if *leg* is None."""
         self.emit(
             Note(
                 at=self.now,
@@ -146,6 +153,6 @@ class Base:
         )
 
     def remark(self, leg: Leg, reason: str) -> None:
-        """Keep and log *reason*, which explains why the flow of *leg* did not run as written."""
+        """Store and log *reason*, which explains why the flow of *leg* did not run as written."""
         leg.remark = reason
         self.emit(Remark(at=self.now, uuid=leg.uuid, reason=reason))

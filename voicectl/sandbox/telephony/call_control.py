@@ -1,6 +1,6 @@
 """The life of a leg, from its creation to its end.
 
-The module :mod:`~voicectl.sandbox.telephony.exchange` accepts requests about legs. This module carries them out.
+The module :mod:`~voicectl.sandbox.telephony.exchange` accepts the requests about legs that this module carries out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
 MAY_BRING_FALLBACK = FINAL - {CallStatus.COMPLETED, CallStatus.CANCELLED}
-"""The final statuses after which the reply to an event about a synchronous ``connect`` may contain an NCCO."""
+"""The final statuses of a callee that allow the reply to a synchronous ``connect`` event to contain an NCCO."""
 
 _REASON = {
     CallStatus.COMPLETED: "ok",
@@ -42,7 +42,7 @@ INBOUND_ANSWERED_AFTER = 1.0
 
 
 class IllegalMove(Exception):
-    """A leg's new status cannot follow its present status. Nothing was changed."""
+    """Raised if a leg cannot change from its current status to the requested status. Nothing was changed."""
 
 
 class CallControl:
@@ -50,11 +50,13 @@ class CallControl:
 
     Args:
         base: The shared state: the legs, the conversations and the call clock.
-        media: Plays sounds to the parties, and records them.
-        rooms: Creates and ends conversations, and moves legs between them.
+        media: The object that plays sounds to the parties, and records the parties.
+        rooms: The object that creates and ends conversations, and moves legs between them.
         number: The account's own number, from which calls are placed by default.
-        may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
-        knows_user: Takes a user name, an application id and a region. Returns True if that app user exists.
+        may_dial: A function that is called before each ``connect`` action places a call. It returns False if the rate
+            limit is exceeded.
+        knows_user: A function that takes a user name, an application id and a region, and returns True if that app
+            user exists.
     """
 
     def __init__(
@@ -75,9 +77,10 @@ class CallControl:
         self._knows_user = knows_user
 
     def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
-        """Place the outbound call that *order* describes, and return its leg.
+        """Place the outbound call that *order* describes, and return the leg of the callee.
 
-        The call then rings or is refused. If the callee is a WebSocket, a connection to the WebSocket is opened.
+        After that, the call rings or is refused. If the callee is a WebSocket, a connection to the WebSocket is
+        opened.
         """
         leg = self._new_leg(order, conversation, Direction.OUTBOUND)
         leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
@@ -95,7 +98,10 @@ class CallControl:
         return leg
 
     def receive(self, order: Order, conversation: Conversation) -> Leg:
-        """Receive the inbound call that *order* describes, and return its leg. The call rings immediately."""
+        """Receive the inbound call that *order* describes, and return the leg of the caller.
+
+        The call rings immediately.
+        """
         leg = self._new_leg(order, conversation, Direction.INBOUND)
         self._set_status(leg, CallStatus.RINGING)
         if order.flow is None or isinstance(order.flow, Webhook):
@@ -105,7 +111,9 @@ class CallControl:
         return leg
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Place the call that *dial* describes in *caller*'s conversation, and report its progress to *run*.
+        """Call the party that *dial* describes, who will join the conversation of *caller*.
+
+        Report the progress of the call to *run*.
 
         Returns:
             The leg of the called party, or None if the rate limit is exceeded.
@@ -120,7 +128,7 @@ class CallControl:
         return self.place(order, caller.conversation, dialled_by=run)
 
     def fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
-        """Request an NCCO for *leg* from *webhook* or, if that is None, from the application's ``answer_url``."""
+        """Request an NCCO for *leg* from *webhook*. If *webhook* is None, use the application's ``answer_url``."""
         leg.flow.pending = None
         leg.flow.awaiting = Fetch(
             at=self._base.now,
@@ -134,7 +142,10 @@ class CallControl:
         self._base.emit(leg.flow.awaiting)
 
     def fetched(self, fetch: Fetch) -> Leg | None:
-        """Mark *fetch* as done. Return its leg, or None if the leg has since ended or been given another NCCO."""
+        """Mark the NCCO request *fetch* as completed, and return its leg.
+
+        Return None if the leg has ended in the meantime or has received another NCCO.
+        """
         leg = self._base.live.get(fetch.uuid)
         if leg is None or leg.flow.awaiting is not fetch:
             return None
@@ -142,7 +153,7 @@ class CallControl:
         return leg
 
     def answer(self, leg: Leg) -> None:
-        """Answer the outbound *leg*, because the called party has picked up."""
+        """Answer *leg*, which is outbound, because the called party has picked up."""
         leg.cancel_timers()
         self._set_answered(leg)
         detection = leg.detection
@@ -158,13 +169,13 @@ class CallControl:
     def pick_up_for(self, leg: Leg) -> None:
         """Answer *leg* if it is inbound and still ringing.
 
-        A flow calls this method when it reaches an action that needs an answered call.
+        A flow calls this method before an action that needs an answered call.
         """
         if leg.direction is Direction.INBOUND and leg.status is CallStatus.RINGING:
             self._set_answered(leg)
 
     def begin(self, leg: Leg, actions: Actions) -> None:
-        """Run *actions* on *leg*: immediately or, if *leg* is inbound, once it has rung for long enough."""
+        """Run *actions* on *leg*. If the call is inbound, wait until it has rung for the minimum time."""
         if leg.direction is Direction.INBOUND:
             rung = (self._base.now - leg.created) / 1000
             self._base.schedule(leg, max(0, INBOUND_ANSWERED_AFTER - rung), partial(self._run, leg, actions))
@@ -188,31 +199,34 @@ class CallControl:
         self._start(leg, actions, partial(self.join_caller, leg))
 
     def join_caller(self, leg: Leg) -> None:
-        """Let *leg*, the callee of a ``connect``, join the conversation with its caller."""
+        """Let *leg*, the callee of a ``connect``, join the caller's conversation."""
         leg.flow.run = None
         self._rooms.admit(leg)
         if leg.flow.dialled_by is not None:
             leg.flow.dialled_by.callee_joined()
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* on the platform's behalf: as ``completed`` if it was answered, or as ``cancelled`` if not."""
+        """End *leg* on behalf of the platform.
+
+        The final status is ``completed`` if the call was answered, and ``cancelled`` if it was not.
+        """
         if leg.is_up:
             self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:
             self.end(leg, CallStatus.CANCELLED)
 
     def refuse(self, leg: Leg, refusal: Refusal) -> None:
-        """End *leg*, whose party does not answer, with the status and the reason in *refusal*."""
+        """End *leg*, whose party does not answer, with the status and the reason from *refusal*."""
         self.end(leg, refusal.status, detail=refusal.detail, sip_code=refusal.sip_code)
 
     def party_hangs_up(self, leg: Leg) -> None:
-        """End the answered *leg* because its party hung up."""
+        """End *leg*, which has been answered, because its party has hung up."""
         self.end(leg, CallStatus.COMPLETED, disconnected_by="user", sip_code=200)
 
     def end(self, leg: Leg, status: CallStatus, **why: Any) -> None:
         """End *leg* with *status*, and stop everything that is running on the leg.
 
-        *why* contains further fields for the event that reports the end, such as ``sip_code``.
+        *why* contains additional fields for the event that reports the end, such as ``sip_code``.
         """
         on_reply = None
         if leg.order.is_synchronous and status in MAY_BRING_FALLBACK:
@@ -281,9 +295,9 @@ class CallControl:
     def _report_detection(
         self, leg: Leg, detection: Detection, event: DetectionEvent, *, starts_flow: bool
     ) -> None:
-        """Report *event*, a result of machine detection.
+        """Report *event*, a result of answering machine detection.
 
-        If *starts_flow* is True, the leg's flow begins after the webhook has replied to the report.
+        If *starts_flow* is True, the leg's flow begins after the webhook has replied.
         """
         is_advanced = detection.mode is not None
         if event.status == CallStatus.MACHINE:
@@ -297,9 +311,9 @@ class CallControl:
             self.finish(leg)
 
     def _run_if_given(self, leg: Leg, actions: Actions | None, *, starts_flow: bool) -> None:
-        """Run *actions*, the NCCO from a reply, in place of the leg's present NCCO and in the same conversation.
+        """Replace the NCCO of *leg* with *actions*, the NCCO in a reply. The leg stays in its conversation.
 
-        If the reply has no NCCO and *starts_flow* is True, begin the flow that has waited for the reply.
+        If *actions* is None and *starts_flow* is True, begin the flow that has waited for the reply.
         """
         if not leg.is_up:
             return

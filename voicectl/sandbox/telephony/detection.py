@@ -1,4 +1,4 @@
-"""Machine detection: the events that report a person or a machine, and when those events happen.
+"""Answering machine detection: the events that report whether a person or a machine answered, and their times.
 
 Source: Voice API reference, "machine detection" (standard and advanced).
 """
@@ -16,14 +16,17 @@ BEEP_TIMEOUT = 45
 
 
 class Behavior(StrEnum):
-    """What to do when a machine answers."""
+    """What happens to a call when a machine answers it."""
 
     CONTINUE = "continue"
     HANGUP = "hangup"
 
 
 class Mode(StrEnum):
-    """The modes of advanced detection. Standard detection acts like ``default`` but does not report the beep."""
+    """The modes of advanced detection.
+
+    Standard detection is like the mode ``default``, but does not report the beep.
+    """
 
     DETECT = "detect"
     DETECT_BEEP = "detect_beep"
@@ -32,10 +35,10 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionEvent:
-    """A machine detection event.
+    """An event that answering machine detection reports.
 
     Attributes:
-        after: The time from the answer to the event, in seconds.
+        after: The time between the answer and the event, in seconds.
         status: ``human`` or ``machine``.
         sub_state: ``beep_start``, ``beep_timeout`` or None.
     """
@@ -47,10 +50,10 @@ class DetectionEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
-    """The settings for machine detection in a request for a call.
+    """The settings for answering machine detection in a request for a call.
 
     Attributes:
-        behavior: ``hangup`` to end the call at the first machine event, or ``continue`` to let the call go on.
+        behavior: ``hangup`` if the call ends when a machine is detected, or ``continue`` if the call continues.
         mode: The mode of advanced detection, or None for standard detection.
         beep_timeout: How long to wait for the beep after a machine is detected, in seconds.
     """
@@ -61,11 +64,11 @@ class Detection:
 
     @property
     def waits(self) -> bool:
-        """True if the flow starts only after the last detection event."""
+        """True if the flow of the call starts only after the last detection event."""
         return self.mode in (Mode.DETECT, Mode.DETECT_BEEP)
 
     def expected_events(self, far_end: FarEnd) -> list[DetectionEvent]:
-        """Return, in order, the detection events for a call that *far_end* answers. The list is never empty."""
+        """Return the detection events of a call that *far_end* answers, in order. There is at least one event."""
         if not far_end.is_machine:
             return [DetectionEvent(after=HUMAN_AFTER, status="human")]
         verdict = DetectionEvent(after=MACHINE_AFTER, status="machine")

@@ -1,6 +1,7 @@
-"""Effects: work that the exchange leaves to its caller, because the exchange uses no files or sockets itself.
+"""Effects, which describe work that the caller of the exchange must do, such as sending an event.
 
-``Exchange.collect`` returns the effects in the order in which they must be performed.
+The exchange does not do this work itself, because it does not use files or sockets. ``Exchange.collect`` returns the
+effects in the order in which they must be performed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from voicectl.sandbox.telephony.sounds import Heard
 
 
 class Purpose(StrEnum):
-    """The purposes of requests for NCCOs."""
+    """The possible purposes of a request for an NCCO."""
 
     ANSWER = "answer"
     ON_ANSWER = "onAnswer"
@@ -23,7 +24,7 @@ class Purpose(StrEnum):
 
 
 class Kind(StrEnum):
-    """The kinds of webhook events, under their names in the sandbox's log."""
+    """The kinds of webhook events. The values are the names of the kinds in the sandbox's log."""
 
     STATUS = "status"
     TRANSFER = "transfer"
@@ -39,13 +40,13 @@ class Event:
     """An instruction to send an event to a webhook.
 
     Attributes:
-        at: The moment of the effect on the call clock, in milliseconds since 1970.
-        uuid: The UUID of the leg that the event is about. Some events do not contain this UUID in their ``fields``.
+        at: The time of the event on the call clock, in milliseconds since 1970.
+        uuid: The UUID of the leg that the event is about. In some events, the ``fields`` do not contain this UUID.
         application_id: The id of the leg's application.
         fields: The body of the event.
-        webhook: The webhook to use, or None to use the application's ``event_url``.
-        may_bring_ncco: True if the exchange waits for the reply. ``Exchange.replied`` must then be called, even if
-            there is no URL to send the event to.
+        webhook: The webhook to use. If it is None, the application's ``event_url`` is used.
+        may_bring_ncco: True if the exchange waits for a reply, which may contain an NCCO. In this case, the caller
+            must call ``Exchange.replied``, even if no webhook is set.
     """
 
     at: int
@@ -59,13 +60,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fetch:
-    """An instruction to request an NCCO, and then to call ``Exchange.resume`` or, on failure, ``Exchange.give_up``.
+    """An instruction to request an NCCO.
+
+    If the request succeeds, the caller must call ``Exchange.resume``. If it fails, the caller must call
+    ``Exchange.give_up``.
 
     Attributes:
-        at: The moment of the effect on the call clock, in milliseconds since 1970.
-        region: The region of the leg, such as ``na-east``. The request's ``region_url`` is the URL of this region.
-        webhook: The webhook to request the NCCO from, or None to use the application's ``answer_url``.
-        parameters: The request's parameters except ``region_url``, such as ``to``, ``from``, ``uuid``,
+        at: The time of the request on the call clock, in milliseconds since 1970.
+        region: The region of the leg, such as ``na-east``. The parameter ``region_url`` of the request is the URL of
+            this region.
+        webhook: The webhook that returns the NCCO. If it is None, the application's ``answer_url`` is used.
+        parameters: The parameters of the request except ``region_url``, such as ``to``, ``from``, ``uuid``,
             ``conversation_uuid`` and ``endpoint_type``.
     """
 
@@ -92,13 +97,13 @@ class Note:
     """An instruction to record a conversation event and to send it to the application's RTC webhook.
 
     Attributes:
-        at: The moment of the effect on the call clock, in milliseconds since 1970.
-        conversation_uuid: The id of the conversation, ``CON-...``. The conversation may have ended before this effect
-            is performed.
+        at: The time of the event on the call clock, in milliseconds since 1970.
+        conversation_uuid: The id of the conversation, ``CON-...``. The conversation may end before this effect is
+            performed.
         type: The type of the event, such as ``member:joined`` or ``audio:say:done``.
         uuid: The UUID of the leg whose member caused the event, or None if the platform caused it.
-        body: The fields of the event's body that only the exchange knows, such as ids, texts, digits and reasons.
-            The fields have the platform's names.
+        body: The fields of the event's body that only the exchange knows, such as ids, texts, digits and reasons. The
+            names of the fields are those of the platform.
     """
 
     at: int
@@ -111,7 +116,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveRecording:
-    """An instruction to make the audio file of a finished recording, and then to call ``Media.recorded``."""
+    """An instruction to create the audio file of a finished recording, and then to call ``Media.recorded``."""
 
     recording: Recording
 
@@ -120,7 +125,7 @@ class SaveRecording:
 class Open:
     """An instruction to open a leg's WebSocket, and then to report the result.
 
-    Success is reported with ``Exchange.socket_opened``, and failure with ``Exchange.socket_refused``.
+    If the WebSocket was opened, call ``Exchange.socket_opened``. If not, call ``Exchange.socket_refused``.
     """
 
     at: int
@@ -129,14 +134,17 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """An instruction to close a leg's WebSocket, because the leg has ended."""
+    """An instruction to close the WebSocket of a leg that has ended."""
 
     uuid: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSound:
-    """An instruction to begin sending a sound to a leg's WebSocket. Keys are sent as text messages, not as audio."""
+    """An instruction to begin sending a sound to a leg's WebSocket.
+
+    Key presses are sent as text messages, not as audio.
+    """
 
     uuid: str
     heard: Heard

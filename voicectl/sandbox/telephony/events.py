@@ -19,26 +19,29 @@ RATE = Decimal("0.01270000")
 """The price of every call, in EUR per minute."""
 
 NETWORK = "23410"
-"""The mobile country code and network code (MCCMNC) of every outside party."""
+"""The mobile country code and mobile network code (MCCMNC) of all outside parties."""
 
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 """The ``reason`` of the ``error`` event for an NCCO that cannot be run."""
 
 SIP_PREFIX = "SipHeader_"
-"""The beginning of the names of SIP headers among the parameters of an answer webhook."""
+"""The prefix of the names of SIP headers in the parameters of an answer webhook."""
 
 _PENNY = Decimal("0.00000001")
 
 
 def duration(leg: Leg) -> int:
-    """Return the billed duration of *leg* in seconds, rounded up, or 0 if it was not answered or has not ended."""
+    """Return the billed duration of *leg* in seconds, rounded up.
+
+    Return 0 if the call was not answered or has not ended.
+    """
     if leg.answered_at is None or leg.ended_at is None:
         return 0
     return max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
 
 
 def price(seconds: int) -> str:
-    """Return the price, in EUR, of a call that lasted *seconds*."""
+    """Return the price of a call that lasted *seconds*, in EUR."""
     return f"{(RATE * seconds / 60).quantize(_PENNY):f}"  # str() would write 0E-8
 
 
@@ -49,7 +52,7 @@ def parties(leg: Leg) -> dict[str, str]:
 
 
 def answer(leg: Leg) -> dict[str, str]:
-    """Return the parameters of an answer webhook request for *leg*, except ``region_url``, which the sender adds."""
+    """Return the parameters of the request to the answer webhook for *leg*. The sender adds ``region_url``."""
     callers = (
         {"from_user": leg.from_["user"]} if leg.from_.get("type") == "app" else {"from": parties(leg)["from"]}
     )
@@ -65,12 +68,12 @@ def answer(leg: Leg) -> dict[str, str]:
 
 
 def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
-    """Return the event that reports the present status of *leg*.
+    """Return the event that reports the current status of *leg*.
 
     Args:
-        leg: The leg to report, whose status has already changed.
-        at: The moment of the event on the call clock, in milliseconds since 1970.
-        more: The optional fields ``detail``, ``sip_code`` and ``disconnected_by``. Fields that are None are left out.
+        leg: The leg, whose status has already changed.
+        at: The time of the event on the call clock, in milliseconds since 1970.
+        more: The optional fields ``detail``, ``sip_code`` and ``disconnected_by``. Fields that are None are omitted.
     """
     fields: dict[str, Any] = {
         "headers": _headers(leg),
@@ -97,14 +100,17 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
 
 def _headers(leg: Leg) -> dict[str, Any]:
-    """Return the headers of the WebSocket that *leg* calls, or the SIP headers of its caller."""
+    """Return the headers of *leg*.
+
+    These are the headers of the WebSocket that the leg calls, or the SIP headers that the caller sent.
+    """
     if leg.is_socket:
         return dict(leg.to.get("headers", {}))
     return {name.removeprefix(SIP_PREFIX): value for name, value in leg.order.sip_headers.items()}
 
 
 def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[str, Any]:
-    """Return a machine detection event with the status *verdict* and the UUID of *leg* as ``call_uuid``."""
+    """Return an event that reports *verdict*, a result of answering machine detection on *leg*."""
     fields = {
         "call_uuid": leg.uuid,
         **parties(leg),
@@ -116,7 +122,7 @@ def detection(leg: Leg, at: int, verdict: str, sub_state: str | None) -> dict[st
 
 
 def disconnected(leg: Leg, at: int) -> dict[str, Any]:
-    """Return the ``disconnected`` event for *leg*, whose WebSocket the application closed."""
+    """Return the ``disconnected`` event for *leg*, whose WebSocket was closed by the application."""
     return {
         **parties(leg),
         "uuid": leg.uuid,
@@ -141,9 +147,10 @@ def transfer(leg: Leg, at: int, left: str, entered: str) -> dict[str, Any]:
 def taken(
     leg: Leg, at: int, dtmf: dict[str, Any], speech: dict[str, Any], *, is_old: bool = False
 ) -> dict[str, Any]:
-    """Return an ``input`` event with the results *dtmf* for keys and *speech* for speech.
+    """Return an ``input`` event with *dtmf*, the result for key presses, and *speech*, the result for speech.
 
-    If *is_old* is true, the event has its oldest form, which reports only keys: ``dtmf`` holds them as text.
+    If *is_old* is True, the event has its oldest form, which reports only key presses. In this form, the field
+    ``dtmf`` is a string of digits.
     """
     result = {"speech": speech, "dtmf": dtmf}
     if is_old:
@@ -158,12 +165,12 @@ def taken(
 
 
 def pressed(leg: Leg, at: int, digit: str, *, is_old: bool = False) -> dict[str, Any]:
-    """Return an ``input`` event that reports the single key *digit*. For *is_old*, see :func:`taken`."""
+    """Return an ``input`` event that reports a press of the key *digit*. For *is_old*, see :func:`taken`."""
     return taken(leg, at, {"digits": digit, "timed_out": False}, {"results": []}, is_old=is_old)
 
 
 def notify(leg: Leg, at: int, payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a ``notify`` event with *payload*, which comes from the NCCO."""
+    """Return a ``notify`` event with *payload*, the payload in the ``notify`` action."""
     return {"payload": payload, "conversation_uuid": leg.conversation.uuid, "timestamp": rfc3339(at)}
 
 
@@ -177,8 +184,8 @@ def recorded(recording: Recording, at: int, url: str, size: int) -> dict[str, An
 
     Args:
         recording: The recording, which has ended.
-        at: The moment of the event on the call clock, in milliseconds since 1970.
-        url: The ``recording_url`` of the event.
+        at: The time of the event on the call clock, in milliseconds since 1970.
+        url: The ``recording_url`` in the event.
         size: The size of the audio file, in bytes.
     """
     return {

@@ -1,8 +1,7 @@
 """The telephone exchange, with operations for the API and for the outside parties.
 
-The exchange uses no HTTP, no event loop and no clock. The caller sets the time with :meth:`Exchange.run` and performs
-the effects that :meth:`Exchange.collect` returns. Each operation either succeeds, or raises an exception and changes
-nothing.
+The exchange does not use HTTP, an event loop or a clock. The caller sets the time with :meth:`Exchange.run`, and
+performs the effects that :meth:`Exchange.collect` returns. An operation that raises an exception changes nothing.
 """
 
 from __future__ import annotations
@@ -24,19 +23,22 @@ from voicectl.voice.call import CallStatus
 
 
 class ExchangeError(Exception):
-    """The requested operation is not possible in the present state. Nothing was changed."""
+    """Raised if an operation is not possible in the current state. Nothing was changed."""
 
 
 class LegOver(ExchangeError):
-    """The leg has ended."""
+    """Raised if an operation requires a leg that has not ended, and the leg has ended."""
 
 
 class LegNotAnswered(ExchangeError):
-    """The leg is not in the state that the operation needs: answered or, for some operations, ringing."""
+    """Raised if an operation requires an answered leg, and the leg has not been answered.
+
+    Some operations require a ringing leg instead.
+    """
 
 
 class LegTooEarly(LegNotAnswered):
-    """The leg does not have the necessary status yet, but may reach it."""
+    """Raised if a leg does not have the required status yet, but may reach it later."""
 
 
 class NoAnsweredLeg(ExchangeError):
@@ -44,25 +46,29 @@ class NoAnsweredLeg(ExchangeError):
 
 
 class Exchange:
-    """The telephone exchange, with its parts and the operations on its legs.
+    """The telephone exchange, which connects all calls. Its methods are the operations on legs and conversations.
 
     Args:
-        seed: The seed for generating ids. The same seed and the same operations give the same ids.
+        seed: The seed for new ids. With the same seed, the same operations lead to the same ids.
         number: The account's own number, from which calls are placed by default.
-        now: The present moment on the call clock, in milliseconds since 1970.
-        host_time: Returns the time on the host clock in Unix seconds. Each new leg and conversation stores this time.
-        may_dial: Called before each ``connect`` dials. Returns False if the rate limit is exceeded.
-        knows_user: Takes a user name, an application id and a region. Returns True if that app user exists.
-        room_hours: Takes an application id. Returns how many hours the rooms of that application are kept.
+        now: The current time on the call clock, in milliseconds since 1970.
+        host_time: A function that returns the time on the host clock, in Unix seconds. Each new leg and conversation
+            stores this time.
+        may_dial: A function that is called before each ``connect`` action places a call. It returns False if the rate
+            limit is exceeded.
+        knows_user: A function that takes a user name, an application id and a region, and returns True if that app
+            user exists.
+        room_hours: A function that takes an application id, and returns the number of hours for which the rooms of
+            that application are kept.
 
     Attributes:
-        legs: All legs by UUID, in order of creation. Legs are never removed.
-        live: The legs that have not ended, by UUID.
-        conversations: All existing conversations, by UUID.
-        base: Sends events and passes on the replies.
-        media: Plays and records sounds.
-        rooms: Creates and ends conversations.
-        calls: Creates and ends legs.
+        legs: All legs, keyed by UUID, in order of creation. Legs are never removed.
+        live: The legs that have not ended, keyed by UUID.
+        conversations: All existing conversations, keyed by UUID.
+        base: The object that sends events, and passes on the replies.
+        media: The object that plays and records sounds.
+        rooms: The object that creates and ends conversations.
+        calls: The object that creates and ends legs.
     """
 
     def __init__(
@@ -86,7 +92,7 @@ class Exchange:
 
     @property
     def now(self) -> int:
-        """The present moment on the call clock, in milliseconds since 1970."""
+        """The current time on the call clock, in milliseconds since 1970."""
         return self.base.now
 
     @property
@@ -95,7 +101,7 @@ class Exchange:
         return self.base.agenda.next_due
 
     def run(self, until: int) -> None:
-        """Move the call clock to *until*, and run the timers that are due by then, in order."""
+        """Move the call clock to *until*, and run the timers that are due by that time, in order."""
         self.base.agenda.run(until)
 
     def collect(self) -> list[Effect]:
@@ -103,22 +109,22 @@ class Exchange:
         return self.base.collect()
 
     def create(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
-        """Place an outbound call for an application, and return its leg.
+        """Place an outbound call for an application, and return the leg of the callee.
 
-        The leg has the status ``started`` and is alone in a new conversation.
+        The leg has the status ``started``, and is alone in a new conversation.
         """
         return self.calls.place(order, self.rooms.new(application_id, region))
 
     def ring(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
-        """Receive a call from an outside party, and return its leg.
+        """Receive a call from an outside party, and return the leg of that party.
 
-        The call rings immediately, and its flow answers it after one second at the earliest. If *order* has no flow,
-        an NCCO is requested from the application's ``answer_url``.
+        The call rings immediately. It is answered after one second at the earliest, by its flow. If *order* has no
+        flow, an NCCO is requested from the application's ``answer_url``.
         """
         return self.calls.receive(order, self.rooms.new(application_id, region))
 
     def hangup(self, leg: Leg) -> None:
-        """End *leg*: as ``completed`` if it was answered, or as ``cancelled`` if not.
+        """End *leg*. The final status is ``completed`` if the call was answered, and ``cancelled`` if it was not.
 
         Raises:
             LegOver: The leg has already ended.
@@ -127,9 +133,9 @@ class Exchange:
         self.calls.finish(leg)
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* if *on* is True, or unmute it if not. The other legs do not hear a muted leg.
+        """Mute or unmute *leg*. The other legs do not hear a muted leg.
 
-        The setting is kept when the leg is transferred. Repeating the operation changes nothing.
+        The setting is kept when the leg is transferred. It does not matter if the leg is already muted or unmuted.
 
         Raises:
             LegOver: The leg has already ended.
@@ -139,7 +145,7 @@ class Exchange:
         self.rooms.mute(leg, on=on)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the other legs if *on* is True, or let it hear them again if not.
+        """Turn earmuffs for *leg* on or off. A leg with earmuffs does not hear the other legs.
 
         The setting is kept when the leg is transferred. Raises the same exceptions as :meth:`mute`.
         """
@@ -149,9 +155,9 @@ class Exchange:
     def transfer(self, leg: Leg, flow: Flow) -> None:
         """Replace the NCCO of *leg* with *flow*.
 
-        Only *leg* moves, either to the room that the new NCCO names or to a new conversation. If *flow* is a
-        :class:`~voicectl.sandbox.telephony.actions.Webhook`, the leg keeps running its present NCCO until the new
-        NCCO arrives. Raises the same exceptions as :meth:`mute`.
+        Only *leg* moves. It moves to the room that is named in the new NCCO, or to a new conversation if the NCCO
+        names no room. If *flow* is a :class:`~voicectl.sandbox.telephony.actions.Webhook`, the leg runs its current
+        NCCO until the new NCCO is received. Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         if isinstance(flow, Webhook):
@@ -160,16 +166,20 @@ class Exchange:
             self.calls.run_instead(leg, flow)
 
     def talk(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Speak *prompt* to the party on *leg* alone, and stop any text that an earlier call to this method started.
+        """Speak *prompt* to the party on *leg*, and to no other party.
 
-        If *prompt* is None, only stop the earlier text. Prompts from the leg's NCCO are not stopped. Raises the same
-        exceptions as :meth:`mute`.
+        If a text from an earlier call of this method is still being spoken, stop it first. If *prompt* is None, only
+        stop the earlier text. Prompts from the leg's NCCO are not stopped. Raises the same exceptions as
+        :meth:`mute`.
         """
         self._require_up(leg)
         self.media.play_instead(leg, Sound.SPEECH, prompt)
 
     def stream(self, leg: Leg, prompt: Prompt | None) -> None:
-        """Play the audio file *prompt* to the party on *leg* alone, in the same way as :meth:`talk` speaks text."""
+        """Play the audio file *prompt* to the party on *leg*, and to no other party.
+
+        Apart from playing audio, this method works like :meth:`talk`.
+        """
         self._require_up(leg)
         self.media.play_instead(leg, Sound.AUDIO, prompt)
 
@@ -179,7 +189,7 @@ class Exchange:
         self.media.play(leg, keys(digits))
 
     def listen(self, leg: Leg, url: str | None) -> None:
-        """Report to *url* each key that the party on *leg* presses. If *url* is None, stop reporting keys.
+        """Report each key press of the party on *leg* to *url*. If *url* is None, stop reporting key presses.
 
         Raises the same exceptions as :meth:`mute`.
         """
@@ -187,11 +197,11 @@ class Exchange:
         self.media.forward_keys(leg, url)
 
     def pick_up(self, leg: Leg) -> None:
-        """Answer the ringing *leg* on behalf of the called party.
+        """Answer *leg*, which is ringing, on behalf of the called party.
 
         Raises:
             LegOver: The leg has already ended.
-            LegNotAnswered: The leg is not ringing, or its party is the caller.
+            LegNotAnswered: The leg is not ringing, or the party on it is the caller.
         """
         self._require_live(leg)
         if leg.direction is Direction.INBOUND:
@@ -204,9 +214,9 @@ class Exchange:
         self.calls.answer(leg)
 
     def press(self, leg: Leg, digits: str) -> bool:
-        """Press the keys in *digits* on behalf of the party on *leg*. All legs that hear this leg hear the keys.
+        """Press the keys in *digits* on behalf of the party on *leg*.
 
-        Raises the same exceptions as :meth:`mute`.
+        All legs that hear this leg hear the key tones. Raises the same exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         return self.media.press(leg, digits)
@@ -239,11 +249,14 @@ class Exchange:
             self.calls.refuse(leg, DECLINED)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on the reply to *event*: *actions* is the NCCO in the reply, or None if the reply has no NCCO."""
+        """Pass on the reply to *event*. *actions* is the NCCO in the reply, or None if the reply contains no NCCO."""
         self.base.replied(event, actions)
 
     def resume(self, fetch: Fetch, actions: Actions) -> None:
-        """Run *actions*, the NCCO that *fetch* requested, unless the leg has since ended or got another NCCO."""
+        """Run *actions*, the NCCO that *fetch* requested.
+
+        Do nothing if the leg has ended in the meantime or has received another NCCO.
+        """
         leg = self.calls.fetched(fetch)
         if leg is None:
             return
@@ -255,10 +268,12 @@ class Exchange:
             self.calls.begin(leg, actions)
 
     def give_up(self, fetch: Fetch, reason: str) -> None:
-        """End the leg for which *fetch* got no NCCO, unless the leg has since ended or been given another NCCO.
+        """End the leg for which *fetch* requested an NCCO, because the request failed.
 
-        If the leg is the callee of a ``connect`` with ``onAnswer``, it joins its caller instead. *reason*, which is
-        logged, explains why there is no NCCO.
+        Log *reason*, the reason for the failure.
+
+        If the leg is the callee of a ``connect`` with ``onAnswer``, the leg does not end but joins its caller. Do
+        nothing if the leg has ended in the meantime or has received another NCCO.
         """
         leg = self.calls.fetched(fetch)
         if leg is None:
@@ -275,13 +290,13 @@ class Exchange:
             self.calls.answer(leg)
 
     def socket_refused(self, leg: Leg, reason: str) -> None:
-        """End *leg* with the status ``failed``, because its WebSocket could not be opened, and log *reason*."""
+        """End *leg* with the status ``failed``, because its WebSocket could not be opened. Log *reason*."""
         if leg.status is CallStatus.STARTED:
             self.base.remark(leg, f"websocket: {reason}")
             self.calls.end(leg, CallStatus.FAILED, detail="cannot_route", sip_code=404)
 
     def socket_closed(self, leg: Leg) -> None:
-        """End *leg*, because the application closed its WebSocket.
+        """End *leg*, because the application has closed the leg's WebSocket.
 
         The reply to the ``disconnected`` event may contain an NCCO for the leg's caller.
         """

@@ -1,8 +1,8 @@
-"""Outside parties, whose behaviour depends on the last three digits of their numbers.
+"""Outside parties, whose behaviour depends on the last three digits of their phone numbers.
 
-Of all phone numbers, only 447700900000 to 447700900999 follow this rule. These numbers are reserved for fiction, so
-no phone rings if a test number is dialled on the real network by mistake. All other phone numbers, and digits for
-which no behaviour is defined, are treated like 000: a person answers.
+This rule applies only to the numbers from 447700900000 to 447700900999. They are reserved for fiction, so no phone
+rings if a test calls one of them on the real network by mistake. At all other numbers, and if no behaviour is defined
+for the last three digits, a person answers, as for the digits 000.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicectl.sandbox.telephony.sounds import Prompt, Sound
 from voicectl.voice.call import CallStatus
 
 RINGING_AFTER = 0.5
-"""The time from the status ``started`` to the status ``ringing``, in seconds."""
+"""The time between the status ``started`` and the status ``ringing``, in seconds."""
 
 PHRASES = (
     "yes",
@@ -29,18 +29,21 @@ PHRASES = (
     "I would like to speak to somebody",
     "please call me back tomorrow",
 )
-"""The phrases that the parties at numbers ending in 700 to 709 say. From 710 on, the phrases repeat."""
+"""The phrases that the parties at numbers ending in 700 to 709 say.
+
+The parties at numbers ending in 710 or more say the same phrases again.
+"""
 
 _FICTION = "447700900"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """How a call fails before it is answered.
+    """The way in which a call fails before it is answered.
 
     Attributes:
-        after: The time until the failure, in seconds, counted from ``ringing`` if ``rings`` is True, or from
-            ``started`` if not.
+        after: The time until the failure, in seconds. It is counted from the status ``ringing`` if ``rings`` is True,
+            and from the status ``started`` if it is not.
         rings: True if the call rings before it fails.
         detail: The platform's name for the reason, or None.
         sip_code: The carrier's SIP code for the reason, or None.
@@ -58,13 +61,16 @@ class FarEnd:
     """The behaviour of one outside party.
 
     Attributes:
-        answers_after: The ringing time before the party answers, in seconds. None if it does not answer by itself.
-        refusal: How a call to the party fails, or None if the party can answer.
-        hangs_up_after: How long after the answer the party hangs up, in seconds. None if the party never hangs up.
+        answers_after: The ringing time before the party answers, in seconds. None means that the party does not
+            answer by itself.
+        refusal: The way in which a call to the party fails, or None if the party can answer.
+        hangs_up_after: The time between the answer and the moment when the party hangs up, in seconds, or None if the
+            party never hangs up.
         is_machine: True if voicemail answers.
-        beeps_after: How long after the answer voicemail beeps, in seconds. None if it never beeps.
-        keys: The keys that the party presses in order, one each time it is asked for a key. Empty if it presses none.
-        phrase: The phrase that the party says when it is asked to speak, or None if it says nothing.
+        beeps_after: The time between the answer and the beep of the voicemail, in seconds, or None if there is no
+            beep.
+        keys: The keys that the party presses, in order. The party presses one key each time it is asked for a key.
+        phrase: The phrase that the party says when it is asked to speak, or None if the party says nothing.
     """
 
     answers_after: float | None = 2
@@ -77,20 +83,20 @@ class FarEnd:
 
 
 PERSON = FarEnd()
-"""A person, who answers after 2 s, says nothing and stays on the line."""
+"""A person who answers after 2 s, says nothing, and does not hang up."""
 
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
-"""How a call fails if its party declines it."""
+"""The way in which a call fails if the called party declines it."""
 
 UNKNOWN_USER = Refusal(status=CallStatus.UNANSWERED, after=1, detail="unavailable", sip_code=480)
-"""How a call fails if its callee is an app user that does not exist."""
+"""The way in which a call to an app user fails if the user does not exist."""
 
 GREETING = Prompt(
     sound=Sound.SPEECH,
     content={"text": "Nobody can take your call now. Please leave a message after the tone, and hang up."},
     once=6.0,
 )
-"""The voicemail greeting. If there is a beep, it follows this greeting."""
+"""The greeting of the voicemail. If the voicemail beeps, the beep follows the greeting."""
 
 _BY_DIGITS = {
     "200": FarEnd(refusal=Refusal(status=CallStatus.BUSY, after=1, sip_code=486)),
@@ -108,7 +114,7 @@ _BY_DIGITS = {
 def called(endpoint: dict[str, Any]) -> FarEnd:
     """Return the behaviour of the party at *endpoint* when the party is called.
 
-    The behaviour depends on the last three digits in a phone number, in the user part of a SIP URI, or in an
+    The behaviour depends on the last three digits of the phone number, the user part of the SIP URI, or the
     extension. Characters other than digits are ignored. Every app user answers after 1 s. A WebSocket answers when
     its connection is open.
     """
@@ -128,7 +134,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
 
 
 def calling(number: str) -> FarEnd:
-    """Return how a party that calls from *number* behaves after the call is answered."""
+    """Return the behaviour of a party who calls from *number*. The behaviour applies after the call is answered."""
     digits = number[-3:] if _is_fiction(number) else ""
     return _by_digits(digits) if digits[:1] in ("1", "5", "7") else PERSON
 

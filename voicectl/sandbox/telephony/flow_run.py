@@ -1,4 +1,4 @@
-"""Runs the NCCO of one leg, action by action."""
+"""The run of an NCCO on one leg, action by action."""
 
 # How a flow runs
 #
@@ -67,35 +67,35 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MAX_FLOWS = 100
-"""The maximum number of NCCOs that a leg can get from replies at the same moment on the call clock."""
+"""The maximum number of NCCOs that a leg can receive in replies at the same time on the call clock."""
 
 
 class Calls(Protocol):
     """The methods of call control that :class:`FlowRun` uses."""
 
     def dial(self, caller: Leg, dial: Dial, run: FlowRun) -> Leg | None:
-        """Call a party into *caller*'s conversation. Return the new leg, or None if the rate limit is exceeded."""
+        """Call another party for *caller*. Return the new leg, or None if the rate limit is exceeded."""
 
     def pick_up_for(self, leg: Leg) -> None:
         """Answer *leg* if it is inbound and still ringing."""
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* on the platform's behalf."""
+        """End *leg* on behalf of the platform."""
 
 
 class FlowRun:
-    """Runs *actions* on *leg*, one after another.
+    """A run of an NCCO: the actions run on a leg, one after another.
 
-    The run is stopped with :meth:`abandon` when the leg ends or is transferred.
+    When the leg ends or is transferred, the run is stopped with :meth:`abandon`.
 
     Args:
         leg: The leg that runs the actions.
         actions: The actions to run. The reply to a webhook event may replace the actions that have not run yet.
         base: The shared state: the legs, the conversations and the call clock.
-        media: Plays sounds to the parties, and records them.
-        rooms: Creates and ends conversations, and moves legs between them.
-        calls: Creates, answers and ends legs.
-        finished: Called after the last action has ended.
+        media: The object that plays sounds to the parties, and records the parties.
+        rooms: The object that creates and ends conversations, and moves legs between them.
+        calls: The object that creates, answers and ends legs.
+        finished: A function that is called after the last action has ended.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class FlowRun:
         self._key_listener: Callable[[str], bool] | None = None
 
     def go_on(self) -> None:
-        """Begin the next action, or finish the run if there is none."""
+        """Begin the next action. If there are no more actions, finish the run."""
         self._turn += 1
         self._playing = None
         self._action = action = self._rest.popleft() if self._rest else None
@@ -159,30 +159,30 @@ class FlowRun:
                     self._go_on_in(0)
 
     def callee_joined(self) -> None:
-        """Stop the ringback tone, and answer the leg if it is inbound, because its callee has joined."""
+        """Stop the ringback tone, because the callee has joined. If the leg is inbound, also answer it."""
         self._cut()
         self._calls.pick_up_for(self._leg)
 
     def callee_left(self) -> None:
-        """Go on with the next action, because the callee of the present ``connect`` did not answer or has left."""
+        """Go on to the next action, because the callee of the current ``connect`` did not answer or has left."""
         self._callee = None
         self._cut()
         self._go_on_in(0)
 
     def callee_asks(self) -> OnReply:
-        """Wait for a reply, because the callee of the present ``connect`` did not answer or has left.
+        """Pause the run, because the callee of the current ``connect`` did not answer or has left.
 
-        The reply to the event about the callee may contain an NCCO for this run.
+        The run waits for the reply to the event about the callee, which may contain an NCCO for this run.
 
         Returns:
-            The function to call with that NCCO, or with None if the reply has no NCCO.
+            A function that must be called with the NCCO in the reply, or with None if the reply contains no NCCO.
         """
         self._callee = None
         self._cut()
         return self._in_this_turn(self._replied)
 
     def room_closed(self) -> None:
-        """Move the leg to a new conversation, or end it, because its room has closed."""
+        """Move the leg to a new conversation or end the leg, because its room has been closed."""
         if self._rest and self._callee is None:
             self._rooms.leave_room(self._leg)
             self._go_on_in(0)
@@ -190,15 +190,19 @@ class FlowRun:
             self._calls.finish(self._leg)
 
     def replace(self, actions: Actions) -> None:
-        """Stop the present action, and run *actions* in place of the rest of the NCCO.
+        """Stop the current action, and run *actions* instead of the rest of the NCCO.
 
-        A call that the run dialled ends too, unless it is answered and the first of *actions* is a ``transfer``.
+        A call that the run has placed also ends, unless it has been answered and the first of *actions* is a
+        ``transfer``.
         """
         self.abandon(keep_callee=bool(actions) and isinstance(actions[0], MoveAll))
         self._begin_anew(actions)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run. Also end the call that it dialled, unless *keep_callee* is True and the call was answered."""
+        """Stop the run, and end any call that it has placed.
+
+        If *keep_callee* is True and the call was answered, do not end the call.
+        """
         self._turn += 1
         self._cut()
         if self._timer is not None:
@@ -229,7 +233,7 @@ class FlowRun:
             self._go_on_in(action.prompt.seconds)
 
     def _barged_in(self) -> None:
-        """Stop the present prompt and go on to the ``input`` action, because a key or speech was received."""
+        """Stop the current prompt and go on to the ``input`` action, because a key press or speech was received."""
         if not isinstance(self._action, Play):
             return
         self._cut()
@@ -257,7 +261,7 @@ class FlowRun:
         self._collector.begin()
 
     def _listen(self, terms: Input) -> None:
-        """Begin to report each key as it is pressed, for an asynchronous ``input`` action."""
+        """Carry out an asynchronous ``input`` action: begin to report each key press immediately."""
         self._stop_listening()
         listeners = self._leg.audio.key_listeners
         self._key_listener = listener = partial(self._pressed, terms)
@@ -321,7 +325,7 @@ class FlowRun:
             self.go_on()
 
     def _in_this_turn(self, do: Callable[P, None]) -> Callable[P, None]:
-        """Return a function that calls *do*, but does nothing once the run has moved to another action or stopped."""
+        """Return a function that calls *do* as long as the current action is running, and does nothing after that."""
         turn = self._turn
 
         def later(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -331,9 +335,11 @@ class FlowRun:
         return later
 
     def _begin_anew(self, actions: Actions) -> None:
-        """Run *actions*, or end the call if more than ``MAX_FLOWS`` NCCOs were given at the same moment.
+        """Run *actions*.
 
-        Without this limit, an endless series of NCCOs that take no time would stop the clock for ever.
+        If the leg has received more than ``MAX_FLOWS`` NCCOs at the same time, end the call instead.
+
+        The limit is needed because an endless series of NCCOs that take no time would stop the clock for ever.
         """
         self._rest = deque(actions)
         moment, count = self._leg.flow.given

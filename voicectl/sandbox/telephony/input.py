@@ -1,4 +1,4 @@
-"""The ``input`` action: listen to a party until its keys or its speech are complete.
+"""The ``input`` action, which listens to a party until the party has finished pressing keys or speaking.
 
 Source: NCCO reference, "input" and "bargeIn rules".
 """
@@ -19,25 +19,27 @@ from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice.speech import CHARACTERS_PER_SECOND
 
 OVERRIDDEN = "Speech overridden by DTMF"
-"""The error that the platform reports for speech if the party pressed keys instead."""
+"""The error that the platform reports for speech if the party pressed keys and did not speak."""
 
 CONFIDENCE = "0.92"
-"""The confidence of every recognised phrase, from 0 to 1. The platform sends this number as a string."""
+"""The confidence with which every phrase is recognised, from 0 to 1. The platform sends this number as a string."""
 
 
 class InputCollector:
-    """Collects the keys or the speech of a party for a synchronous ``input`` action.
+    """An object that collects the key presses or the speech of a party for a synchronous ``input`` action.
 
-    A collector listens as soon as it is created. Its time-outs start with :meth:`begin`.
+    A collector listens from its creation. Its time-outs start when :meth:`begin` is called.
 
     Args:
         leg: The leg that runs the flow.
         terms: The settings of the ``input`` action.
         base: The shared state: the legs, the conversations and the call clock.
-        media: Plays sounds to the parties, and records them.
-        noticed: Called for each key that the party presses and for each phrase that it says.
-        done: Called once, and never before :meth:`begin`. The arguments are the ``dtmf`` and ``speech`` fields of the
-            ``input`` event, and the recording of the speech, or None if the speech is not recorded.
+        media: The object that plays sounds to the parties, and records the parties.
+        noticed: A function that is called for each key that the party presses, and for each phrase that the party
+            says.
+        done: A function that is called once, after :meth:`begin` has been called. Its arguments are the ``dtmf`` and
+            ``speech`` fields of the ``input`` event, and the recording of the speech, or None if the speech is not
+            recorded.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class InputCollector:
                 self._speech_timer = self._after(self._terms.speech.start_timeout, self._no_speech)
 
     def close(self) -> None:
-        """Stop listening, and end the recording of the speech if there is one."""
+        """Stop listening. If the speech is being recorded, end the recording."""
         for timer in (self._key_timer, self._speech_timer):
             if timer is not None:
                 timer.cancel()

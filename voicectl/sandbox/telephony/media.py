@@ -1,4 +1,7 @@
-"""The sounds in calls: which prompts, speech and keys are played, which legs hear them, and what is recorded."""
+"""The sounds in calls.
+
+This module plays prompts, speech and key tones, decides which legs hear them, and records them.
+"""
 
 from __future__ import annotations
 
@@ -16,36 +19,39 @@ from voicectl.sandbox.telephony.sounds import BEEP, PLATFORM, Heard, Prompt, Sou
 from voicectl.sandbox.telephony.state import Conversation, Leg
 
 _NOTED = {Sound.SPEECH: ("audio:say", "say_id"), Sound.AUDIO: ("audio:play", "play_id")}
-"""For each kind of prompt, the type of its conversation event and the name of the id field in the event."""
+"""The types of the conversation events for prompts, keyed by the kind of prompt.
+
+Each entry also contains the name of the field for the prompt's id in the event.
+"""
 
 _REACTION_SECONDS = 1.0
-"""How long a party takes to react if it is given enough time, in seconds."""
+"""The time that a party takes to react if the time limit allows it, in seconds."""
 
 _HASH_SECONDS = 0.5
-"""The time between a key and the ``#`` that a party presses after it, in seconds."""
+"""The time between a key press and the ``#`` that a party presses after it, in seconds."""
 
 
 class Media:
-    """Plays, stops and records the sounds of all legs."""
+    """An object that plays, stops and records the sounds of all legs."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start playing *prompt* to the party on *leg*, and return its ``Heard`` record.
+        """Start to play *prompt* to the party on *leg*, and return a record of the sound.
 
-        An earmuffed leg hears the prompt too, because earmuffs block only the sounds from other legs.
+        A leg with earmuffs also hears the prompt, because earmuffs block only the sounds from other legs.
         """
         return self._play_to(leg.conversation, [leg], prompt, leg)
 
     def play_instead(self, leg: Leg, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound* on *leg*. Then play *prompt* unless it is None."""
+        """Stop the last prompt of the kind *sound* on *leg*. Then play *prompt*, unless *prompt* is None."""
         self.cut(leg.audio.playing.pop(sound, None))
         if prompt is not None:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Play *prompt* to all parties in *conversation*, after stopping the last prompt of the kind *sound*.
+        """Stop the last prompt of the kind *sound* in *conversation*, and then play *prompt* to all parties.
 
         If *prompt* is None, only stop the last prompt.
         """
@@ -55,14 +61,14 @@ class Media:
             conversation.playing[sound] = self._play_to(conversation, legs, prompt, None)
 
     def cut(self, heard: Heard | None) -> None:
-        """Stop the sound *heard* if it is still playing."""
+        """Stop the sound *heard*, if the sound is still playing."""
         if heard is not None and heard.is_on(self._base.now):
             heard.cut(self._base.now)
             if heard.on_end is not None:
                 heard.on_end("stop")
 
     def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
-        """Start the sound *prompt* on behalf of the party on *leg*, and return its ``Heard`` record.
+        """Start the sound *prompt* on behalf of the party on *leg*, and return a record of the sound.
 
         All legs that hear this leg hear the sound. An endless sound lasts until :meth:`end_sound` is called.
         """
@@ -76,14 +82,14 @@ class Media:
         return heard
 
     def end_sound(self, heard: Heard) -> None:
-        """End the sound *heard*, because the party that made it is silent again."""
+        """End the sound *heard*, because the party who made the sound is silent again."""
         heard.cut(self._base.now)
         leg = self._base.live.get(heard.source)
         if leg is not None:
             self._sounds_until(leg, heard.until)
 
     def disconnect(self, leg: Leg) -> None:
-        """Stop the sounds between *leg* and the other legs in the conversation that it is leaving."""
+        """Stop the sounds between *leg* and the other legs, because *leg* is leaving the conversation."""
         for heard in leg.audio.said:
             self.cut(heard)
         shared = leg.conversation.playing.values()
@@ -93,7 +99,7 @@ class Media:
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
-        """Stop all sounds to and from the party on *leg*, because the leg is ending."""
+        """Stop all sounds that the party on *leg* hears or makes, because the leg is ending."""
         self.disconnect(leg)
         for heard in leg.audio.heard:
             self.cut(heard)
@@ -102,7 +108,7 @@ class Media:
         """Say *prompt* on behalf of the party on *leg*, and pass it to the ``input`` actions that are listening.
 
         Returns:
-            False if it has no effect, because no action, recording or other leg listens.
+            False if the speech has no effect, because no action, recording or other leg receives it.
         """
         heard = self.make_sound(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
@@ -115,10 +121,10 @@ class Media:
         return any(taken) or is_recorded or self._is_heard(leg)
 
     def press(self, leg: Leg, digits: str) -> bool:
-        """Press the keys in *digits*, one right after another, on behalf of the party on *leg*.
+        """Press the keys in *digits*, in immediate succession, on behalf of the party on *leg*.
 
         Returns:
-            False if they have no effect, because no action, webhook, recording or other leg listens.
+            False if the key presses have no effect, because no action, webhook, recording or other leg receives them.
         """
         self.make_sound(leg, keys(digits))
         is_taken = self._is_heard(leg) or leg.audio.dtmf_url is not None
@@ -139,18 +145,19 @@ class Media:
         return any(other.hears(leg) for other in leg.conversation.legs.values())
 
     def forward_keys(self, leg: Leg, url: str | None) -> None:
-        """Report to *url* each key that the party on *leg* presses. If *url* is None, stop reporting keys."""
+        """Report each key press of the party on *leg* to *url*. If *url* is None, stop reporting key presses."""
         leg.audio.dtmf_url = url
 
     def asked_for_keys(self, leg: Leg, *, within: float, then_hash: bool, while_: Callable[[], bool]) -> None:
-        """Make the party on *leg* press its next key.
+        """Make the party on *leg* press the next key.
 
         Args:
             leg: The leg whose party presses the key.
             within: The time that the party has to press the key, in seconds. The party presses the key after 1 s or
                 after half of this time, whichever is shorter.
-            then_hash: True to press ``#`` after the key.
-            while_: Returns True if keys are still wanted. If it returns False, the party presses nothing.
+            then_hash: True if the party presses ``#`` after the key.
+            while_: A function that returns True if a key press is still expected. If it returns False, the party does
+                not press the key.
         """
         pressed = leg.far_end.keys
         if not pressed:
@@ -163,9 +170,9 @@ class Media:
             self._later(leg, after + _HASH_SECONDS, while_, partial(self.press, leg, "#"))
 
     def asked_for_each_key(self, leg: Leg, while_: Callable[[], bool]) -> None:
-        """Make the party on *leg* press all its keys, 1 s apart, as long as *while_* returns True.
+        """Make the party on *leg* press all of the party's keys, 1 s apart, as long as *while_* returns True.
 
-        Only the first call for each leg has an effect.
+        Only the first call of this method for each leg has an effect.
         """
         if leg.audio.has_pressed_all:
             return
@@ -176,10 +183,10 @@ class Media:
     def asked_to_speak(
         self, leg: Leg, *, while_: Callable[[], bool], within: float = 2 * _REACTION_SECONDS
     ) -> None:
-        """Make the party on *leg* say its phrase, if it has one.
+        """Make the party on *leg* say the phrase that is defined for the party. If no phrase is defined, do nothing.
 
         The party speaks after 1 s or after half of *within* seconds, whichever is shorter. If *while_* returns False
-        at that moment, the party says nothing.
+        at that time, the party says nothing.
         """
         if leg.far_end.phrase is not None:
             after = min(_REACTION_SECONDS, within / 2)
@@ -201,11 +208,12 @@ class Media:
         """Start a recording and return it.
 
         Args:
-            leg: The leg that the recording belongs to.
+            leg: The leg to which the recording belongs.
             order: The settings of the recording.
-            of: The conversation to record, or None to record whatever conversation *leg* is in.
-            only: The UUID of the only leg whose party is recorded, or None to record all parties.
-            retention_days: How many days the audio file is kept.
+            of: The conversation to record. If it is None, the recording follows *leg* from one conversation to the
+                next.
+            only: The UUID of the only leg whose party is recorded. If it is None, all parties are recorded.
+            retention_days: The number of days for which the audio file is kept.
         """
         conversation = of or leg.conversation
         recording = Recording(
@@ -238,7 +246,10 @@ class Media:
         return recording
 
     def stop_recording(self, recording: Recording) -> None:
-        """End *recording* and request its audio file, unless the recording has already ended."""
+        """End *recording*, and request the creation of its audio file.
+
+        If the recording has already ended, do nothing.
+        """
         if recording.ended is not None:
             return
         recording.ended = self._base.now
@@ -253,7 +264,10 @@ class Media:
             self.stop_recording(recording)
 
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
-        """Report that the audio file of *recording* is at *url*. If *size* is 0, the file could not be made."""
+        """Report that the audio file of *recording* is available at *url*.
+
+        *size* is the size of the file in bytes, or 0 if the file could not be created.
+        """
         leg = self._base.legs[recording.leg_uuid]
         recording.is_kept = True
         if size:
@@ -278,16 +292,16 @@ class Media:
             )
 
     def transcribed(self, recording: Recording, *, url: str) -> None:
-        """Report that the transcription of *recording* can be read at *url*."""
+        """Report that the transcription of *recording* is available at *url*."""
         wanted = recording.order.transcription
         webhook = recording.events if wanted is None else wanted.events or recording.events
         fields = events.transcribed(recording, url)
         self._base.send_event(self._base.legs[recording.leg_uuid], Kind.TRANSCRIBED, fields, webhook)
 
     def _current_sounds(self, leg: Leg, only: str | None) -> Iterator[Track]:
-        """Yield the present sounds to and from *leg*, for a recording that begins now.
+        """Yield the sounds that the party on *leg* is hearing or making, for a recording that begins now.
 
-        *only* is the UUID of the only leg whose party is recorded, or None to record all parties.
+        *only* is the UUID of the only leg whose party is recorded, or None if all parties are recorded.
         """
         for heard in leg.audio.heard:
             if heard.source == PLATFORM and heard.is_on(self._base.now) and only is None:
@@ -334,7 +348,7 @@ class Media:
                 self._base.emit(SendSound(uuid=leg.uuid, heard=heard))
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
-        """Return the running recordings that include the party on *leg*."""
+        """Return the recordings in progress that include the party on *leg*."""
         found = list(leg.conversation.recordings)
         for other in leg.conversation.legs.values():
             found += (each for each in other.audio.recordings if each.only in (None, leg.uuid))
@@ -345,9 +359,9 @@ class Media:
             self._await_silence(leg, recording, until)
 
     def _await_silence(self, leg: Leg, recording: Recording, until: int | None) -> None:
-        """Set a timer to stop *recording* once the party on *leg* has been silent for long enough.
+        """Set a timer that stops *recording* when the party on *leg* has been silent for long enough.
 
-        *until* is the moment at which the party's present sound ends, or None if that moment is not known yet.
+        *until* is the time at which the party's current sound ends, or None if this time is not known yet.
         """
         silence = recording.order.end_on_silence
         if silence is None:

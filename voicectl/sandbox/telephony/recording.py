@@ -15,9 +15,10 @@ class Track:
     """One sound in a recording.
 
     Attributes:
-        heard: The sound, which may begin before the recording and end after it.
-        speaker: The UUID of the leg whose party made the sound, or None if the platform made it.
-        listener: The UUID of the leg to which the platform played the sound, or None for all legs.
+        heard: The sound. It may begin before the recording begins, and end after the recording ends.
+        speaker: The UUID of the leg whose party made the sound, or None if the platform made the sound.
+        listener: The UUID of the leg to which the platform played the sound, or None if the sound was played to all
+            legs.
     """
 
     heard: Heard
@@ -30,26 +31,29 @@ class Recording:
     """A recording of one conversation or one party.
 
     Attributes:
-        uuid: The id of the recording, which events contain as ``recording_uuid``.
+        uuid: The id of the recording, which is the ``recording_uuid`` in events.
         file_id: The UUID at the end of ``recording_url``.
-        transcription_id: The UUID at the end of ``transcription_url``, or None for no transcription.
+        transcription_id: The UUID at the end of ``transcription_url``, or None if no transcription was requested.
         conversation_uuid: The id of the conversation in which the recording began.
-        leg_uuid: The UUID of the leg whose flow requested the recording. If ``saveAudio`` requested it, this is the
-            recorded leg. If the API requested it, this is the first answered leg in the conversation. If channels are
-            split, the party on this leg is on the left channel.
+        leg_uuid: The UUID of the leg to which the recording belongs. This is the leg whose flow requested the
+            recording, or the recorded leg if the recording was requested with ``saveAudio``, or the first answered
+            leg in the conversation if the recording was requested through the API. If the recording is split, the
+            party on this leg is on the left channel.
         order: The settings of the recording, such as its format and channels.
-        events: The webhook for the recording's events, or None to use the application's ``event_url``.
-        started: The moment at which the recording began, on the call clock, in milliseconds since 1970.
-        ended: The moment at which the recording ended, in the same unit, or None while it is running.
-        among: The list of running recordings of the same leg or conversation. This recording is removed from the
-            list when it ends.
+        events: The webhook for the recording's events. If it is None, the application's ``event_url`` is used.
+        started: The time at which the recording began, in milliseconds on the call clock.
+        ended: The time at which the recording ended, in milliseconds on the call clock, or None if the recording is
+            in progress.
+        among: The list of the recordings in progress of the same leg or conversation. When this recording ends, it is
+            removed from the list.
         tracks: The recorded sounds, in the order in which they began.
-        only: The UUID of the only leg whose party is recorded, for ``saveAudio``. None to record all parties.
-        retention_days: How many days on the call clock the audio file is kept.
-        url: The URL of the audio file, or None if the file has not been made.
-        is_kept: True after the attempt to make the file, whether it succeeded or failed.
-        kept: Called when ``is_kept`` becomes True.
-        silence: The timer that ends the recording after enough silence, or None if no such timer is set.
+        only: The UUID of the only leg whose party is recorded, if the recording was requested with ``saveAudio``. If
+            it is None, all parties are recorded.
+        retention_days: The number of days on the call clock for which the audio file is kept.
+        url: The URL of the audio file, or None if the file has not been created.
+        is_kept: True after the attempt to create the file, even if the attempt failed.
+        kept: A function that is called when ``is_kept`` becomes True.
+        silence: The timer that ends the recording after a silence, or None if no such timer is set.
         timers: The other timers of the recording.
     """
 

@@ -1,4 +1,4 @@
-"""Rooms and other conversations, and how legs enter them, leave them and move between them."""
+"""The conversations that legs enter, leave and move between. A room is a conversation with a name."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ HOURS = 3600
 
 
 class Rooms:
-    """Manages rooms and the conversations of single calls.
+    """An object that manages rooms and the conversations of single calls.
 
-    The conversation of a single call is deleted when its last leg leaves. A room is kept, so legs can enter it again.
+    The conversation of a single call is deleted when its last leg leaves. A room is kept, so that legs can enter it
+    later.
 
     Args:
         base: The shared state: the legs, the conversations and the call clock.
-        media: Plays sounds to the parties, and records them.
-        finish: Called to end a leg on the platform's behalf.
-        hours: Takes an application id. Returns how many hours the rooms of that application are kept.
+        media: The object that plays sounds to the parties, and records the parties.
+        finish: A function that ends a leg on behalf of the platform.
+        hours: A function that takes an application id, and returns the number of hours for which the rooms of that
+            application are kept.
     """
 
     def __init__(
@@ -37,11 +39,11 @@ class Rooms:
         self._named: dict[tuple[str, str, str | None], Conversation] = {}
 
     def find(self, name: str, application_id: str, region: str) -> Conversation | None:
-        """Return the room with this name, application and region, or None if there is no such room."""
+        """Return the room with the given name, application and region, or None if there is no such room."""
         return self._named.get((application_id, region, name))
 
     def new(self, application_id: str, region: str, name: str | None = None) -> Conversation:
-        """Create and return a room called *name* or, if *name* is None, the conversation of a single call.
+        """Create and return a room called *name*. If *name* is None, create the conversation of a single call.
 
         The name of a room must be unique in its application and region.
         """
@@ -67,9 +69,9 @@ class Rooms:
         return self.new(application_id, region, name or f"NAM-{self._base.new_uuid()}")
 
     def rename(self, conversation: Conversation, name: str) -> None:
-        """Rename *conversation* to *name*, which must be unique in the application and region.
+        """Change the name of *conversation* to *name*, which must be unique in the application and region.
 
-        The conversation of a single call becomes a room when it is named.
+        The conversation of a single call becomes a room when it receives a name.
         """
         place = conversation.application_id, conversation.region
         if conversation.name is None:  # a conversation expires some hours after it becomes a room
@@ -89,25 +91,25 @@ class Rooms:
         self._vanish(conversation)
 
     def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
-        """Add *leg* to *conversation* in the role *seat*. The leg must not be in any other conversation."""
+        """Add *leg* to *conversation* with the role *seat*. The leg must not be in any other conversation."""
         leg.conversation = conversation
         leg.seat = seat
         conversation.legs[leg.uuid] = leg
         self._base.note(conversation, "member:joined" if leg.is_up else "member:invited", leg)
 
     def leave(self, leg: Leg, reason: str) -> None:
-        """Remove *leg* from its conversation, which may end as a result.
+        """Remove *leg* from its conversation. The conversation may then end.
 
         The ``member:left`` event contains *reason*. The attribute ``leg.conversation`` does not change.
         """
         self._clean_up(leg.conversation, self._take_out(leg, reason))
 
     def admit(self, leg: Leg) -> None:
-        """Let *leg* hear the other legs in its conversation, and let those legs hear it."""
+        """Let *leg* and the other legs in its conversation hear each other."""
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute *leg* if *on* is True, or unmute it if not. The other legs do not hear a muted leg.
+        """Mute or unmute *leg*. The other legs do not hear a muted leg.
 
         The setting is kept when the leg is transferred.
         """
@@ -116,7 +118,7 @@ class Rooms:
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Stop *leg* from hearing the other legs if *on* is True, or let it hear them again if not.
+        """Turn earmuffs for *leg* on or off. A leg with earmuffs does not hear the other legs.
 
         The setting is kept when the leg is transferred.
         """
@@ -125,7 +127,7 @@ class Rooms:
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def join(self, leg: Leg, room: Join) -> bool:
-        """Move *leg* to the room that *room* describes, and start the room if ``room.starts`` is True.
+        """Move *leg* to the room that *room* describes. If ``room.starts`` is True, also start the room.
 
         Returns:
             True if the leg moved, or False if the room is full.
@@ -155,7 +157,7 @@ class Rooms:
         self._move(leg, self.new(leg.application_id, leg.region), Seat())
 
     def move_all(self, leg: Leg, move: MoveAll) -> bool:
-        """Move all legs in the conversation of *leg* to the conversation that *move* names, and stop their flows.
+        """Move all legs in the conversation of *leg* to the conversation that *move* names, and stop the legs' flows.
 
         Returns:
             True if the legs moved, or False if the other conversation does not exist or would have too many legs.
@@ -201,7 +203,10 @@ class Rooms:
         self._clean_up(left, turned_out)
 
     def _take_out(self, leg: Leg, reason: str) -> list[Leg]:
-        """Remove *leg* from its conversation, and return the other legs that ``endOnExit`` removed with it."""
+        """Remove *leg* from its conversation.
+
+        If ``endOnExit`` is set for the leg, all other legs are also removed. Return these other legs.
+        """
         left = leg.conversation
         if left.legs.pop(leg.uuid, None) is None:
             return []
@@ -217,7 +222,10 @@ class Rooms:
         return turned_out
 
     def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
-        """Close *left* if it is empty, and let the legs in *turned_out* go on in new conversations, or end them."""
+        """Clean up after legs have left the conversation *left*.
+
+        If the conversation is empty, close it. Each leg in *turned_out* goes on in a new conversation, or is ended.
+        """
         if not left.legs:
             self._close(left)
         for each in turned_out:
@@ -236,7 +244,7 @@ class Rooms:
     def _close(self, conversation: Conversation) -> None:
         """Close *conversation*, because its last leg has left.
 
-        The conversation of a single call is deleted. A room is kept, so legs can enter it again.
+        The conversation of a single call is deleted. A room is kept, so that legs can enter it later.
         """
         self._media.stop_recordings(conversation.recordings)
         for sound in Sound:

@@ -1,8 +1,8 @@
-"""The sounds that parties hear: prompts, and records of when prompts were heard.
+"""The sounds that parties hear: prompts, and records of the times at which they were heard.
 
-No sound is synthesised or downloaded during a call, so the durations are estimates. The duration of speech comes from
-:func:`voicectl.voice.speech.seconds`, the duration of an audio file is :data:`STREAM_SECONDS`, and the duration of a
-key is :data:`KEY_SECONDS`.
+No sound is synthesised or downloaded during a call, so durations are estimates. The duration of speech is calculated
+by :func:`voicectl.voice.speech.seconds`. The duration of an audio file is :data:`STREAM_SECONDS`, and the duration of
+a key press is :data:`KEY_SECONDS`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LONGEST_SPEECH_SECONDS = 86_400.0
 """The maximum duration of a spoken text, in seconds. This is also the maximum duration of a call."""
 
 PLATFORM = "platform"
-"""The ``source`` of a sound that the platform makes."""
+"""The ``source`` of sounds that the platform makes."""
 
 
 class Sound(StrEnum):
-    """The kinds of sounds in a call."""
+    """The possible kinds of sound in a call."""
 
     SPEECH = "speech"
     AUDIO = "audio"
@@ -38,11 +38,11 @@ class Sound(StrEnum):
 
 @dataclass(slots=True, eq=False)
 class Pcm:
-    """Audio that arrives piece by piece from a WebSocket.
+    """Audio that is received piece by piece from a WebSocket.
 
     Attributes:
         rate: The number of samples per second.
-        samples: The audio received so far, as signed 16-bit little-endian samples for one channel.
+        samples: The audio that has been received, as signed 16-bit little-endian samples of one channel.
     """
 
     rate: int
@@ -51,14 +51,14 @@ class Pcm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A sound to play once, several times or endlessly.
+    """A sound that is played once, several times or endlessly.
 
     Attributes:
         content: The ``text``, ``url`` or ``digits`` of the prompt.
-        once: How long the prompt lasts if it is played once, in seconds.
-        loop: How many times to play the prompt, or 0 to play it endlessly.
-        options: Options such as ``loop``, ``level`` and ``language``, as given in the NCCO or API request.
-        pcm: The audio if the sound comes from a WebSocket, or else None.
+        once: The duration of the prompt when it is played once, in seconds.
+        loop: The number of times that the prompt is played, or 0 if it is played endlessly.
+        options: Options such as ``loop``, ``level`` and ``language``, as they are in the NCCO or API request.
+        pcm: The audio if the sound comes from a WebSocket, or None if it does not.
     """
 
     sound: Sound
@@ -70,7 +70,7 @@ class Prompt:
 
     @property
     def seconds(self) -> float | None:
-        """How long the prompt plays if nothing stops it, in seconds, or None if it is endless."""
+        """The duration of the prompt if nothing stops it, in seconds, or None if the prompt is endless."""
         return self.once * self.loop if self.loop else None
 
 
@@ -91,7 +91,7 @@ def music(url: str) -> Prompt:
 
 
 BEEP = Prompt(sound=Sound.BEEP, content={"beep": "1000 Hz"}, once=BEEP_SECONDS)
-"""The tone that is played before a recording and after a voicemail greeting."""
+"""The tone that is played before a recording begins and after a voicemail greeting."""
 
 
 def keys(digits: str) -> Prompt:
@@ -103,13 +103,15 @@ def keys(digits: str) -> Prompt:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Heard:
-    """A sound that parties have heard or are hearing.
+    """A record of a sound that parties have heard or are hearing.
 
     Attributes:
-        at: When the sound began on the call clock, in milliseconds since 1970.
-        until: When the sound ended or will end, in the same unit, or None if it lasts until it is stopped.
+        at: The time at which the sound began, in milliseconds on the call clock.
+        until: The time at which the sound ended or will end, in milliseconds on the call clock, or None if the sound
+            continues until it is stopped.
         source: :data:`PLATFORM`, or the UUID of the leg whose party made the sound.
-        on_end: Called with ``done`` when the sound ends by itself, or with ``stop`` when it is stopped.
+        on_end: A function that is called with ``done`` when the sound ends by itself, or with ``stop`` when it is
+            stopped.
     """
 
     at: int
@@ -119,18 +121,19 @@ class Heard:
     on_end: Callable[[str], None] | None = None
 
     def is_on(self, now: int) -> bool:
-        """Return True if the sound has not ended by the moment *now*."""
+        """Return True if the sound has not ended at the time *now*."""
         return self.until is None or self.until > now
 
     def cut(self, now: int) -> None:
-        """End the sound at the moment *now*, unless it ended earlier."""
+        """End the sound at the time *now*, unless it has already ended."""
         if self.is_on(now):
             self.until = now
 
     def to_json(self, now: int) -> dict[str, Any]:
-        """Return the sound as a JSON object, whose ``seconds`` field is the duration heard up to *now*.
+        """Return the sound as a JSON object. The field ``seconds`` is the duration that was heard up to *now*.
 
-        A sound that was cut off has ``cut``, and its ``text`` is what was said until then.
+        If the sound was cut off, the object has the field ``cut``, and the field ``text`` contains only the text that
+        was spoken.
         """
         end = now if self.until is None else min(self.until, now)
         heard = (end - self.at) / 1000

@@ -1,4 +1,4 @@
-"""The state of legs and of their conversations."""
+"""Classes that store the state of legs and conversations."""
 
 # The life of a leg, and the parts of the exchange that write its fields
 #
@@ -47,7 +47,7 @@ MAX_LEGS = 200
 
 
 class Direction(StrEnum):
-    """The direction of a call from the application's point of view: a call from an outside party is inbound."""
+    """The direction of a call. A call from an outside party to the application is inbound."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -55,22 +55,23 @@ class Direction(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Conversation:
-    """A group of legs that can hear each other: the legs in a single call, or the legs in a room, which has a name.
+    """A group of legs that can hear each other. It is either a room, which has a name, or belongs to a single call.
 
     Attributes:
-        application_id: The id of the application that the conversation belongs to.
-        region: The region of the conversation. Rooms of the same name in different regions are different rooms.
-        created: The moment of creation on the call clock, in milliseconds since 1970.
-        made_at: The moment of creation on the host clock, in Unix seconds.
-        name: The name of a room. None for the conversation of a single call, which is deleted when its last leg
+        application_id: The id of the application to which the conversation belongs.
+        region: The region of the conversation. Rooms with the same name in different regions are different rooms.
+        created: The time of creation, in milliseconds on the call clock.
+        made_at: The time of creation, in Unix seconds on the host clock.
+        name: The name of a room. It is None for the conversation of a single call, which is deleted when its last leg
             leaves.
-        is_started: False while a room waits for a leg that starts it. Until then, the legs do not hear each other.
-        is_expired: True for a room that has reached its maximum age. The room is deleted when its last leg leaves.
-        legs: The legs in the conversation, by UUID.
-        recordings: The running recordings of the whole conversation.
-        to_record: The leg that requested a recording of the room, and the settings of that recording, which begins
-            when the room starts. None if no such recording is waiting.
-        playing: For each kind of sound, the last prompt that the API played to all legs.
+        is_started: False if a room is waiting for a leg that starts it. Before a room starts, its legs do not hear
+            each other.
+        is_expired: True if a room has reached its maximum age. Such a room is deleted when its last leg leaves.
+        legs: The legs in the conversation, keyed by UUID.
+        recordings: The recordings of the whole conversation that are in progress.
+        to_record: A request to record the room when it starts, or None if there is no such request. It consists of
+            the leg that made the request, and the settings of the recording.
+        playing: The last prompt that an API request played to all legs, for each kind of sound.
     """
 
     uuid: str
@@ -88,19 +89,19 @@ class Conversation:
 
     @property
     def stays(self) -> bool:
-        """True if the conversation is kept after its last leg has left."""
+        """True if the conversation is not deleted when its last leg leaves."""
         return self.name is not None and not self.is_expired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """The role of a leg in its present conversation.
+    """The role of a leg in its current conversation.
 
     See :class:`voicectl.sandbox.telephony.actions.Join` for the other attributes.
 
     Attributes:
-        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a guest has no flow. If only
-            guests are left in the conversation of a single call, the platform ends them.
+        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a leg has no flow. If all
+            other legs leave the conversation of a single call, the platform ends these legs.
     """
 
     ends: bool = False
@@ -110,34 +111,41 @@ class Seat:
 
 
 class RunningFlow(Protocol):
-    """The running NCCO of a leg, as the other parts of the exchange see it."""
+    """The part of a running NCCO that the other parts of the exchange use."""
 
     def callee_joined(self) -> None:
-        """Tell the run that the callee of the present ``connect`` has joined."""
+        """React to the fact that the callee of the current ``connect`` has joined."""
 
     def callee_left(self) -> None:
-        """Go on with the next action, because the callee of the present ``connect`` did not answer or has left."""
+        """Go on to the next action, because the callee of the current ``connect`` did not answer or has left."""
 
     def callee_asks(self) -> OnReply:
-        """Act like :meth:`callee_left`, but wait until the returned function is called with an NCCO or None."""
+        """Do the same as :meth:`callee_left`, but first wait until the returned function is called.
+
+        The argument of that function is an NCCO for the run, or None.
+        """
 
     def room_closed(self) -> None:
-        """Move the leg to a new conversation, or end it, because its room has closed."""
+        """Move the leg to a new conversation or end the leg, because its room has been closed."""
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run. Also end the call that it dialled, unless *keep_callee* is True and the call was answered."""
+        """Stop the run, and end any call that it has placed.
+
+        If *keep_callee* is True and the call was answered, do not end the call.
+        """
 
 
 @dataclass(slots=True, eq=False)
 class FlowState:
-    """The state of a leg's flow. Call control and the run of the NCCO change this record.
+    """The state of a leg's flow. It is changed by call control and by the run of the leg's NCCO.
 
     Attributes:
-        pending: The flow to run when the leg is answered. None once that flow has begun or been replaced.
+        pending: The flow to run when the leg is answered, or None if that flow has begun or has been replaced.
         run: The run of the leg's NCCO, or None if no NCCO is running.
-        dialled_by: The run whose ``connect`` created the leg, or None if no run waits for the leg.
-        awaiting: The present request for an NCCO, or None. Answers to earlier requests are ignored.
-        given: The last moment at which the leg got an NCCO from a reply, and how many NCCOs it got at that moment.
+        dialled_by: The run whose ``connect`` action created the leg, or None if no run is waiting for the leg.
+        awaiting: The unanswered request for an NCCO, or None. Replies to earlier requests are ignored.
+        given: The last time at which the leg received an NCCO in a reply, and the number of NCCOs that it received at
+            that time.
     """
 
     pending: Flow | None = None
@@ -147,39 +155,40 @@ class FlowState:
     given: tuple[int, int] = (0, 0)
 
     def abandon(self, *, keep_callee: bool = False) -> None:
-        """Stop the run, if there is one. See :meth:`RunningFlow.abandon` for *keep_callee*."""
+        """Stop the run, if an NCCO is running. See :meth:`RunningFlow.abandon` for *keep_callee*."""
         run, self.run = self.run, None
         if run is not None:
             run.abandon(keep_callee=keep_callee)
 
     def leave_caller(self) -> None:
-        """Let the run that dialled the leg, if there is one, go on without the leg."""
+        """If another leg's run called this leg, let that run go on without this leg."""
         run, self.dialled_by = self.dialled_by, None
         if run is not None:
             run.callee_left()
 
     def leave_caller_waiting(self) -> OnReply | None:
-        """Act like :meth:`leave_caller`, but let the run wait until the returned function is called."""
+        """Do the same as :meth:`leave_caller`, but let the run wait until the returned function is called."""
         run, self.dialled_by = self.dialled_by, None
         return None if run is None else run.callee_asks()
 
 
 @dataclass(slots=True, eq=False)
 class Audio:
-    """The sounds to and from a leg's party. :class:`~voicectl.sandbox.telephony.media.Media` changes this record.
+    """The sounds that a leg's party hears and makes. :class:`~voicectl.sandbox.telephony.media.Media` changes them.
 
     Attributes:
         heard: All sounds that the party has heard, in the order in which they began.
-        said: The sounds that the party is making, and the last sound that it made.
-        playing: The last prompt of each kind that an API request or the wait for a room to start has played.
-        recordings: The running recordings that the leg's flow began. They follow the leg to other conversations.
-        key_listeners: Functions to call with each key that the party presses, added by ``input`` actions. They return
-            True if they use the key.
-        speech_listeners: Functions to call with each phrase that the party says, added by ``input`` actions. They
-            return True if they use the phrase.
-        dtmf_url: The URL to which each key of the party is reported, or None to report no keys.
-        inputs_seen: How many times the party has been asked for its next key.
-        has_pressed_all: True once the party has been asked for all its keys.
+        said: The sounds that the party is making, and the last sound that the party made.
+        playing: The last prompt that an API request played, for each kind of sound. The music that is played until a
+            room starts is also included.
+        recordings: The recordings in progress that the leg's flow began. They follow the leg to other conversations.
+        key_listeners: Functions that ``input`` actions have added. They are called with each key that the party
+            presses, and return True if they use the key.
+        speech_listeners: Functions that ``input`` actions have added. They are called with each phrase that the party
+            says, and return True if they use the phrase.
+        dtmf_url: The URL to which the party's key presses are reported, or None if they are not reported.
+        inputs_seen: The number of times that the party has been asked for a key.
+        has_pressed_all: True if the party has been asked to press all of the party's keys in succession.
     """
 
     heard: list[Heard] = field(default_factory=list)
@@ -195,20 +204,20 @@ class Audio:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Leg:
-    """One party's connection to the platform.
+    """The connection of one party to the platform.
 
     Attributes:
-        application_id: The id of the application that the leg belongs to.
-        region: The region of the leg, in the form that applications use, such as ``na-east``.
-        to: The callee, in the format of call records. A WebSocket also has ``headers``, ``content-type`` and
-            ``authorization``.
+        application_id: The id of the application to which the leg belongs.
+        region: The region of the leg, such as ``na-east``.
+        to: The callee, in the format of call records. If the callee is a WebSocket, there are additional fields:
+            ``headers``, ``content-type`` and ``authorization``.
         from_: The caller, in the format of call records.
         order: The request for the call.
-        created: When the leg was created, in milliseconds on the call clock. ``answered_at`` and ``ended_at`` use the
-            same unit.
-        made_at: When the leg was created, in Unix seconds on the host clock.
-        timers: The timers to cancel when the leg ends.
-        is_joined: True if the leg can hear, and be heard by, the other legs in its conversation.
+        created: The time at which the leg was created, in milliseconds on the call clock. The attributes
+            ``answered_at`` and ``ended_at`` are in the same unit.
+        made_at: The time at which the leg was created, in Unix seconds on the host clock.
+        timers: The timers that are cancelled when the leg ends.
+        is_joined: True if the leg and the other legs in its conversation can hear each other.
         remark: The reason why the leg's flow did not run as written, or None.
     """
 
@@ -242,7 +251,10 @@ class Leg:
 
     @property
     def detection(self) -> Detection | None:
-        """The settings for machine detection, or None if it was not requested or the call is not to a phone."""
+        """The settings for answering machine detection.
+
+        The value is None if detection was not requested or the callee is not a phone.
+        """
         return self.order.detection if self.to["type"] == "phone" else None
 
     @property
@@ -252,12 +264,12 @@ class Leg:
 
     @property
     def is_socket(self) -> bool:
-        """True if the party is a WebSocket."""
+        """True if the party on the leg is a WebSocket."""
         return bool(self.to["type"] == "websocket")
 
     @property
     def is_up(self) -> bool:
-        """True if the call has been answered, by a person or a machine, and has not ended."""
+        """True if the call has been answered (by a person or a machine) and has not ended."""
         return self.status in (CallStatus.ANSWERED, CallStatus.MACHINE)
 
     def hears(self, other: Leg) -> bool:
