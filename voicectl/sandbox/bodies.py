@@ -47,7 +47,7 @@ class Json(Response):
 def parse_json(data: bytes) -> Any:
     """Parse *data* as strict JSON.
 
-    The text must be in UTF-8, contain no ``NaN``, and be nested at most :data:`MAX_DEPTH` levels deep.
+    The text must be in UTF-8. It must not contain ``NaN``, or be nested more than :data:`MAX_DEPTH` levels deep.
 
     Raises:
         UnreadableBody: *data* breaks one of these rules, or is larger than :data:`MAX_BODY` bytes.
@@ -69,7 +69,7 @@ def parse_json(data: bytes) -> Any:
 def logged(value: Any, size: int) -> Any:
     """Return the log entry for a body.
 
-    The entry is the parsed body with its secrets masked. If the body is large, the entry is only its size.
+    The entry is the parsed body with its secrets masked. If the body is large, the entry contains only the size.
 
     Args:
         value: The parsed body.

@@ -1,4 +1,4 @@
-"""The clock of the simulated calls: it determines when phones ring, speech ends, timers expire and parties act.
+"""The clock of the simulated calls, which determines when phones ring, speech ends, timers expire and parties act.
 
 The call clock runs at a multiple of the host clock's speed. A frozen call clock moves only when it is advanced.
 """
@@ -40,7 +40,7 @@ class CallClock:
         self._offset += max(0, moment - self.now())
 
     def host_seconds_until(self, moment: int) -> float | None:
-        """Return how many seconds will pass on the host clock until this clock reaches *moment*.
+        """Return the time until this clock reaches *moment*, in seconds on the host clock.
 
         Return None if this clock is frozen.
         """

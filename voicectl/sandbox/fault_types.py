@@ -1,4 +1,4 @@
-"""The kinds of fault. They have a module of their own, so that they can be imported quickly."""
+"""The kinds of fault. This module is separate so that it can be imported quickly."""
 
 from __future__ import annotations
 

@@ -80,13 +80,15 @@ class Fault:
         code: The HTTP status that a ``status`` fault returns.
         seconds: The length of the delay that a ``delay`` or ``webhook-delay`` fault causes, in seconds on the host
             clock.
-        retry_after: The ``Retry-After`` header that a ``rate-limit`` fault sends, in seconds, or None for no header.
+        retry_after: The value of the ``Retry-After`` header that a ``rate-limit`` fault sends, in seconds, or None if
+            no such header is sent.
         times: The maximum number of times that the fault can be triggered, or None if there is no limit.
         probability: The probability, from 0 to 1, that a matching request or webhook triggers the fault.
         after: The delay before the fault becomes active, in seconds, or None if no delay was given.
         lasting: How long the fault stays active, in seconds, or None if there is no limit.
         begins: The time at which the fault becomes active, in seconds on the host's monotonic clock.
-        chance: The fault's own random number generator. Each fault has one, so that other faults do not influence it.
+        chance: The random number generator of this fault. Each fault has its own generator, so that faults do not
+            influence each other.
         struck: The number of times the fault has been triggered.
     """
 

@@ -10,14 +10,16 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""The number of seconds by which a request may arrive too early without being refused.
+"""The number of seconds by which a request may exceed the rate limit without being refused.
 
-The tolerance is needed because of the jitter of clocks and networks.
+Clocks and networks have jitter, so requests may arrive slightly too early.
 """
 
 
 class TokenBucket:
-    """A token bucket, which limits a rate. It starts full, and is refilled with its whole capacity each second.
+    """A token bucket, which limits a rate.
+
+    It is full at first, and receives tokens for its full capacity each second.
 
     The only state is the time at which the bucket will be full again.
     """

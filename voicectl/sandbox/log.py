@@ -33,7 +33,7 @@ class Log:
         """Add an entry to the log, and return the entry.
 
         The caller can change the entry later. For example, the ``status`` of a request is not known until the
-        response.
+        response has been created.
 
         Args:
             kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event, such as

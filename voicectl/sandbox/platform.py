@@ -183,9 +183,9 @@ class Sandbox:
         Run each timer that becomes due, and wait until its effects have been performed.
 
         Raises:
-            ExchangeError: Another request is already advancing the clock. Waiting for that request could cause a
-                deadlock, because that request may itself be waiting for a webhook response from the client that sent
-                this one.
+            ExchangeError: Another request is already advancing the clock. Waiting for the other request could cause a
+                deadlock, because the other request may be waiting for a webhook response from the client that sent
+                this request.
         """
         if self._advancing.locked():
             raise ExchangeError("The clock is being advanced already.")
@@ -282,9 +282,9 @@ class Sandbox:
 
     @property
     def _next_due(self) -> int | None:
-        """Return the time at which the next timer or WebSocket audio is due, in milliseconds on the call clock.
+        """The time at which the next timer or WebSocket audio is due, in milliseconds on the call clock.
 
-        Return None if nothing is due.
+        The value is None if nothing is due.
         """
         due = [each for each in (self.exchange.next_due, self.sockets.next_due) if each is not None]
         return min(due, default=None)

@@ -107,7 +107,7 @@ def refused(
     Args:
         status: The HTTP status.
         code: The error code, ``<group>:error:<name>``.
-        detail: The ``detail`` field of the body, or an empty string to leave out this field.
+        detail: The ``detail`` field of the body, or an empty string to omit this field.
         errors: The invalid fields, listed as in format A, or None to omit the list.
         headers: Additional headers.
     """

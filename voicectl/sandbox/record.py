@@ -43,7 +43,7 @@ class Search:
             that there is no limit.
         record_index: The number of the page, counted from 0.
         filters: The recognized query parameters, with the values that the client sent. Parameters that select the
-            page are not included.
+            page are omitted.
     """
 
     status: CallStatus | None

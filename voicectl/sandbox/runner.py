@@ -29,7 +29,7 @@ Other machines must not reach a sandbox, because any client can control the simu
 
 PORT = 4010
 MAX_PORT = 65_535 - len(Region)
-"""The highest possible port of the base URL. The ports of the regions are higher."""
+"""The highest possible port of the base URL. The regions use the ports that follow."""
 
 GRACE_SECONDS = 2.0
 """How long a request that is in progress may continue after the server begins to stop, in seconds."""

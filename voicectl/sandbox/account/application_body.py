@@ -22,7 +22,7 @@ CONVERSATIONS_TTL = 48
 """Default lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""How long a leg's record can be read after the leg has ended, in days. This is the default value."""
+"""Default number of days for which a leg's record can be read after the leg has ended."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384
@@ -171,8 +171,8 @@ def _webhooks(fields: Fields, methods: tuple[str, ...] = METHODS, **longest: int
 def _timed(fields: Fields, longest: int) -> dict[str, Any]:
     """Check the time-outs of a webhook, and return the settings of the webhook.
 
-    Older documentation calls the field ``connect_timeout`` ``connection_timeout``. The older name is accepted, and is
-    returned as ``connect_timeout``.
+    In older documentation, the field ``connect_timeout`` has the name ``connection_timeout``. A field with the older
+    name is accepted, and is returned with the newer name.
 
     Args:
         fields: The settings of the webhook.

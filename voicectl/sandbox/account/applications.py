@@ -21,7 +21,7 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 ROOM_HOURS = CONVERSATIONS_TTL
-"""Lifetime of a named conversation if its application was deleted or has no ``voice`` capability, in hours."""
+"""Lifetime of a named conversation whose application was deleted or has no ``voice`` capability, in hours."""
 
 ANSWER_SECONDS = 5.0
 """Default time limit for the response from an ``answer_url``, in seconds on the host clock."""
@@ -71,8 +71,8 @@ class Application:
     def fallback(self) -> Hook | None:
         """The fallback webhook, or None if no such webhook is set.
 
-        This webhook is used if the request to ``answer_url`` fails. It is also used if a request to an ``event_url``
-        that can return an NCCO fails.
+        If a request to ``answer_url`` or ``event_url`` fails, and its reply could have been an NCCO, the NCCO is
+        requested from the fallback webhook.
         """
         return self._hook("voice", "fallback_answer_url", "GET", ANSWER_SECONDS)
 
@@ -164,7 +164,7 @@ class Applications:
         del self.by_id[application.id]
 
     def restore(self) -> None:
-        """If the sandbox's own application was removed, restore it with its original settings.
+        """Restore the sandbox's own application with its original settings. If it was not removed, do nothing.
 
         This application is needed because the sandbox's profile refers to it.
         """

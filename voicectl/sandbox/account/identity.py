@@ -49,7 +49,8 @@ class Options:
         seed: The seed for ids, trace ids and random choices.
         speed: The speed of the call clock relative to the host clock, greater than 0.
         frozen: True if the call clock moves only when a client advances it.
-        settle: How long after its creation a leg refuses requests that change it, in seconds on the call clock.
+        settle: The time after a leg's creation in which requests to change the leg are refused, in seconds on the
+            call clock.
         limits: True if the rate limits are applied.
         allow_hosts: The hosts to which webhooks and WebSockets may connect, in addition to this machine.
     """

@@ -1,4 +1,4 @@
-"""The log of one conversation, which contains present and former members, and events that are numbered from 1."""
+"""The log of one conversation. It contains present and former members, and events that are numbered from 1."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MemberState(StrEnum):
 
 
 class IllegalState(Exception):
-    """Raised if a member cannot change from the present state to the requested state. Nothing was changed."""
+    """Raised if a member cannot change from the current state to the requested state. Nothing was changed."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -42,17 +42,17 @@ class Member:
 
     Attributes:
         id: The id of the member, ``MEM-...``.
-        leg_uuid: The UUID of the member's leg, or None if the member has no leg. Members who were added through the
-            API have no leg.
-        user: The app user, or None if the member is the party on a leg who is not an app user.
+        leg_uuid: The UUID of the member's leg, or None if the member was added through the API and has no leg.
+        user: The app user, or None if the party on the member's leg is not an app user.
         since: The number of the member's first event.
         previous: The previous member with the same leg, or None if no earlier member had this leg.
         times: The times at which the member became ``invited``, ``joined`` and ``left``, keyed by these states, in
             milliseconds on the call clock.
         initiators: The user who caused each change in ``times``, also keyed by state. Changes that the platform
             caused are not included.
-        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by`` as the client sent them, or None.
-        reason: The reason that was given for removing the member, or None.
+        given: The fields ``channel``, ``media``, ``knocking_id`` and ``invited_by`` as the client sent them, or None
+            if the client sent none of them.
+        reason: The reason for removing the member, or None if the client gave no reason.
     """
 
     id: str
@@ -67,13 +67,13 @@ class Member:
 
     @property
     def state(self) -> MemberState:
-        """The present state of the member."""
+        """The current state of the member."""
         if "left" in self.times:
             return MemberState.LEFT
         return MemberState.JOINED if "joined" in self.times else MemberState.INVITED
 
     def require(self, state: MemberState) -> None:
-        """Check that *state* can follow the present state.
+        """Check that the member can change from the current state to *state*.
 
         Raises:
             IllegalState: *state* cannot follow the present state.
@@ -83,7 +83,7 @@ class Member:
             raise IllegalState(f"{state} may not follow {self.state}")
 
     def become(self, state: MemberState, at: int) -> None:
-        """Change the member's state to *state*. The time of the change is *at*, in milliseconds on the call clock.
+        """Change the member's state to *state* at the time *at*, in milliseconds on the call clock.
 
         Raises:
             IllegalState: *state* cannot follow the present state.
@@ -102,7 +102,7 @@ class ConversationLog:
         settings: The fields ``display_name``, ``image_url``, ``properties``, ``numbers`` and ``callback`` as the
             client sent them.
         updated: The time of the last change to the settings or the name, in milliseconds on the call clock, or None
-            if they have never changed.
+            if there has been no such change.
         members: All present and former members, keyed by id, in the order in which they were added.
         deleted: The numbers of the deleted events, or None if no event has been deleted.
     """

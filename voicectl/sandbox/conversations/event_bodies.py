@@ -55,7 +55,7 @@ def body(
         number: The number of the event.
         note: The event as the exchange reported it.
         member: The member who caused the event, or None if the platform caused it.
-        leg: The leg of that member, or None if there is no leg.
+        leg: The leg of that member, or None if the member has no leg.
     """
     if note.type in ("conversation:created", "conversation:deleted"):
         deleted_at = note.at if note.type == "conversation:deleted" else None

@@ -1,7 +1,7 @@
 """The logs of all conversations. They record what the exchange reports, and build the events for RTC webhooks.
 
-A log contains data that the exchange does not keep, which are numbered events, and members including those who have
-left. The body of an event is built when the event is read, so that little time is needed to record an event.
+A log contains data that the exchange does not keep: numbered events, and all members, including those who have left.
+The body of an event is built when the event is read, so that little time is needed to record an event.
 
 Source: Conversation API reference; webhook reference, "RTC event webhook".
 """

@@ -201,7 +201,10 @@ def read_recording_change(body: object) -> RecordingChange:
 
 
 def read_record(fields: Fields) -> Record:
-    """Read the settings of a recording, which have their Conversation API names. Add any errors to *fields*."""
+    """Read the settings of a recording from *fields*, in the format of the Conversation API.
+
+    Add any errors to *fields*.
+    """
     split = fields.choice("split", SPLITS)
     return Record(
         format=_FORMATS[fields.choice("format", _FORMATS) or "mp3"],
@@ -222,7 +225,7 @@ def is_message(type_: str) -> bool:
 def is_user_name(name: str) -> bool:
     """Return True if *name* can be the name of a user.
 
-    In a URL path, it must be possible to tell a name from a user id.
+    A name must differ from a user id, because URL paths can contain either of the two.
     """
     return name != "me" and not name.startswith(_RESERVED)
 

@@ -1,6 +1,6 @@
 """App users. An app user is an identity with which a Client SDK signs in.
 
-User names are unique within one application and region.
+User names are unique within an application and region.
 
 Source: Conversation API reference, "users and sessions".
 """

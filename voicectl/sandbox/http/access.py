@@ -21,7 +21,7 @@ def base(request: Request) -> str:
 
 
 def region_of(request: Request) -> str:
-    """Return the region to which a resource that *request* creates belongs."""
+    """Return the region in which *request* creates a resource."""
     return str(request.state.region or request.state.application.region)
 
 

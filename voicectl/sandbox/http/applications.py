@@ -99,7 +99,7 @@ def _signs_twice(request: Request) -> bool:
 
 
 def _is_account(request: Request, identity: Identity) -> bool:
-    """Return True if *request* carries the account's key and secret. Compare them in constant time."""
+    """Return True if *request* carries the account's key and secret. The comparison takes constant time."""
     sent = request.headers.get("authorization", "")
     if sent[: len(_SCHEME)].lower() != _SCHEME or not identity.api_secret:
         return False

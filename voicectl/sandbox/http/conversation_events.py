@@ -1,6 +1,6 @@
 """The Conversation API routes for events.
 
-A client can post an audio event. It affects one leg, or all legs of the conversation.
+A client can post an audio event, which affects one leg or all legs of the conversation.
 
 Source: Conversation API reference, "events".
 """

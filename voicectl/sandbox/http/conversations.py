@@ -1,4 +1,4 @@
-"""The Conversation API routes that create, change and delete conversations, and that play or record audio in them.
+"""The Conversation API routes for conversations, and for the audio and the recordings of whole conversations.
 
 Source: Conversation API reference, "conversations" and "whole-conversation media".
 """

@@ -34,8 +34,8 @@ _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGN
 class Front:
     """An ASGI application that checks and logs each request, and passes it to *app*. Control requests are not logged.
 
-    A request is refused if its ``Host`` header does not name a loopback address. This prevents DNS rebinding, in
-    which the domain of a web page is made to resolve to 127.0.0.1.
+    A request is refused if its ``Host`` header does not name a loopback address. The check prevents DNS rebinding, an
+    attack in which the domain of a web page resolves to 127.0.0.1.
     """
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -81,7 +81,7 @@ class Front:
 
 
 class DropConnection(Response):
-    """A response that closes the connection without sending a byte."""
+    """A response that closes the connection without sending any data."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class DropConnection(Response):
 def refusal(problem: Problem, trace_id: str) -> Response:
     """Return the HTTP response for *problem*.
 
-    For control routes, *trace_id* is empty, because their requests have no trace ids.
+    For requests to control routes, *trace_id* is empty, because such requests have no trace id.
     """
     if problem.status == HTTPStatus.NOT_MODIFIED:  # a 304 has no body, and the server refuses to send one
         return Response(status_code=problem.status, headers=problem.headers)

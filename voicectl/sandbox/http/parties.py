@@ -132,7 +132,7 @@ async def answer(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
 
 
 async def press(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make a party press keys on the phone."""
+    """Make a party press keys on the party's phone."""
     digits = fields.text("digits", required=True)
     leg = _named(sandbox, fields)
     has_effect = sandbox.exchange.press(leg, dtmf.check(digits or ""))
@@ -157,7 +157,7 @@ async def hangup(sandbox: Sandbox, _request: Request, fields: Fields) -> Respons
 
 
 async def remark(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
-    """Say why the flow of a leg did not run as written, or null."""
+    """Return the reason why the flow of a leg did not run as written, or null if it did."""
     return Json({"remark": _find(sandbox, request.path_params["leg"]).remark})
 
 
@@ -193,9 +193,8 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 def _find(sandbox: Sandbox, reference: str) -> Leg:
     """Return the leg whose id is *reference*.
 
-    If there is no such leg, return the only leg whose id begins with *reference*.
-
-    The search for a beginning considers live legs first, and then all legs.
+    If there is no such leg, *reference* can be the beginning of an id. Live legs are searched first, and then all
+    legs. Exactly one leg must match.
     """
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:

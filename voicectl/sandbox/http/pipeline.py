@@ -104,7 +104,7 @@ def may_see(request: Request, application_id: str, region: str) -> bool:
 async def _body(request: Request) -> Any:
     """Return the parsed JSON body, or None if there is no body.
 
-    If the body cannot be parsed, return a Problem. The caller can then make other checks before raising it.
+    If the body cannot be parsed, return a Problem. The caller can make other checks before it raises the Problem.
     """
     try:
         data = await read_body(request)

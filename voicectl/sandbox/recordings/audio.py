@@ -50,7 +50,7 @@ def mix(
     Args:
         heards: The sounds to mix, in any order. Sounds outside the period are ignored.
         start_ms: The beginning of the period, in milliseconds on the call clock.
-        end_ms: The end of the period, in milliseconds on the call clock; not before *start_ms*.
+        end_ms: The end of the period, in milliseconds on the call clock. It must not be before *start_ms*.
         rate: The sample rate in samples per second, a multiple of 1000, such as 8000, 16000 or 24000.
         espeak: The speech synthesizer that speaks the text of prompts.
 
@@ -69,7 +69,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the parts of *heard* that are within a period. The first sample in the period has the number 0."""
+    """Yield the parts of *heard* between *start_ms* and *end_ms*. The sample at *start_ms* has the number 0."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:

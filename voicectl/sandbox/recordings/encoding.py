@@ -4,8 +4,8 @@ WAV files are written with the standard library. MP3 and OGG files are written w
 the extra ``audio``.
 
 Sound is an iterable of ``bytes`` objects and integers. A ``bytes`` object contains 16-bit little-endian samples, with
-the channels interleaved. An integer stands for a silence of this number of frames. A *frame* consists of one sample
-of each channel.
+the channels interleaved. An integer represents a silence, and is the number of silent frames. A *frame* consists of
+one sample of each channel.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _with_copies(data: bytes, copies: list[tuple[int, int]]) -> list[tuple[bytes
     """Split an MP3 file into parts, so that long silences can be written by repeating a part.
 
     Return each part with the number of times that it must be written. If the encoded silence does not consist of
-    equal MP3 frames, no MP3 frame can be repeated, so return None.
+    equal MP3 frames, no MP3 frame can be repeated. In this case, return None.
     """
     if len(data) % _MP3_BYTES or b"Xing" in data[:_MP3_BYTES] or b"Info" in data[:_MP3_BYTES]:
         return None

@@ -162,4 +162,4 @@ def _printable(text: str) -> str:
 
 
 INSTALLED = Espeak(shutil.which(PROGRAM))
-"""A synthesizer that uses the ``espeak-ng`` that is on the PATH. If there is none, the synthesizer cannot speak."""
+"""A synthesizer that uses the ``espeak-ng`` on the PATH. If that program is not installed, it returns no speech."""

@@ -250,7 +250,7 @@ class Files:
     ) -> tuple[Format, ModuleType | None, int, str | None]:
         """Choose the format, the library that writes the format, and the end of the sound, in milliseconds.
 
-        If these are not as requested, also return a remark that gives the reason.
+        If the recording cannot be written as requested, also return a remark that gives the reason.
         """
         wanted, remark = recording.order.format, None
         if wanted is not Format.WAV and channels <= _MAX_CHANNELS_COMPRESSED:

@@ -1,7 +1,8 @@
 """The times at which the words of a text are spoken.
 
 The text is spoken at a constant pace, and SSML breaks are silent. The pace is the same as in
-:mod:`voicectl.voice.speech`, so it takes exactly :func:`voicectl.voice.speech.seconds` to speak the whole text.
+:mod:`voicectl.voice.speech`, so the duration of the whole text is exactly the one that
+:func:`voicectl.voice.speech.seconds` returns.
 """
 
 from __future__ import annotations

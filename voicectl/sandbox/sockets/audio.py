@@ -1,4 +1,4 @@
-"""The audio that is exchanged with a WebSocket server, in time with the call clock.
+"""The audio that is sent to and received from a WebSocket server, in time with the call clock.
 
 This module uses neither an event loop nor sockets. Audio is 16-bit linear PCM, in messages of 20 ms each. A server
 may send up to 3,072 messages before they are played. It can discard these messages, or ask to be notified when they
@@ -155,7 +155,7 @@ class SoundCache:
 
 
 class Playout:
-    """A player for audio from a WebSocket server, which other parties hear in time with the call clock.
+    """A player that lets other parties hear the audio from a WebSocket server, in time with the call clock.
 
     A frame that contains only zeros counts as silence.
 

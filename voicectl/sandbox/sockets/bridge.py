@@ -1,4 +1,4 @@
-"""The WebSockets that legs call: how they are opened and closed, and how audio is sent and played at the right time.
+"""Functions that open and close the WebSockets that legs call, and that send and play audio at the right time.
 
 Source: Vonage WebSocket documentation; see also docs/sandbox-choices.md.
 """
@@ -48,10 +48,11 @@ class Sockets:
 
     Args:
         exchange: The exchange whose legs call the WebSockets.
-        call_clock: The clock that times the messages.
+        call_clock: The call clock, which determines the times of the messages.
         log: The log. A ``websocket`` entry is added for each change in the state of a connection.
         sign: A function that takes an application's id, and returns a signed token for the handshake.
-        catch_up: A coroutine function that runs the exchange up to the present time, and performs its effects.
+        catch_up: A coroutine function that runs the exchange up to the current time, and performs the exchange's
+            effects.
         may_reach: A function that returns True if the sandbox may connect to the host in a URI.
 
     Attributes:
@@ -99,7 +100,7 @@ class Sockets:
         """Connect to the WebSocket that a leg calls, and send the first message.
 
         Returns:
-            A function that reports the result to the exchange. The caller must call it next.
+            A function that reports the result to the exchange. The caller must call this function next.
         """
         leg = self._exchange.legs[effect.uuid]
         reason = self._why_not(leg.to["uri"])
@@ -120,7 +121,7 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """If *effect* contains key tones, send the key presses to the server that hears them.
+        """Send the key presses in *effect* to the server that hears them. If there are no key presses, do nothing.
 
         Other sounds are sent only as audio.
         """
@@ -129,7 +130,7 @@ class Sockets:
             socket.press(effect.heard)
 
     async def pump(self) -> None:
-        """Play the audio from all servers up to the present time, and send each server the audio that it hears.
+        """Exchange audio with all servers up to the current time: play what they send, and send what they hear.
 
         If a server does not receive its audio in time, later calls of this method do not wait for the server until it
         has caught up.

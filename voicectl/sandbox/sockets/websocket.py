@@ -50,7 +50,7 @@ It holds a few seconds of audio. The default size would hold minutes of audio.
 
 TEXTS_LOGGED = 20
 TEXT_SHOWN = 200
-"""The maximum number of characters of a server's text message that a log entry shows."""
+"""The maximum number of characters from a server's text message that are shown in a log entry."""
 
 NORMAL = 1000
 
@@ -145,12 +145,12 @@ class WebSocket:
         self._receiving = asyncio.create_task(self._receive())
 
     def press(self, heard: Heard) -> None:
-        """Send the key presses in the sound *heard*, each when it is due."""
+        """Send each key press in the sound *heard* when the key press is due."""
         self._feed.press(heard)
         self.wake()
 
     def wake(self) -> None:
-        """If any messages are due or the connection must be closed, wake the task that sends messages."""
+        """Wake the task that sends messages, if any messages are due or the connection must be closed."""
         if self._sending.done():
             return
         if self._replies or self._feed.is_due(self._until) or self._close_code is not None:
@@ -293,7 +293,7 @@ class WebSocket:
         self.wake()
 
     def _remark(self, event: str, reason: str) -> None:
-        """Log *event* with *reason*, but only when the event happens for the first time."""
+        """Log *event* with *reason*, but only the first time that it happens."""
         if event not in self._remarked:
             self._remarked.add(event)
             fields: dict[str, Any] = {"reason": reason} if reason else {}

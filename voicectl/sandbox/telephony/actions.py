@@ -17,7 +17,7 @@ RINGING_TIMER = 60
 """The default time for which a call rings before it times out, in seconds."""
 
 LENGTH_TIMER = 7200
-"""The default maximum duration of a call after the answer, in seconds."""
+"""The default maximum duration of a call, in seconds. The time before the answer does not count."""
 
 LONGEST_RECORDING = 7200
 """The default and maximum duration of a recording, in seconds."""
@@ -238,7 +238,10 @@ class Notify:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """The ``wait`` action: pause for ``seconds``. The NCCO parser limits the pause to the range from 0.1 to 7200."""
+    """The ``wait`` action: pause for ``seconds``.
+
+    The NCCO parser limits the pause to between 0.1 and 7200 seconds.
+    """
 
     seconds: float = 10.0
 
@@ -267,7 +270,7 @@ Actions = tuple[Action, ...]
 Flow = Actions | Webhook
 
 OnReply = Callable[[Actions | None], None]
-"""A function that is called when an event is answered.
+"""A function that is called when a webhook has replied to an event.
 
 The argument is the NCCO in the reply, or None if the reply contains no NCCO.
 """

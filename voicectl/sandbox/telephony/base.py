@@ -134,7 +134,7 @@ class Base:
     def send_error(self, uuid: str, reason: str) -> None:
         """Send an ``error`` event for the leg with the given UUID.
 
-        *reason* explains why its flow cannot run as written.
+        *reason* explains why the flow of the leg cannot run as written.
         """
         leg = self.legs[uuid]
         self.send_event(leg, Kind.ERROR, events.error(leg, self.now, reason))

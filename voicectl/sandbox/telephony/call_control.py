@@ -1,6 +1,6 @@
 """The life of a leg, from its creation to its end.
 
-The module :mod:`~voicectl.sandbox.telephony.exchange` accepts the requests about legs that this module carries out.
+This module carries out the requests that :mod:`~voicectl.sandbox.telephony.exchange` accepts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class IllegalMove(Exception):
 
 
 class CallControl:
-    """Controls all legs, from their creation to their end.
+    """An object that controls all legs, from their creation to their end.
 
     Args:
         base: The shared state: the legs, the conversations and the call clock.
@@ -142,7 +142,7 @@ class CallControl:
         self._base.emit(leg.flow.awaiting)
 
     def fetched(self, fetch: Fetch) -> Leg | None:
-        """Mark the NCCO request *fetch* as completed, and return its leg.
+        """Mark the NCCO request *fetch* as completed, and return the leg for which it was made.
 
         Return None if the leg has ended in the meantime or has received another NCCO.
         """

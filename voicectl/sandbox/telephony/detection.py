@@ -1,4 +1,4 @@
-"""Answering machine detection: the events that report whether a person or a machine answered, and their times.
+"""Answering machine detection: the events that report whether a person or a machine answered, and when they occur.
 
 Source: Voice API reference, "machine detection" (standard and advanced).
 """
@@ -40,7 +40,7 @@ class DetectionEvent:
     Attributes:
         after: The time between the answer and the event, in seconds.
         status: ``human`` or ``machine``.
-        sub_state: ``beep_start``, ``beep_timeout`` or None.
+        sub_state: ``beep_start``, ``beep_timeout``, or None if the event does not concern the beep.
     """
 
     after: float

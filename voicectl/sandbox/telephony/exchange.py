@@ -42,11 +42,11 @@ class LegTooEarly(LegNotAnswered):
 
 
 class NoAnsweredLeg(ExchangeError):
-    """The conversation has no answered leg."""
+    """Raised if an operation requires an answered leg in a conversation, and no leg has been answered."""
 
 
 class Exchange:
-    """The telephone exchange, which connects all calls. Its methods are the operations on legs and conversations.
+    """The telephone exchange. Its methods are the operations on legs and conversations.
 
     Args:
         seed: The seed for new ids. With the same seed, the same operations lead to the same ids.
@@ -118,8 +118,8 @@ class Exchange:
     def ring(self, order: Order, *, application_id: str, region: str = DEFAULT_REGION) -> Leg:
         """Receive a call from an outside party, and return the leg of that party.
 
-        The call rings immediately. It is answered after one second at the earliest, by its flow. If *order* has no
-        flow, an NCCO is requested from the application's ``answer_url``.
+        The call rings immediately. The flow of the call answers it after one second at the earliest. If *order* has
+        no flow, an NCCO is requested from the application's ``answer_url``.
         """
         return self.calls.receive(order, self.rooms.new(application_id, region))
 
@@ -135,7 +135,7 @@ class Exchange:
     def mute(self, leg: Leg, *, on: bool) -> None:
         """Mute or unmute *leg*. The other legs do not hear a muted leg.
 
-        The setting is kept when the leg is transferred. It does not matter if the leg is already muted or unmuted.
+        The setting is kept when the leg is transferred. If the leg is already muted or unmuted, nothing changes.
 
         Raises:
             LegOver: The leg has already ended.
@@ -178,7 +178,8 @@ class Exchange:
     def stream(self, leg: Leg, prompt: Prompt | None) -> None:
         """Play the audio file *prompt* to the party on *leg*, and to no other party.
 
-        Apart from playing audio, this method works like :meth:`talk`.
+        An audio file from an earlier call of this method is stopped first, as in :meth:`talk`. Raises the same
+        exceptions as :meth:`mute`.
         """
         self._require_up(leg)
         self.media.play_instead(leg, Sound.AUDIO, prompt)
@@ -270,7 +271,7 @@ class Exchange:
     def give_up(self, fetch: Fetch, reason: str) -> None:
         """End the leg for which *fetch* requested an NCCO, because the request failed.
 
-        Log *reason*, the reason for the failure.
+        The reason, *reason*, is logged.
 
         If the leg is the callee of a ``connect`` with ``onAnswer``, the leg does not end but joins its caller. Do
         nothing if the leg has ended in the meantime or has received another NCCO.

@@ -1,8 +1,8 @@
 """Outside parties, whose behaviour depends on the last three digits of their phone numbers.
 
 This rule applies only to the numbers from 447700900000 to 447700900999. They are reserved for fiction, so no phone
-rings if a test calls one of them on the real network by mistake. At all other numbers, and if no behaviour is defined
-for the last three digits, a person answers, as for the digits 000.
+rings if a test calls one of them on the real network by mistake. At all other numbers, a person answers. A person
+also answers if no behaviour is defined for the last three digits.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Refusal:
         after: The time until the failure, in seconds. It is counted from the status ``ringing`` if ``rings`` is True,
             and from the status ``started`` if it is not.
         rings: True if the call rings before it fails.
-        detail: The platform's name for the reason, or None.
-        sip_code: The carrier's SIP code for the reason, or None.
+        detail: The platform's name for the reason, or None if the platform reports no reason.
+        sip_code: The carrier's SIP code for the reason, or None if the carrier reports no code.
     """
 
     status: CallStatus
@@ -62,7 +62,7 @@ class FarEnd:
 
     Attributes:
         answers_after: The ringing time before the party answers, in seconds. None means that the party does not
-            answer by itself.
+            answer after a fixed time.
         refusal: The way in which a call to the party fails, or None if the party can answer.
         hangs_up_after: The time between the answer and the moment when the party hangs up, in seconds, or None if the
             party never hangs up.

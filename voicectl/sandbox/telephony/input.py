@@ -28,7 +28,7 @@ CONFIDENCE = "0.92"
 class InputCollector:
     """An object that collects the key presses or the speech of a party for a synchronous ``input`` action.
 
-    A collector listens from its creation. Its time-outs start when :meth:`begin` is called.
+    A collector starts to listen when it is created. Its time-outs start when :meth:`begin` is called.
 
     Args:
         leg: The leg that runs the flow.
@@ -83,7 +83,7 @@ class InputCollector:
 
     @property
     def is_open(self) -> bool:
-        """True while the collector is listening."""
+        """True if the collector is listening."""
         return self._key_pressed in self._leg.audio.key_listeners
 
     def begin(self) -> None:

@@ -1,6 +1,6 @@
 """The sounds in calls.
 
-This module plays prompts, speech and key tones, decides which legs hear them, and records them.
+This module plays and records prompts, speech and key tones, and decides which legs hear them.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Media:
         """Say *prompt* on behalf of the party on *leg*, and pass it to the ``input`` actions that are listening.
 
         Returns:
-            False if the speech has no effect, because no action, recording or other leg receives it.
+            False if the speech has no effect because no action, recording or other leg receives it.
         """
         heard = self.make_sound(leg, prompt)
         self._base.note(leg.conversation, "audio:speaking:on", leg)
@@ -124,7 +124,7 @@ class Media:
         """Press the keys in *digits*, in immediate succession, on behalf of the party on *leg*.
 
         Returns:
-            False if the key presses have no effect, because no action, webhook, recording or other leg receives them.
+            False if the key presses have no effect because no action, webhook, recording or other leg receives them.
         """
         self.make_sound(leg, keys(digits))
         is_taken = self._is_heard(leg) or leg.audio.dtmf_url is not None

@@ -35,10 +35,10 @@ class Recording:
         file_id: The UUID at the end of ``recording_url``.
         transcription_id: The UUID at the end of ``transcription_url``, or None if no transcription was requested.
         conversation_uuid: The id of the conversation in which the recording began.
-        leg_uuid: The UUID of the leg to which the recording belongs. This is the leg whose flow requested the
-            recording, or the recorded leg if the recording was requested with ``saveAudio``, or the first answered
-            leg in the conversation if the recording was requested through the API. If the recording is split, the
-            party on this leg is on the left channel.
+        leg_uuid: The UUID of the leg to which the recording belongs. If a flow requested the recording, this is the
+            leg of the flow. If the recording was requested with ``saveAudio``, this is the recorded leg. If the API
+            requested the recording, this is the first answered leg in the conversation. If the recording is split,
+            the party on this leg is on the left channel.
         order: The settings of the recording, such as its format and channels.
         events: The webhook for the recording's events. If it is None, the application's ``event_url`` is used.
         started: The time at which the recording began, in milliseconds on the call clock.

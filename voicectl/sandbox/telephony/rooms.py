@@ -224,7 +224,7 @@ class Rooms:
     def _clean_up(self, left: Conversation, turned_out: list[Leg]) -> None:
         """Clean up after legs have left the conversation *left*.
 
-        If the conversation is empty, close it. Each leg in *turned_out* goes on in a new conversation, or is ended.
+        If the conversation is empty, close it. Move each leg in *turned_out* to a new conversation, or end the leg.
         """
         if not left.legs:
             self._close(left)

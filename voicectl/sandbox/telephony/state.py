@@ -40,7 +40,7 @@ from voicectl.sandbox.telephony.sounds import Heard, Sound
 from voicectl.voice.call import FINAL, CallStatus
 
 DEFAULT_REGION = "na-east"
-"""The region of a call, unless the application has another region."""
+"""The default region of an application's calls."""
 
 MAX_LEGS = 200
 """The maximum number of legs in a conversation."""
@@ -55,7 +55,7 @@ class Direction(StrEnum):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Conversation:
-    """A group of legs that can hear each other. It is either a room, which has a name, or belongs to a single call.
+    """A group of legs that can hear each other. It is either a room, which has a name, or the conversation of a call.
 
     Attributes:
         application_id: The id of the application to which the conversation belongs.
@@ -114,7 +114,7 @@ class RunningFlow(Protocol):
     """The part of a running NCCO that the other parts of the exchange use."""
 
     def callee_joined(self) -> None:
-        """React to the fact that the callee of the current ``connect`` has joined."""
+        """Inform the run that the callee of the current ``connect`` has joined."""
 
     def callee_left(self) -> None:
         """Go on to the next action, because the callee of the current ``connect`` did not answer or has left."""
@@ -122,7 +122,7 @@ class RunningFlow(Protocol):
     def callee_asks(self) -> OnReply:
         """Do the same as :meth:`callee_left`, but first wait until the returned function is called.
 
-        The argument of that function is an NCCO for the run, or None.
+        The function takes an NCCO for the run, or None.
         """
 
     def room_closed(self) -> None:
@@ -143,7 +143,8 @@ class FlowState:
         pending: The flow to run when the leg is answered, or None if that flow has begun or has been replaced.
         run: The run of the leg's NCCO, or None if no NCCO is running.
         dialled_by: The run whose ``connect`` action created the leg, or None if no run is waiting for the leg.
-        awaiting: The unanswered request for an NCCO, or None. Replies to earlier requests are ignored.
+        awaiting: The unanswered request for an NCCO, or None if there is no such request. Replies to earlier requests
+            are ignored.
         given: The last time at which the leg received an NCCO in a reply, and the number of NCCOs that it received at
             that time.
     """
@@ -161,7 +162,7 @@ class FlowState:
             run.abandon(keep_callee=keep_callee)
 
     def leave_caller(self) -> None:
-        """If another leg's run called this leg, let that run go on without this leg."""
+        """Let the run that called this leg go on without this leg. If no run called this leg, do nothing."""
         run, self.dialled_by = self.dialled_by, None
         if run is not None:
             run.callee_left()
@@ -174,7 +175,9 @@ class FlowState:
 
 @dataclass(slots=True, eq=False)
 class Audio:
-    """The sounds that a leg's party hears and makes. :class:`~voicectl.sandbox.telephony.media.Media` changes them.
+    """A record of the sounds that a leg's party hears and makes.
+
+    The record is changed only by :class:`~voicectl.sandbox.telephony.media.Media`.
 
     Attributes:
         heard: All sounds that the party has heard, in the order in which they began.
@@ -218,7 +221,7 @@ class Leg:
         made_at: The time at which the leg was created, in Unix seconds on the host clock.
         timers: The timers that are cancelled when the leg ends.
         is_joined: True if the leg and the other legs in its conversation can hear each other.
-        remark: The reason why the leg's flow did not run as written, or None.
+        remark: The reason why the leg's flow did not run as written, or None if it did.
     """
 
     uuid: str

@@ -51,8 +51,8 @@ class Answer:
     """The result of a request whose reply may be an NCCO.
 
     Attributes:
-        actions: The NCCO, or None if none was received. An NCCO from an ``answer_url`` may be empty.
-        reason: The reason why no NCCO was received, or an empty string.
+        actions: The NCCO, or None if no NCCO was received. An NCCO from an ``answer_url`` may be empty.
+        reason: The reason why no NCCO was received, or an empty string if an NCCO was received.
         bad: The errors in the invalid NCCOs that were received, with one string for each of these NCCOs.
     """
 
@@ -74,8 +74,8 @@ class Delivery:
         application: The application that owns the webhook. The application's fallback URL is used if the webhook
             fails.
         is_signed: True if the requests carry a signed token.
-        entry: The log entry for the delivery. :class:`WebhookClient` fills in its ``attempts`` and ``outcome``.
-        fault: The simulated fault that affects the delivery, or None.
+        entry: The log entry for the delivery. :class:`WebhookClient` sets the fields ``attempts`` and ``outcome``.
+        fault: The simulated fault that affects the delivery, or None if no fault affects it.
         answer: The future that receives the answer, or None if nothing waits for the answer.
     """
 
@@ -105,7 +105,7 @@ class Delivery:
 
 
 class WebhookClient:
-    """A client that sends the requests for many deliveries at the same time.
+    """A client that sends the webhook requests of many deliveries at the same time.
 
     Args:
         sign: A function that takes a payload and an application id, and returns a signed token for the payload.

@@ -24,7 +24,7 @@ Only requests about the same leg or conversation wait for each other.
 """
 
 AT_ONCE = 8
-"""The maximum number of simultaneous requests to a receiver. Requests for whose replies a call waits do not count.
+"""The maximum number of simultaneous requests to a receiver. Requests that a call is waiting for do not count.
 
 The limit is low because a simple server queues only five connections.
 """
@@ -32,7 +32,7 @@ The limit is low because a simple server queues only five connections.
 MAX_QUEUED = 50_000
 """The maximum number of unfinished requests to a receiver.
 
-Requests for whose replies a call waits may exceed this limit.
+Requests that a call is waiting for may exceed this limit.
 """
 
 
@@ -105,7 +105,10 @@ class WebhookQueue:
         return True
 
     async def caught_up(self) -> None:
-        """Wait until all queued requests have been answered, or for :data:`PATIENCE_SECONDS` per queued request."""
+        """Wait until all queued requests have been answered.
+
+        The wait lasts at most :data:`PATIENCE_SECONDS` for each queued request.
+        """
         if self._lines:
             queued = [len(line) for receiver in self._receivers.values() for line in receiver.lines.values()]
             await asyncio.wait(self._lines, timeout=(max(queued, default=0) + 1) * PATIENCE_SECONDS)

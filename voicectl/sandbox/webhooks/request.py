@@ -74,7 +74,7 @@ class Reply:
     def to_json(self) -> dict[str, Any]:
         """Return the log field that describes the reply.
 
-        If an error occurred, the field is ``reason``. If no error occurred, it is ``status``.
+        The field is ``reason`` if an error occurred, and ``status`` if no error occurred.
         """
         return {"reason": self.trouble} if self.trouble else {"status": self.status}
 
@@ -86,10 +86,9 @@ NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
 def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
     """Build a request that contains *fields*.
 
-    A POST request has them in its JSON body, and a GET request in its query.
-
-    If the URL already has a query, its parameters are kept, unless a field has the same name. In a query, a string is
-    sent unchanged, None is sent as an empty string, and any other value is sent as JSON.
+    A POST request contains the fields in its JSON body. A GET request contains them in its query. Parameters that are
+    already in the query of the URL are kept, unless a field has the same name. In a query, a string is sent
+    unchanged, None is sent as an empty string, and any other value is sent as JSON.
 
     Args:
         hook: The webhook, with its time-outs.
@@ -176,8 +175,8 @@ def compact(value: object) -> bytes:
 def _cause(exc: BaseException, otherwise: str) -> str:
     """Return an error message for *exc*.
 
-    If the cause is local (DNS or a lack of file descriptors), the message describes the cause. If not, it is
-    *otherwise*.
+    If the cause is a failure of DNS or a lack of file descriptors, the message says so. If it is neither, the message
+    is *otherwise*.
     """
     for each in causes(exc):
         if isinstance(each, socket.gaierror):
@@ -210,5 +209,5 @@ def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Return a TLS context. It is created only once, because creating it takes longer than sending a request."""
+    """Return a TLS context. All requests share it, because creating a context takes longer than sending a request."""
     return httpx.create_ssl_context()

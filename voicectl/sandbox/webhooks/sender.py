@@ -1,4 +1,4 @@
-"""A sender that sends events to webhooks, and fetches NCCOs from webhooks.
+"""Code that sends events to webhooks, and fetches NCCOs from webhooks, in the background.
 
 Source: Vonage webhook reference, "delivery rules"; Application API v2 reference (URLs, methods, time-outs).
 """
@@ -38,9 +38,9 @@ An event waits only if a fault reverses the order of these two events.
 _NEVER_ANSWERED = {"busy": "user", "unanswered": "user", "timeout": "platform", "failed": "platform"} | {
     "cancelled": "platform"
 }
-"""The value of ``disconnected_by`` in a ``completed`` event that a fault adds, keyed by the status before that event.
+"""The statuses after which a fault can add a ``completed`` event.
 
-Only after these statuses can a fault add such an event.
+Each status is mapped to the value of ``disconnected_by`` in the added event.
 """
 
 
@@ -48,7 +48,7 @@ class Webhooks:
     """An object that sends events and NCCO requests in the background, many of them at the same time.
 
     Errors of receivers are logged, not raised. When an event or request is queued, an entry of the kind ``webhook``
-    is added to the log. The ``attempts`` and ``outcome`` of this entry are filled in later.
+    is added to the log. The fields ``attempts`` and ``outcome`` are added to this entry later.
 
     Args:
         applications: The applications that own the webhooks.
@@ -205,7 +205,7 @@ class Webhooks:
     def _complete(self, event: Event) -> None:
         """Simulate the fault that sends an additional ``completed`` event after the last event of an unanswered call.
 
-        Do nothing if there is no such fault, or if *event* is not such an event.
+        Do nothing if no such fault is set, or if *event* is not the last event of an unanswered call.
         """
         ended_by = _NEVER_ANSWERED.get(event.fields.get("status", ""))
         if event.kind is not Kind.STATUS or ended_by is None:
@@ -276,7 +276,9 @@ class Webhooks:
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Return the webhook to use: *own*, which was set for a call or action, or else the application's webhook.
+    """Return the webhook to use, which is *own* or, if *own* is None, the webhook of the application.
+
+    *own* is a webhook that was set for a call or an action.
 
     The time-outs for *own* are those of the application's webhook. If the application has no webhook, the read
     time-out is *read_seconds*.
