@@ -122,10 +122,7 @@ class ActionLog:
         return (note for note in self._read(b"") if note.at >= at)
 
     def latest(self, word: str) -> Iterator[Note]:
-        """Yield recent notes that contain *word* (an action, or the name of a detail), oldest first.
-
-        Only the last :data:`TAIL_BYTES` bytes are read, so this method is fast even if the log is long.
-        """
+        """Yield the notes with *word* (an action or a detail's name) in the last :data:`TAIL_BYTES`, oldest first."""
         content = b""
         for path in (self._path, self._old):
             content = _tail(path, TAIL_BYTES - len(content)) + content
@@ -168,10 +165,7 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, or ``b""`` if the file cannot be read.
-
-    The result may begin in the middle of a line.
-    """
+    """Return the last *size* bytes of a file, perhaps from the middle of a line, or ``b""`` if it is unreadable."""
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

@@ -149,10 +149,7 @@ class Arrival:
 
     @property
     def asks_for_ncco(self) -> bool:
-        """True if a call waits for an NCCO.
-
-        This is the case on the route ``answer``, and on the route ``fallback`` if it is used in place of ``answer``.
-        """
+        """True if a call waits for an NCCO: on the route ``answer``, or on ``fallback`` in place of ``answer``."""
         return self.route is Route.ANSWER or (
             self.route is Route.FALLBACK and not event.is_about_event(self.fields)
         )
@@ -309,10 +306,7 @@ def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any],
 
 
 def _token_id(jti: str | None) -> str | None:
-    """Return the token id *jti*.
-
-    If the id is too long or contains unsuitable characters, return a hash of the id instead.
-    """
+    """Return the token id *jti*, or a hash of it if it is too long or contains unsuitable characters."""
     if not jti or (len(jti) <= MAX_INDEXED and not _UNFIT.search(jti)):
         return jti or None
     return f"sha256:{hashlib.sha256(jti.encode('utf-8', 'surrogatepass')).hexdigest()}"

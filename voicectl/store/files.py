@@ -109,10 +109,7 @@ def read_own(path: Path, *, what: str) -> bytes:
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """Hold an exclusive lock on *directory* for the duration of the ``with`` block, which should be short.
-
-    May raise ``OSError``.
-    """
+    """Hold an exclusive lock on *directory* for the duration of the ``with`` block. May raise ``OSError``."""
     with opened(directory, os.O_RDONLY | os.O_DIRECTORY) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -292,10 +292,7 @@ class RegionFinder:
 
 
 def _not_possible(refusal: NotFoundError, uuid: str, seen: Call) -> NotFoundError:
-    """Add the leg's status to the hint of *refusal*, and return *refusal*.
-
-    *refusal* is the error for a change that was refused although the leg exists.
-    """
+    """Add the leg's status to the hint of *refusal*, the error for a refused change, and return *refusal*."""
     refusal.hint = f"The leg exists, and its status is {seen.status}" + (
         ": it has ended." if seen.is_final else f". See its record: voicectl call show {uuid}"
     )

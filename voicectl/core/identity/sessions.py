@@ -117,10 +117,7 @@ class Sessions:
         )
 
     def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
-        """Return an unauthenticated connection to the host at *origin*.
-
-        The arguments are the same as for :meth:`make`.
-        """
+        """Return an unauthenticated connection to the host at *origin*. The arguments are as for :meth:`make`."""
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
         (closing or self.closing).callback(wire.close)
         return wire

@@ -174,10 +174,7 @@ class Board:
         return None if leg is None else leg.sight
 
     def is_closed(self, uuid: str) -> bool:
-        """Return True if no more changes to a leg are expected.
-
-        This is the case if the API has reported the leg's end, or has no record of the leg.
-        """
+        """Return True if no more changes to a leg are expected: the API reported its end, or has no record of it."""
         leg = self._legs.get(leg_key(uuid))
         if leg is None or leg.sight is None:
             return False

@@ -194,10 +194,7 @@ def _greet(settings: Settings, sock: socket.socket, say: Say) -> None:
 
 
 def _opened(resources: Resources, store: str | None) -> list[EventStore]:
-    """Return a list that contains the open event store, or an empty list if the store cannot be opened.
-
-    If the store cannot be opened, the event writer reports this, and keeps events in the spool meanwhile.
-    """
+    """Return a list with the open event store, or an empty list if the store cannot be opened."""
     try:
         return [resources.events(store)]
     except StoreError:

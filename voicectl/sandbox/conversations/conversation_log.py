@@ -136,10 +136,7 @@ class ConversationLog:
         return self.last_id
 
     def events(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, Note]]:
-        """Yield the number and content of each event from *first* to *last*.
-
-        If *last* is None, continue to the end.
-        """
+        """Yield the number and content of each event from *first* to *last*, or to the end if *last* is None."""
         start = max(first - self._dropped - 1, 0)
         stop = len(self._notes) if last is None else min(last - self._dropped, len(self._notes))
         for i in range(start, stop):

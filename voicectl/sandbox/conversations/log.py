@@ -122,10 +122,7 @@ class ConversationLogs:
         return {"type": note.type, **from_, "body": body, "timestamp": rfc3339(note.at)}
 
     def empty_since(self, log: ConversationLog) -> int | None:
-        """Return the time at which the conversation of *log* became empty, in milliseconds on the call clock.
-
-        Return None if the conversation still has legs or present members.
-        """
+        """Return when a conversation became empty, in milliseconds on the call clock, or None if it is not empty."""
         if log.conversation.legs or log.present():
             return None
         left = (member.times["left"] for member in log.members.values())

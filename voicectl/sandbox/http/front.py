@@ -100,10 +100,7 @@ class DropConnection(Response):
 
 
 def refusal(problem: Problem, trace_id: str) -> Response:
-    """Return the HTTP response for *problem*.
-
-    For requests to control routes, *trace_id* is empty, because such requests have no trace id.
-    """
+    """Return the HTTP response for *problem*. For control routes, which have no trace ids, *trace_id* is empty."""
     if problem.status == HTTPStatus.NOT_MODIFIED:  # a 304 has no body, and the server refuses to send one
         return Response(status_code=problem.status, headers=problem.headers)
     body = problem.body | ({"instance": trace_id} if "instance" in problem.body else {})

@@ -277,10 +277,7 @@ class Playout:
             self._quiet_since = self._position
 
     def _may_go_on(self, heard: Heard, now: int) -> bool:
-        """Return True if the sound *heard* can be continued.
-
-        The sound cannot be continued if it has been cut, is too long, or now has different listeners.
-        """
+        """Return False if the sound *heard* has been cut, is too long, or now has different listeners."""
         return (
             heard.is_on(now) and now - heard.at < LONGEST_UTTERANCE_MS and self._audience == self._listeners()
         )

@@ -121,10 +121,7 @@ class Sockets:
             self._see_off(socket)
 
     def sounding(self, effect: SendSound) -> None:
-        """Send the key presses in *effect* to the server that hears them. If there are no key presses, do nothing.
-
-        Other sounds are sent only as audio.
-        """
+        """Send the key presses in *effect*, if any, to the server that hears them. Other sounds are sent as audio."""
         socket = self._open.get(effect.uuid)
         if socket is not None and effect.heard.prompt.sound is Sound.KEYS:
             socket.press(effect.heard)

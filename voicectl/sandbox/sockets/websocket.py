@@ -311,10 +311,6 @@ def _control(message: str) -> dict[str, Any]:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message to the server.
-
-    It contains two standard fields, and the ``headers`` of the leg's endpoint. A header that has the same name as one
-    of the two standard fields is omitted.
-    """
+    """Return the first message: two standard fields, and the endpoint's ``headers`` except those so named."""
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}

@@ -34,10 +34,7 @@ class Agenda:
         self._count = itertools.count()
 
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
-        """Set a timer that calls *do* after *seconds* (0 or more), and return the timer.
-
-        Timers that are due at the same time run in the order in which they were set.
-        """
+        """Set a timer that calls *do* after *seconds*, and return it. Timers due at the same time run in order."""
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
         return timer

@@ -75,10 +75,7 @@ class Base:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def schedule(self, leg: Leg, seconds: float, do: Callable[[], object]) -> Timer:
-        """Set a timer that calls *do* after *seconds*, and return the timer.
-
-        If *leg* ends first, *do* is not called.
-        """
+        """Set a timer that calls *do* after *seconds* unless *leg* ends first, and return the timer."""
         timer = self.agenda.after(seconds, do)
         leg.timers.append(timer)
         return timer

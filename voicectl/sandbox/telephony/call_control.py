@@ -206,10 +206,7 @@ class CallControl:
             leg.flow.dialled_by.callee_joined()
 
     def finish(self, leg: Leg) -> None:
-        """End *leg* on behalf of the platform.
-
-        The final status is ``completed`` if the call was answered, and ``cancelled`` if it was not.
-        """
+        """End *leg* on behalf of the platform: as ``completed`` if it was answered, otherwise as ``cancelled``."""
         if leg.is_up:
             self.end(leg, CallStatus.COMPLETED, disconnected_by="platform", sip_code=200)
         else:

@@ -31,10 +31,7 @@ _PENNY = Decimal("0.00000001")
 
 
 def duration(leg: Leg) -> int:
-    """Return the billed duration of *leg* in seconds, rounded up.
-
-    Return 0 if the call was not answered or has not ended.
-    """
+    """Return the billed duration of *leg* in whole seconds, or 0 if it was not answered or has not ended."""
     if leg.answered_at is None or leg.ended_at is None:
         return 0
     return max(1, math.ceil((leg.ended_at - leg.answered_at) / 1000))
@@ -100,10 +97,7 @@ def status(leg: Leg, at: int, **more: Any) -> dict[str, Any]:
 
 
 def _headers(leg: Leg) -> dict[str, Any]:
-    """Return the headers of *leg*.
-
-    These are the headers of the WebSocket that the leg calls, or the SIP headers that the caller sent.
-    """
+    """Return the headers of the WebSocket that *leg* calls, or the SIP headers that its caller sent."""
     if leg.is_socket:
         return dict(leg.to.get("headers", {}))
     return {name.removeprefix(SIP_PREFIX): value for name, value in leg.order.sip_headers.items()}

@@ -51,10 +51,7 @@ class Media:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound* in *conversation*, and then play *prompt* to all parties.
-
-        If *prompt* is None, only stop the last prompt.
-        """
+        """Stop the last prompt of the kind *sound* in *conversation*, and play *prompt*, if any, to all parties."""
         self.cut(conversation.playing.pop(sound, None))
         if prompt is not None:
             legs = [leg for leg in conversation.legs.values() if leg.is_up and leg.is_joined]

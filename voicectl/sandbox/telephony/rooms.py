@@ -109,19 +109,13 @@ class Rooms:
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute or unmute *leg*. The other legs do not hear a muted leg.
-
-        The setting is kept when the leg is transferred.
-        """
+        """Mute or unmute *leg*, also for later conversations. The other legs do not hear a muted leg."""
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Turn earmuffs for *leg* on or off. A leg with earmuffs does not hear the other legs.
-
-        The setting is kept when the leg is transferred.
-        """
+        """Turn earmuffs for *leg* on or off, also for later conversations. With earmuffs, it hears no other leg."""
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)

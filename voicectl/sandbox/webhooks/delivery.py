@@ -117,11 +117,7 @@ class WebhookClient:
         self._may_reach = may_reach
 
     async def tell(self, delivery: Delivery) -> None:
-        """Deliver an event, and ignore the body of the reply.
-
-        If the receiver does not reply in time, the event is sent once more. After any other failure, the event is
-        lost.
-        """
+        """Deliver an event, and once more if the receiver does not reply in time. The reply's body is ignored."""
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
 
@@ -150,10 +146,7 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore that limits the number of open requests.
-
-        The limit leaves half of the file descriptors for the sandbox's clients.
-        """
+        """A semaphore that limits open requests, so that half of the file descriptors remain for clients."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))
