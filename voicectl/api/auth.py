@@ -115,7 +115,7 @@ class Bearer:
         """Update the clock offset from the API's time, and return True if the offset changed and should be stored.
 
         A change of a few seconds is ignored, since network delays and the one-second resolution of the ``Date``
-        header can cause it. An offset of more than a day is also ignored, so that nobody can obtain tokens for
+        header can cause it. An offset of more than a day is also ignored, so that no one can obtain tokens for
         arbitrary dates by forging a ``Date`` header.
 
         Args:

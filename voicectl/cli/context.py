@@ -348,7 +348,7 @@ class App:
 
     @cached_property
     def event_store(self) -> EventStore | None:
-        """The store of webhook events, or None if there is none.
+        """The store of webhook events, or None if no events are stored.
 
         This can raise the same errors as :meth:`events`.
         """

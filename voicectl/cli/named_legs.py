@@ -108,7 +108,7 @@ class NamedLegs:
             return found
 
     def last_created(self) -> str | None:
-        """Return the id of the last call created from this machine (``@last``), or None if there is none.
+        """Return the id of the last call created from this machine (``@last``), or None if no call was created.
 
         Raises:
             InputError: Standard input is not a terminal. Scripts must not rely on ``@last``.

@@ -168,7 +168,7 @@ class Arrival:
 
     @cached_property
     def path(self) -> bytes:
-        """The path of the request's URL, if it is none of the receiver's own. The stores do not keep it."""
+        """The path of the request, unless it is one of the receiver's own paths. The stores do not keep it."""
         return b""
 
     @cached_property

@@ -153,7 +153,7 @@ def _rtc_leg(kind: str, fields: Fields) -> str | None:
 
 
 def _first_text(found: Iterable[object]) -> str | None:
-    """Return the first of some values that is text and not empty, or None if there is none."""
+    """Return the first value in *found* that is text and not empty, or None."""
     return next((each for each in found if isinstance(each, str) and each), None)
 
 
@@ -227,7 +227,7 @@ def _decoded(name: str, value: Any) -> Any:
 
 
 def decoded_object(text: str) -> Any:
-    """Return the JSON object that *text* is, or *text* itself if it is none."""
+    """Return *text* as an object if it is a JSON object, or unchanged if it is not."""
     if not text.startswith("{"):
         return text
     try:

@@ -29,7 +29,7 @@ class Request(NamedTuple):
     Attributes:
         headers: The headers, as pairs of a name in lower case and a value.
         peer: The address from which the request came, or None if the address is not known.
-        path: The path, as it was sent, if it is none of the receiver's own; otherwise empty.
+        path: The path as it was sent, or empty if it is one of the receiver's own paths.
     """
 
     route: Route
@@ -69,7 +69,7 @@ class ResponseCache:
         self._pending: dict[bytes, asyncio.Task[Response]] = {}
 
     async def get(self, key: bytes | None, make: Callable[[], Awaitable[Response]]) -> Response:
-        """Return the cached response for *key*. If there is none, make a response, and cache it if it is successful.
+        """Return the cached response for *key*. If no response is cached, make one, and cache it if it is successful.
 
         While a response is being made, other calls with the same key wait for it and get the same response.
 

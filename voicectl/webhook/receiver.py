@@ -123,7 +123,7 @@ class Receiver:
             scope[key] for key in ("method", "query_string", "headers", "client")
         )
         if any(name in _BROWSERS for name, _ in headers):
-            self._warn("browser", "refused a request from a web browser: the platform is none")
+            self._warn("browser", "refused a request from a web browser, which the platform is not")
             return BROWSER
         request = Request(route, method, query, headers, body, client and client[0], path)
         return await self._respond(request, is_foreign=self._is_foreign(scope))

@@ -90,7 +90,7 @@ class Condition:
     Attributes:
         name: The name of the field.
         texts: The values that meet the condition.
-        patterns: A regular expression that matches other values that meet the condition, or None if there is none.
+        patterns: A regular expression that matches other values that meet the condition, or None for no others.
     """
 
     name: str

@@ -131,7 +131,7 @@ def _is_odd(events: EventStore, text: str) -> bool:
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
-    """Return the event store, or None if there is none. If it cannot be used, add a gap to *gaps* and return None."""
+    """Return the event store, or None if it does not exist. If it is unusable, add a gap to *gaps* and return None."""
     try:
         return app.event_store
     except StoreError as exc:
@@ -140,7 +140,7 @@ def _events(app: App, gaps: list[Gap]) -> EventStore | None:
 
 
 def _journal(app: App, gaps: list[Gap]) -> Journal | None:
-    """Return the journal, or None if there is none. If it cannot be used, add a gap to *gaps* and return None."""
+    """Return the journal, or None if it does not exist. If it is unusable, add a gap to *gaps* and return None."""
     if not (app.state_directory / "journal.db").exists():
         return None
     try:

@@ -164,7 +164,7 @@ def named_after(recording: Recording, audio: Recording | None) -> Recording:
 
     Args:
         recording: The recording or transcription.
-        audio: The recording with the same id, or None if there is none.
+        audio: The recording with the same id, or None if it is not known.
     """
     if not recording.is_transcription or audio is None or audio.is_signed < recording.is_signed:
         return recording

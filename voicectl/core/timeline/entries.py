@@ -84,7 +84,7 @@ class Happening:
     Attributes:
         at: The time in Unix seconds, on the source's clock, or None if no source gives a time.
         by: The time by which the thing had happened, in Unix seconds, if only that is known; otherwise None.
-        uuid: The id of the leg concerned, or None if there is none. The id has the form of :func:`.leg_key` until
+        uuid: The id of the leg concerned, or None for no leg. The id has the form of :func:`.leg_key` until
             :meth:`.Trace.called` changes it to the form in which it was reported.
         what: A status, a kind of event, or an action that a user requested on this machine, such as ``mute``.
         identity: A value that is equal in all reports of the same thing.

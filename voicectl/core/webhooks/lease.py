@@ -83,7 +83,7 @@ def urls(
         public_url: The URL at which the platform reaches the receiver; see :func:`check_public_url`.
         remark: A function that is called with a line of text about each change, and with each warning.
         is_answering: True if the receiver answers calls. If it does not, only the event webhooks are set.
-        interrupts: The signal handler, or None if there is none. The first signal ends the block, and the webhooks
+        interrupts: The signal handler, or None to ignore signals. The first signal ends the block, and the webhooks
             are restored. A second signal stops this cleanup.
         on_lease: Called with the lease before the webhooks point to the receiver, possibly from a thread.
 

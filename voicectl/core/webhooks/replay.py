@@ -103,7 +103,7 @@ class Replayer:
     def request(self, arrival: Arrival) -> tuple[str, str, Any]:
         """Return the method, URL and body of the request that sends a webhook.
 
-        The body is a JSON value or, if it is not JSON, text; None if there is none.
+        The body is a JSON value or, if it is not JSON, text. It is None if the answer has no body.
         """
         text = arrival.body.decode("utf-8", "replace")
         try:

@@ -61,7 +61,7 @@ class ServeOptions:
     Attributes:
         host: The address to listen on.
         port: The port to listen on.
-        answer: The file with the NCCO or the rules that answer calls, or None if there is none.
+        answer: The file with the NCCO or the rules that answer calls, or None to answer no calls.
         forward_to: The URL of the user's own app, or None to forward nothing.
         public_url: The URL to which the application's webhooks are set, or None to leave them unchanged.
         allow_unsigned: True to accept unsigned webhooks as well.

@@ -59,7 +59,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     inviter = log.members.get(wanted.inviting or "")
     if wanted.inviting is not None and inviter is None:
         raise refused(
-            400, "conversation:error:invalid-member", "The inviting member is none of the conversation."
+            400, "conversation:error:invalid-member", "The inviting member is not in the conversation."
         )
     user = sandbox.users.find(wanted.user, conversation.application_id, conversation.region)
     if user is None:

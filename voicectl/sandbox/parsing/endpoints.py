@@ -90,7 +90,7 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
 
 
 def read_tone(fields: Fields, name: str = "ringbackTone") -> str | None:
-    """Return the URL of the tone in the field *name*, or None if there is none.
+    """Return the URL of the tone in the field *name*, or None if the field is absent.
 
     The documented type is a string, but an array is also accepted, because the platform's Python client sends it.
     """
@@ -98,7 +98,7 @@ def read_tone(fields: Fields, name: str = "ringbackTone") -> str | None:
 
 
 def read_caller(fields: Fields, callee: dict[str, Any]) -> str | None:
-    """Return the caller id in the ``from`` option of a ``connect`` to *callee*, or None if there is none.
+    """Return the caller id in the ``from`` option of a ``connect`` to *callee*, or None if it is absent.
 
     A text that is not a phone number is passed on, except to a phone, where the caller is unknown.
     """

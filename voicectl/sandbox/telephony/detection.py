@@ -16,7 +16,7 @@ BEEP_TIMEOUT = 45
 
 
 class Behavior(StrEnum):
-    """What happens to a call when a machine answers it."""
+    """The ways to handle a call that a machine answers."""
 
     CONTINUE = "continue"
     HANGUP = "hangup"

@@ -214,7 +214,7 @@ INPUT = Record(
     options={
         "type": Option(
             Array(item=Choice(("dtmf", "speech")), least=1, right='an array of "dtmf", "speech" or both'),
-            "What to collect. Required, although the platform assumes a type if there is none.",
+            "What to collect. Required, although the platform assumes a type if it is missing.",
         ),
         "mode": Option(
             Choice(("synchronous", "asynchronous")),
