@@ -79,7 +79,7 @@ def logged(value: Any, size: int) -> Any:
 
 
 def without_secrets(value: Any) -> Any:
-    """Mask the secrets in *value*, which are fields such as ``token``, and user names and passwords in URLs."""
+    """Return *value* with secrets masked: fields such as ``token``, and the user names and passwords in URLs."""
     match value:
         case list():
             return [without_secrets(each) for each in value]

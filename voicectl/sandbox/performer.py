@@ -1,4 +1,4 @@
-"""Code that performs the effects of simulated calls, such as sending webhook requests and writing files."""
+"""Code that carries out the effects of simulated calls, such as sending webhook requests and writing files."""
 
 from __future__ import annotations
 

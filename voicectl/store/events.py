@@ -290,10 +290,7 @@ class EventStore(Protocol):
 
 
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
-    """Return a webhook's fields, and None.
-
-    If the fields cannot be read, return an empty dictionary, and the reason.
-    """
+    """Return a webhook's fields and None or, if the fields cannot be read, an empty dictionary and the reason."""
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:

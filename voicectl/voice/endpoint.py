@@ -73,7 +73,7 @@ def compact(text: str) -> str:
     Other text is returned unchanged, except for the blanks around it.
 
     Raises:
-        InputError: *text* has a 0 in brackets, as in ``+44 (0)7700 900001``, which is not part of the number.
+        InputError: *text* has a bracketed 0 that is not part of the number, as in ``+44 (0)7700 900001``.
     """
     text = text.strip()
     if text.isalnum() or not re.fullmatch(_TYPED, text) or re.fullmatch(_DECIMAL, text):

@@ -52,7 +52,7 @@ class Settings:
         limiter: The object that enforces limits on connections.
         bounds: The limits on how long to wait for the user's app, and on how many events may wait.
         retry_seconds: The time between a failure of the store and the next attempt to use it, in seconds.
-        grace_seconds: How long open requests and writes may take after the server is told to stop, in seconds.
+        grace_seconds: How long open requests and writes may take after the server is asked to stop, in seconds.
         on_kept: Called on the event loop with the stored events and their outcomes. It must not block.
         warn: Called with each warning, from any thread. It must not block.
     """

@@ -142,7 +142,7 @@ def _explain(app: App, uuid: str) -> None:
 
 
 def _seen(app: App, uuid: str, history: History) -> Call:
-    """Return a leg as its record and stored events describe it, or as its events do if it has no record."""
+    """Return a leg as described by its record and its stored events, or by its events alone if it has no record."""
     reported = history.leg(uuid)
     try:
         call = app.api.get_call(uuid)

@@ -336,7 +336,7 @@ def _run(
 
 
 def _note_room(app: App, call: PlacedCall) -> None:
-    """Record which room the call enters, since the platform does not report the terms on which a leg enters."""
+    """Record which room the call enters and with which options, since the platform does not report the options."""
     detail = None if call.is_replay else entry_detail(call.order.ncco)
     if detail is not None:
         app.action_log.add(app.clock.time(), call.uuid, ENTERS, detail=detail)

@@ -131,7 +131,7 @@ def _is_odd(events: EventStore, text: str) -> bool:
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
-    """Return the event store, or None if it does not exist. If it is unusable, add a gap to *gaps* and return None."""
+    """Return the event store, or None. If the store exists but is unusable, add a gap to *gaps*."""
     try:
         return app.event_store
     except StoreError as exc:

@@ -120,7 +120,7 @@ def parse_time(app: App, text: str) -> float:
 
 
 def event_record(stored: Stored) -> dict[str, Any]:
-    """Return the record with which commands show a stored event.
+    """Return the record that commands output for a stored event.
 
     ``event`` contains all fields of the webhook. If the fields could not be read, ``body`` contains the request body,
     and ``fault`` contains the reason. ``signed`` is false if the event was not signed. ``id`` is null while the event

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 class Measured(str):
-    """A text, such as a rounded age, that is sorted by the number from which it was made."""
+    """Text, such as a rounded age, that is sorted by the number it was derived from."""
 
     __slots__ = ("number",)
     number: float

@@ -1,6 +1,6 @@
-"""Write records to standard output in the chosen format, with text from outside escaped.
+"""Write records to standard output in the chosen format, and escape text that comes from external sources.
 
-TSV, CSV and JSON are written record by record. Only the rows of a table are collected first.
+TSV, CSV and JSON are written record by record. A table is written once all its rows have been collected.
 """
 
 from __future__ import annotations

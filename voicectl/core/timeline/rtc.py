@@ -54,18 +54,20 @@ def folded(happenings: Sequence[Happening]) -> list[Happening]:
     own: defaultdict[tuple[str | None, str], list[Happening]] = defaultdict(list)
     for each in happenings:
         own[each.uuid, each.what].append(each)
-    told = {id(each): found for each in happenings if (found := _told(each, own)) is not None}
+    repeated = {id(each): found for each in happenings if (found := _repeated_entry(each, own)) is not None}
     repeats: defaultdict[int, list[Happening]] = defaultdict(list)
     for each in happenings:
-        if id(each) in told:
-            first = told[id(each)]
-            while id(first) in told:  # a join repeats an RTC transfer, and that repeats a call event
-                first = told[id(first)]
+        if id(each) in repeated:
+            first = repeated[id(each)]
+            while id(first) in repeated:  # a join repeats an RTC transfer, and that repeats a call event
+                first = repeated[id(first)]
             repeats[id(first)].append(each)
-    return [_with(each, repeats[id(each)]) for each in happenings if id(each) not in told]
+    return [_with(each, repeats[id(each)]) for each in happenings if id(each) not in repeated]
 
 
-def _told(event: Happening, own: Mapping[tuple[str | None, str], Sequence[Happening]]) -> Happening | None:
+def _repeated_entry(
+    event: Happening, own: Mapping[tuple[str | None, str], Sequence[Happening]]
+) -> Happening | None:
     """Return the entry that *event* repeats, or None.
 
     Args:
@@ -114,11 +116,11 @@ def _is_status(happening: Happening) -> bool:
     return happening.sort is Sort.STATUS
 
 
-def _with(told: Happening, repeats: Iterable[Happening]) -> Happening:
+def _with(kept: Happening, repeats: Iterable[Happening]) -> Happening:
     """Return an entry with the events that repeat it. If a leg left a conversation to join this one, add that."""
-    numbers = set(told.events)
+    numbers = set(kept.events)
     for each in repeats:
         numbers.update(each.events)
-        if told.what == JOINED and each.what == LEFT and each.conversation is not None:
-            told = replace(told, left=each.conversation, facts={**told.facts, "left": each.conversation})
-    return replace(told, events=tuple(sorted(numbers)))
+        if kept.what == JOINED and each.what == LEFT and each.conversation is not None:
+            kept = replace(kept, left=each.conversation, facts={**kept.facts, "left": each.conversation})
+    return replace(kept, events=tuple(sorted(numbers)))

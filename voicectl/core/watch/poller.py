@@ -69,7 +69,7 @@ class Tail:
     Args:
         open_: A function that returns the event store, or None if there is no event store.
         clock: The clock that measures the time until the next attempt.
-        is_needed: True to raise the store's errors, because the caller waits for something that only events report.
+        is_needed: True if the caller waits for what only events report. The store's errors are then raised.
 
     Attributes:
         trouble: The message of the store's last error, or None if the store works.

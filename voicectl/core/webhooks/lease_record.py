@@ -104,7 +104,7 @@ class Lease:
     ) -> Lease:
         """Return a lease of the webhooks of *application*.
 
-        The voice webhooks are leased and, if the application has the rtc capability, the rtc webhook.
+        The lease covers the voice webhooks and, if the application has the rtc capability, the rtc webhook.
 
         Args:
             is_answering: True if the receiver answers calls. If it does not, the webhooks that request an NCCO are

@@ -120,10 +120,7 @@ class RunningFlow(Protocol):
         """Go on to the next action, because the callee of the current ``connect`` did not answer or has left."""
 
     def callee_asks(self) -> OnReply:
-        """Do the same as :meth:`callee_left`, but first wait until the returned function is called.
-
-        The function takes an NCCO for the run, or None.
-        """
+        """Return a function that takes an NCCO or None, and then does the same as :meth:`callee_left`."""
 
     def room_closed(self) -> None:
         """Move the leg to a new conversation or end the leg, because its room has been closed."""

@@ -33,7 +33,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """The verdict on the fault."""
+        """The severity of the finding."""
         return VERDICTS[self.fault]
 
     @property
