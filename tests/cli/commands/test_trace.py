@@ -134,6 +134,23 @@ def test_the_legs_that_it_was_with_are_shown_those_that_left_too(room: Room) -> 
     assert room(f"trace {conversation} -q").stdout.split() == [leg, other, left]
 
 
+def test_a_move_is_shown_at_its_transfer_not_at_the_entry_by_the_flow(room: Room) -> None:
+    leg = room.call("447700900081", "--talk Hi --join red")
+    room.clock.sleep(5)
+    red = conversation_of(room, leg)
+    keep_move(room, leg, ELSEWHERE, red, -1)
+    room.call("447700900083", "--join blue")
+    room.clock.sleep(36)
+    assert room(f"move {leg} blue").exit_code == 0
+    keep_move(room, leg, red, conversation_of(room, leg), -0.001)
+    room.clock.sleep(1)
+    ran = room(f"trace {leg} -o json")
+
+    moves = [what for what, _ in entries(ran) if what in ("move", "transfer")]
+    assert moves == ["transfer", "move", "transfer"]
+    assert "clock" not in [gap["what"] for gap in ran.json["gaps"]]
+
+
 def test_who_was_in_the_room_at_another_time_was_not_with_it(room: Room) -> None:
     keep(
         room,

@@ -81,6 +81,7 @@ def traced(
     is_gone: bool = False,
     has_events: bool = True,
     all_events: bool = False,
+    has_entered: bool = False,
 ) -> Trace:
     happenings = [of_event(each) for each in stored]
     happenings += [] if call is None else of_call(call, BEGAN + 900)
@@ -92,6 +93,7 @@ def traced(
         calls={} if call is None else {LEG: call},
         reported={} if found is None else {LEG: found},
         gone={LEG: "No leg there. Profile other has it."} if is_gone else {},
+        entered={LEG} if has_entered else (),
         has_events=has_events,
         all_events=all_events,
     )
@@ -348,6 +350,110 @@ def test_somebody_elses_transfer_is_not_what_ours_led_to() -> None:
     assert [step.happening.sources[0] for step in found.steps] == ["event", "event", "here", "event"]
 
 
+ENTRY = moved(2, 5)
+BY_US = moved(3, 42, ELSEWHERE, "CON-x")
+THERE = "CON-y"
+
+
+def named(number: int, where: str, name: str) -> Stored:
+    return rtc(number, "conversation:created", 0, 1, where, id=where, name=name)
+
+
+@pytest.mark.parametrize("has_entered", [False, True])
+@pytest.mark.parametrize("late", [-0.5, 0.001, 15])
+def test_a_move_is_paired_with_the_nearest_transfer_not_with_the_entry_by_a_flow(
+    late: float, has_entered: bool
+) -> None:
+    found = traced(
+        *(event(1, "started", 1), ENTRY, BY_US),
+        ours=[note("move", 42 + late, room="blue")],
+        has_entered=has_entered,
+    )
+
+    assert [step.happening.events for step in found.steps] == [(1,), (2,), (), (3,)]
+    assert gaps(found) == []
+
+
+@pytest.mark.parametrize("ahead", [0.0, 30.0, 3600.0])
+def test_a_noted_entry_is_left_out_whatever_the_clock_says(ahead: float) -> None:
+    found = traced(
+        *(event(1, "started", 1), ENTRY, BY_US),
+        ours=[intent(0.5 + ahead), note("move", 42.1 + ahead, room="blue")],
+        has_entered=True,
+    )
+
+    order = [what for what in whats(found) if what != "created"]
+    assert order == ["create", "started", "transfer", "move", "transfer"]
+    assert [what for _, what in gaps(found)] == (["clock"] if ahead else [])
+
+
+def test_a_noted_entry_and_a_move_tell_of_clocks_if_there_are_two_transfers() -> None:
+    found = traced(ENTRY, BY_US, ours=[note("move", 642, room="blue")], has_entered=True)
+
+    assert whats(found) == ["transfer", "move", "transfer"]
+    assert [what for _, what in gaps(found)] == ["clock"]
+
+
+@pytest.mark.parametrize("has_entered", [False, True])
+def test_the_entry_by_a_flow_tells_nothing_of_clocks_though_the_transfer_by_us_is_missing(
+    has_entered: bool,
+) -> None:
+    ours = [note("move", 42.1, room="blue")]
+    found = traced(event(1, "started", 1), ENTRY, ours=ours, has_entered=has_entered)
+
+    assert whats(found) == ["started", "transfer", "move"]
+    assert gaps(found) == []
+
+
+def test_who_is_moved_before_the_flow_gets_to_the_room_is_moved_by_us() -> None:
+    found = traced(
+        event(1, "started", 1), moved(2, 5), ours=[note("move", 5.1, room="blue")], has_entered=True
+    )
+
+    assert whats(found) == ["started", "move", "transfer"]
+
+
+def test_of_two_moves_one_of_which_no_event_told_the_other_has_the_transfer() -> None:
+    """The first transfer is by a flow that nobody noted, so there are as many transfers as moves."""
+    ours = [note("move", 42.1, room="blue"), note("move", 52, room="green")]
+    found = traced(event(1, "started", 1), ENTRY, BY_US, ours=ours)
+
+    assert [step.happening.events for step in found.steps] == [(1,), (2,), (), (3,), ()]
+    assert gaps(found) == []
+
+
+def test_quick_moves_after_a_noted_entry_are_not_paired_with_it() -> None:
+    ours = [note("move", 8.1, room="blue"), note("move", 12, room="green")]
+    stored = [event(1, "started", 1), ENTRY, moved(3, 8, ELSEWHERE, "CON-x")]
+    found = traced(*stored, ours=ours, has_entered=True)
+
+    assert [step.happening.events for step in found.steps] == [(1,), (2,), (), (3,), ()]
+
+
+def test_moves_in_quick_succession_have_their_own_transfers() -> None:
+    """This machine's clock is ahead by as much as is between the moves."""
+    stored = [event(1, "started", 1), moved(2, 30), moved(3, 31.5, ELSEWHERE, "CON-x")]
+    found = traced(*stored, ours=[note("move", 31.5, room="a"), note("move", 33, room="b")])
+
+    assert [step.happening.events for step in found.steps] == [(1,), (), (2,), (), (3,)]
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0])
+def test_a_move_is_paired_with_the_transfer_to_its_room(ahead: float) -> None:
+    """Somebody else moved the leg at the same time, and RTC events told the names of the rooms."""
+    rooms = [named(4, ELSEWHERE, "red"), named(5, "CON-x", "blue"), named(6, THERE, "green")]
+    told = [
+        event(1, "started", 1),
+        moved(2, 41.9),
+        moved(3, 42, ELSEWHERE, "CON-x"),
+        moved(7, 42.1, "CON-x", THERE),
+    ]
+    found = traced(*told, *rooms, ours=[intent(0.5 + ahead), note("move", 42.2 + ahead, room="blue")])
+
+    order = [step.happening.events for step in found.steps if step.happening.what in ("move", "transfer")]
+    assert order == [(2,), (), (3,), (7,)]
+
+
 # each thing once
 
 
@@ -555,7 +661,7 @@ def worlds(draw: st.DrawFn) -> list[Happening]:
 
 
 def ordered(happenings: Iterable[Happening]) -> Trace:
-    return trace(happenings, calls={}, reported={}, has_events=True)
+    return trace(happenings, calls={}, reported={}, entered={LEG}, has_events=True)
 
 
 @given(worlds(), st.randoms(use_true_random=False))

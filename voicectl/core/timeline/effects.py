@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+import math
+from bisect import bisect, bisect_left, bisect_right
+from collections import defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -11,13 +13,10 @@ from voicectl.voice.call import CallStatus
 from voicectl.voice.event import Kind, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 NOTED_SECONDS = 20.0
 """The longest time until an action is noted in the action log, in seconds. It is noted after the API answers."""
-
-PAIRED_SECONDS = 60.0
-"""The longest time between an action and its effect, in seconds, if the numbers of actions and effects differ."""
 
 _END = "end"
 EFFECTS: dict[str, str] = {
@@ -42,10 +41,23 @@ _RINGING, _FINAL = rank(CallStatus.RINGING), rank(CallStatus.COMPLETED)
 
 
 class Own:
-    """The entries of one leg, grouped by kind."""
+    """The entries of one leg, grouped by kind.
 
-    def __init__(self, happenings: Sequence[Happening]) -> None:
+    Args:
+        rooms: The known names of conversations, by the conversations' ids.
+        has_entered: True if the NCCO with which the leg was created brings it into a room.
+    """
+
+    def __init__(
+        self,
+        happenings: Sequence[Happening],
+        *,
+        rooms: Mapping[str | None, Collection[str]],
+        has_entered: bool,
+    ) -> None:
         self.all = happenings
+        self._rooms = rooms
+        self._has_entered = has_entered
         self.asked = [each for each in happenings if each.sort is Sort.ASKED]
         self.actions = [each for each in happenings if each.sort is Sort.ACTION]
         self.begun = [
@@ -60,8 +72,12 @@ class Own:
                 groups[rank(each.what)].append(each)
         return [group for _, group in sorted(groups.items())]
 
-    def effects(self) -> Iterator[tuple[Happening, Happening]]:
-        """Yield each successful action whose effect was reported, together with the effect."""
+    def effects(self, ahead: float) -> Iterator[tuple[Happening, Happening]]:
+        """Yield each successful action whose effect was reported, together with the effect.
+
+        Args:
+            ahead: How far this machine's clock is known to have been ahead of the platform's, in seconds.
+        """
         actions: defaultdict[str, list[Happening]] = defaultdict(list)
         for each in self.actions:
             if each.outcome == DONE:
@@ -74,23 +90,73 @@ class Own:
             ends = [each for each in self.all if each.sort is Sort.STATUS and rank(each.what) == _FINAL]
             effects[_END] = sorted(ends, key=_KEY)[:1]
         for what, done in actions.items():
-            yield from _paired(sorted(done, key=_KEY), sorted(effects[what], key=_KEY))
+            yield from self._paired(what, sorted(done, key=_KEY), sorted(effects[what], key=_KEY), ahead)
+
+    def _paired(
+        self, what: str, actions: Sequence[Happening], effects: Sequence[Happening], ahead: float
+    ) -> list[tuple[Happening, Happening]]:
+        """Return the actions with those of *effects* that they had. Both are sorted.
+
+        If there are as many of both, and all or none are near, they are paired in order; otherwise, only near ones
+        are paired. A flow moves its leg, too: by an entry that was noted, before all actions, or by one that was not,
+        so without a note, only near transfers are paired.
+
+        Args:
+            what: The effect, as in :data:`EFFECTS`.
+        """
+        effects = [each for each in effects if any(self._fits(action, each) for action in actions)]
+        is_transfer = what == Kind.TRANSFER
+        own = effects[1:] if is_transfer and self._has_entered else effects
+        in_order = list(zip(actions, own, strict=True)) if len(actions) == len(own) else []
+        is_fit = bool(in_order) and all(self._fits(*pair) for pair in in_order)
+        if is_fit and all(_apart(*pair, ahead) <= NOTED_SECONDS for pair in in_order):
+            return in_order
+        near = self._nearest(actions, effects, ahead)
+        are_all = not is_transfer or self._has_entered
+        return in_order if is_fit and are_all and not near else near
+
+    def _nearest(
+        self, actions: Sequence[Happening], effects: Sequence[Happening], ahead: float
+    ) -> list[tuple[Happening, Happening]]:
+        """Return the pairs that are at most :data:`NOTED_SECONDS` apart, the nearest first of all.
+
+        Actions that follow each other have effects that follow each other.
+        """
+        times = [each.time for each in effects]
+        near: list[tuple[float, int, int]] = []
+        for number, action in enumerate(actions):
+            at = action.time - ahead
+            if at == math.inf:  # nothing is near it
+                continue
+            first, last = bisect_left(times, at - NOTED_SECONDS), bisect_right(times, at + NOTED_SECONDS)
+            near += [
+                (_apart(action, effects[each], ahead), number, each)
+                for each in range(first, last)
+                if self._fits(action, effects[each])
+            ]
+        found: list[tuple[int, int]] = []
+        for _, number, each in sorted(near):
+            place = bisect(found, (number, each))
+            is_after = place == 0 or (found[place - 1][0] < number and found[place - 1][1] < each)
+            is_before = place == len(found) or (number < found[place][0] and each < found[place][1])
+            if is_after and is_before:
+                found.insert(place, (number, each))
+        return [(actions[number], effects[each]) for number, each in found]
+
+    def _fits(self, action: Happening, effect: Happening) -> bool:
+        """Return False if a move is known to be into another room than a transfer."""
+        names = self._rooms.get(effect.conversation)
+        return not names or action.facts.get("room") in (None, *names)
 
 
-def _paired(
-    actions: Sequence[Happening], effects: Sequence[Happening]
-) -> Iterator[tuple[Happening, Happening]]:
-    """Yield pairs of an action and its effect.
+def rooms(happenings: Iterable[Happening]) -> dict[str | None, set[str]]:
+    """Return the names of conversations that RTC events report, by the conversations' ids."""
+    found: defaultdict[str | None, set[str]] = defaultdict(set)
+    for each in happenings:
+        if each.what.startswith("conversation:") and "name" in each.facts:
+            found[each.conversation].add(each.facts["name"])
+    return dict(found)
 
-    If there are as many actions as effects, they are paired in order. Otherwise, an action is paired with the next
-    effect that is at most :data:`PAIRED_SECONDS` before or after the action.
-    """
-    if len(actions) == len(effects):
-        yield from zip(actions, effects, strict=True)
-        return
-    left = deque(effects)
-    for action in actions:
-        while left and left[0].time < action.time - PAIRED_SECONDS:
-            left.popleft()
-        if left and left[0].time <= action.time + PAIRED_SECONDS:
-            yield action, left.popleft()
+
+def _apart(action: Happening, effect: Happening, ahead: float) -> float:
+    return abs(action.time - ahead - effect.time)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias
 
-from voicectl.core.timeline.effects import EFFECTS, NOTED_SECONDS, Own
+from voicectl.core.timeline.effects import EFFECTS, NOTED_SECONDS
 from voicectl.core.timeline.entries import DONE, UNKNOWN, Happening, Sort
 from voicectl.core.timeline.rtc import JOINED, LEFT, statuses
 from voicectl.voice.call import FINAL, CallStatus
 from voicectl.voice.event import Kind, moment, rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from voicectl.core.history import EventSummary
     from voicectl.voice.call import Call
@@ -53,6 +53,7 @@ def find(
     calls: Mapping[str, Call],
     reported: Mapping[str, EventSummary],
     gone: Mapping[str, str],
+    effective: Collection[int],
     has_events: bool,
 ) -> Iterator[_Placed]:
     """Yield the gaps in a trace, each with the index of the entry that follows it.
@@ -62,6 +63,7 @@ def find(
         calls: The API records of the legs, keyed by :func:`.leg_key`, as are the other mappings.
         reported: The summaries of the legs' events.
         gone: The API's error messages about legs of which it has no record.
+        effective: The Python ids of the actions whose effects were reported.
         has_events: True if there is an event store that can be read.
     """
     own: defaultdict[str, list[_Numbered]] = defaultdict(list)
@@ -74,7 +76,7 @@ def find(
             yield from _missing(uuid, entries, call, reported.get(uuid))
         if uuid in gone:
             yield from _ended(uuid, entries, gone[uuid])
-        yield from _unmoved(uuid, entries, call)
+        yield from _unmoved(uuid, entries, call, effective)
     yield from _in_doubt(happenings)
 
 
@@ -118,9 +120,11 @@ def _ended(uuid: str, own: Sequence[_Numbered], refusal: str) -> Iterator[_Place
         yield own[-1][0] + 1, Gap(uuid=uuid, what="end", detail=detail)
 
 
-def _unmoved(uuid: str, own: Sequence[_Numbered], call: Call | None) -> Iterator[_Placed]:
+def _unmoved(
+    uuid: str, own: Sequence[_Numbered], call: Call | None, effective: Collection[int]
+) -> Iterator[_Placed]:
     """Yield a gap for each change of conversation that neither an event nor an action from this machine explains."""
-    place = _Whereabouts(_unreported_moves(own))
+    place = _Whereabouts(_unreported_moves(own, effective))
     reports = [each for each in own if each[1].events and each[1].conversation is not None]
     for _, instant in groupby(reports, key=lambda each: each[1].time):
         for number, left in place.changes(list(instant)):
@@ -207,16 +211,15 @@ class _Whereabouts:
         return report.conversation == self._left and report.time - self._left_at <= LATE_SECONDS
 
 
-def _unreported_moves(own: Sequence[_Numbered]) -> list[_Numbered]:
+def _unreported_moves(own: Sequence[_Numbered], effective: Collection[int]) -> list[_Numbered]:
     """Return the moves of legs that voicectl requested on this machine, and whose effects no event reports."""
-    reported = {id(action) for action, _ in Own([each for _, each in own]).effects()}
     return [
         (number, each)
         for number, each in own
         if each.sort is Sort.ACTION
         and each.outcome == DONE
         and EFFECTS.get(each.what) == Kind.TRANSFER
-        and id(each) not in reported
+        and id(each) not in effective
     ]
 
 

@@ -11,6 +11,9 @@
 # 2. The offset (_clock_ahead). Cause and effect limit the offset between the clocks: a call is asked for before its
 #    first verified report, an action is noted at most NOTED_SECONDS after its effect, and a leg begins before an
 #    action on it succeeds. If the limits require a large offset, this offset is assumed, and reported as a gap.
+#    An action's effect is the nearest one that fits (effects.Own), by the offset that the requests for calls require.
+#    So pairs require a larger offset only if there are as many effects as actions, and none is near. Flows move legs,
+#    too: so transfers require it only if the leg's entry by its own NCCO is noted, and is the first of them.
 # 3. Times (_ordered). Each entry gets the time by its own clock. The offset is subtracted from this machine's times.
 #    Then each cause that is later than its effect is moved to the effect's time. An effect is never moved to a later
 #    time. The rules are:
@@ -36,7 +39,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from voicectl.core.timeline import gaps as missing
-from voicectl.core.timeline.effects import NOTED_SECONDS, Own
+from voicectl.core.timeline.effects import NOTED_SECONDS, Own, rooms
 from voicectl.core.timeline.entries import ALREADY, CREATE, DONE, Happening, Sort, Source, merged
 from voicectl.core.timeline.gaps import Gap
 from voicectl.core.timeline.rtc import folded
@@ -45,7 +48,7 @@ from voicectl.voice.call import HUMAN, CallStatus
 from voicectl.voice.event import rank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from voicectl.core.history import EventSummary
     from voicectl.voice.call import Call
@@ -69,6 +72,7 @@ class Step(NamedTuple):
     is_reordered: bool
 
 
+_Pair: TypeAlias = tuple[Happening, Happening]
 _Place: TypeAlias = tuple[Sort, str | None, tuple[str, ...]]
 
 
@@ -121,6 +125,7 @@ def trace(
     calls: Mapping[str, Call],
     reported: Mapping[str, EventSummary],
     gone: Mapping[str, str] | None = None,
+    entered: Collection[str] = (),
     has_events: bool,
     all_events: bool = False,
     gaps: Iterable[Gap] = (),
@@ -132,6 +137,7 @@ def trace(
         reported: The summaries of the legs' events, keyed by :func:`.leg_key`.
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. A message may
             be empty.
+        entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings it into a room.
         has_events: True if there is an event store that can be read.
         all_events: True to keep the RTC events that only repeat another entry.
         gaps: The gaps that are already known, to be included in the trace.
@@ -139,14 +145,17 @@ def trace(
     each_once = _collapsed(happenings)
     if not all_events:
         each_once = folded(each_once)
-    ahead = _clock_ahead(each_once)
-    steps = _ordered(each_once, ahead)
+    legs = _by_leg(each_once, entered)
+    pairs = _pairs(legs)
+    ahead = _clock_ahead(legs, pairs)
+    steps = _ordered(each_once, legs, pairs, ahead)
     found: list[tuple[int | None, Gap]] = []
     found += missing.find(
         [step.happening for step in steps],
         calls=calls,
         reported=reported,
         gone=gone or {},
+        effective={id(action) for action, _ in pairs},
         has_events=has_events,
     )
     found += [(None, gap) for gap in gaps]
@@ -156,8 +165,8 @@ def trace(
             what="clock", detail=f"This machine's clock was {how}; the order of events allows for this."
         )
         found.append((None, gap))
-    legs = dict.fromkeys(step.happening.uuid for step in steps if step.happening.uuid is not None)
-    return Trace(legs=list(legs), steps=steps, gaps=found)
+    names = dict.fromkeys(step.happening.uuid for step in steps if step.happening.uuid is not None)
+    return Trace(legs=list(names), steps=steps, gaps=found)
 
 
 def _collapsed(happenings: Iterable[Happening]) -> list[Happening]:
@@ -184,21 +193,29 @@ def _place(happening: Happening) -> _Place:
     return happening.sort, happening.uuid, happening.identity
 
 
-def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
+def _ordered(
+    happenings: Sequence[Happening],
+    legs: Iterable[Own],
+    pairs: Iterable[_Pair],
+    ahead: float,
+) -> list[Step]:
     """Return the entries in chronological order. A cause that seems to be later than its effect is moved before it.
 
     Args:
+        legs: The entries by leg.
+        pairs: The actions with their effects.
         ahead: How far this machine's clock was ahead of the platform's, in seconds.
     """
     times = {id(each): each.time - ahead if each.is_ours else each.time for each in happenings}
-    for own in _by_leg(happenings):
+    for own in legs:
         latest = math.inf
         for group in reversed(own.by_rank()):
             for each in group:
                 times[id(each)] = min(times[id(each)], latest)
             latest = min(latest, *(times[id(each)] for each in group))
-        for action, effect in own.effects():
-            times[id(action)] = min(times[id(action)], times[id(effect)])
+    for action, effect in pairs:
+        times[id(action)] = min(times[id(action)], times[id(effect)])
+    for own in legs:
         first_action = min(
             (times[id(each)] for each in own.actions if each.outcome in _DONE), default=math.inf
         )
@@ -211,19 +228,16 @@ def _ordered(happenings: Sequence[Happening], ahead: float) -> list[Step]:
     return [Step(each, each.at is not None and times[id(each)] != each.at) for each in found]
 
 
-def _clock_ahead(happenings: Sequence[Happening]) -> float:
+def _clock_ahead(legs: Iterable[Own], pairs: Iterable[_Pair]) -> float:
     """Return how far this machine's clock was ahead of the platform's, in seconds.
 
     The result is negative if this machine's clock was behind, and 0 if the entries show no large difference.
     """
-    at_least, at_most = -math.inf, math.inf
-    for own in _by_leg(happenings):
-        verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))
-        for asked in _moments(own.asked):
-            at_least = max(at_least, asked - min(verified, default=math.inf))
-        for action, effect in own.effects():
-            if action.at is not None and effect.at is not None:
-                at_least = max(at_least, action.at - NOTED_SECONDS - effect.at)
+    at_least, at_most = _requested_ahead(legs), math.inf
+    for action, effect in pairs:
+        if action.at is not None and effect.at is not None:
+            at_least = max(at_least, action.at - NOTED_SECONDS - effect.at)
+    for own in legs:
         actions = _moments(each for each in own.actions if each.outcome in _DONE)
         at_most = min(at_most, min(actions, default=math.inf) - max(_moments(own.begun), default=-math.inf))
     if at_least > CLOCK_DIFFERENCE_SECONDS:
@@ -231,12 +245,29 @@ def _clock_ahead(happenings: Sequence[Happening]) -> float:
     return at_most if at_most < -CLOCK_DIFFERENCE_SECONDS else 0.0
 
 
-def _by_leg(happenings: Iterable[Happening]) -> list[Own]:
+def _requested_ahead(legs: Iterable[Own]) -> float:
+    """Return how far this machine's clock was ahead at least, by the requests for calls, or -infinity."""
+    found = -math.inf
+    for own in legs:
+        verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))
+        for asked in _moments(own.asked):
+            found = max(found, asked - min(verified, default=math.inf))
+    return found
+
+
+def _pairs(legs: Iterable[Own]) -> list[_Pair]:
+    """Return the actions whose effects were reported, with the effects."""
+    ahead = _requested_ahead(legs)
+    return [pair for own in legs for pair in own.effects(ahead if ahead > CLOCK_DIFFERENCE_SECONDS else 0.0)]
+
+
+def _by_leg(happenings: Sequence[Happening], entered: Collection[str]) -> list[Own]:
     found: defaultdict[str, list[Happening]] = defaultdict(list)
     for each in happenings:
         if each.uuid is not None:
             found[each.uuid].append(each)
-    return [Own(each) for each in found.values()]
+    names = rooms(happenings)
+    return [Own(each, rooms=names, has_entered=uuid in entered) for uuid, each in found.items()]
 
 
 def _moments(happenings: Iterable[Happening]) -> list[float]:

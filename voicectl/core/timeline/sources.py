@@ -79,6 +79,7 @@ class Gathered:
         events: The events, keyed by their ids.
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. The message is
             empty for every leg except the one that the user asked for.
+        entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings it into a room.
         gaps: The gaps for sources that failed, and for limits that were reached.
         asked_at: The time of the requests to the API, in Unix seconds.
         asked_for: The id of the leg that the user asked for, as the user wrote it.
@@ -91,6 +92,7 @@ class Gathered:
     notes: list[Note] = field(default_factory=list)
     intents: dict[str, tuple[Intent, str | None]] = field(default_factory=dict)
     gone: dict[str, str] = field(default_factory=dict)
+    entered: set[str] = field(default_factory=set)
     gaps: list[Gap] = field(default_factory=list)
     asked_for: str | None = None
 
@@ -134,6 +136,7 @@ class Gathered:
             calls=self.calls,
             reported=self.reported(),
             gone=self.gone,
+            entered=self.entered,
             has_events=self.has_events,
             all_events=all_events,
             gaps=self.gaps,
@@ -344,8 +347,9 @@ class Gatherer:
         """Read what the journal and the action log report about *legs* and all legs found so far."""
         found = self._found
         names = dict.fromkeys([*found.legs, *legs])
-        notes = self._notes.since(-math.inf)
-        found.notes = [note for note in notes if note.uuid in names and note.what != ENTERS]
+        notes = [note for note in self._notes.since(-math.inf) if note.uuid in names]
+        found.notes = [note for note in notes if note.what != ENTERS]
+        found.entered = {leg_key(note.uuid) for note in notes if note.what == ENTERS}
         if self._journal is None:
             return
         try:
