@@ -121,7 +121,7 @@ def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         whole = jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.InvalidTokenError, RecursionError) as exc:
-        raise TokenError("not a JWT: expected three parts of base64url, separated by dots") from exc
+        raise TokenError("not a JWT: expected three base64url parts, separated by dots") from exc
     return whole["header"], whole["payload"]
 
 

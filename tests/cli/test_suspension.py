@@ -32,7 +32,7 @@ def test_a_tail_shows_what_came_while_it_was_stopped(start_room: StartRoom) -> N
     room = start_room(clock=SystemClock())
     keep(room, status("started", to="447700900066"))
     with Tty(room, "webhook tail --last 1", is_job=True) as tty:
-        assert "No receiver runs on this machine" in tty.until("447700900066")
+        assert "No receiver is running on this machine" in tty.until("447700900066")
         tty.type(CTRL_Z)
         tty.until("[stopped: 148]")
         keep(room, status("ringing", to="447700900077"))
@@ -48,7 +48,7 @@ def test_a_receiver_says_that_it_receives_nothing_while_it_is_stopped(start_room
     with Tty(room, "webhook serve --port 0 --allow-unsigned", is_job=True) as tty:
         tty.until("Ctrl-C to stop")
         tty.type(CTRL_Z)
-        tty.until("No webhooks are received until this is continued")
+        tty.until("No webhooks will be received until you resume this command")
         tty.until("[stopped: 148]")
 
         tty.type("\n")

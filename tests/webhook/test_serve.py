@@ -263,7 +263,7 @@ class TestShowing:
                 assert process.send(timestamp=str(number)) == 200
                 time.sleep(0.01)
             assert process.end() == 0
-        assert any("no one reads them" in line or "Broken pipe" in line for line in process.told)
+        assert any("nothing is reading the output" in line or "Broken pipe" in line for line in process.told)
         assert len(desk("webhook list -q").stdout.splitlines()) == 3
 
 

@@ -291,7 +291,7 @@ def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: f
         head += part
     status = head.split(b" ", 2)[1:2]
     if not status or not status[0].startswith(b"2"):
-        said = status[0][:3].decode("ascii", "replace") if status else "nothing"
+        said = status[0][:3].decode("ascii", "replace") if status else "no status"
         raise NotSent(f"the proxy {proxy.host}:{proxy.port} refused the connection ({said})")
 
 

@@ -142,7 +142,9 @@ def load(name: str, entry: Entry) -> Any:
     if (view := view_of(entry)) is not None:
         text += f"\n\nTSV columns: {', '.join(view.columns)}."
         if view.table:
-            text += f"\n\nTable columns, of which a narrow terminal shows the first: {', '.join(view.table)}."
+            text += (
+                f"\n\nTable columns (a narrow terminal shows only the first few): {', '.join(view.table)}."
+            )
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     settings = _CONTEXT | ({"allow_interspersed_args": False} if entry.is_wrapper else {})
     single.command(name, cls=Command, context_settings=settings, help=text)(function)

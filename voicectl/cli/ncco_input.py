@@ -117,5 +117,5 @@ def _remark_lines(lines: list[str], what: str) -> None:
         remark(line)
     if len(lines) > MAX_LINES:
         remark(
-            f"... and {len(lines) - MAX_LINES} more {what}. To see all, check the NCCO with voicectl ncco lint."
+            f"... and {len(lines) - MAX_LINES} more {what}. To see them all, check the NCCO with voicectl ncco lint."
         )

@@ -182,7 +182,9 @@ class Terminal:
             self.write("\n".join(view.fields) + "\n")
             raise typer.Exit
         if options.fields is not None and options.template is not None:
-            raise InputError("--fields and -o template= contradict each other.", hint="Give one of them.")
+            raise InputError(
+                "--fields and -o template= cannot be used together.", hint="Give only one of them."
+            )
         template = None
         if options.template is not None:
             from voicectl.cli.output.template import Template  # noqa: PLC0415 (for this format only)

@@ -57,7 +57,7 @@ COMMANDS: Tree = {
     "move": Entry("move:move", "Move legs into a room (a named conversation).", "LEG"),
     "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "AWAITED"),
     "watch": Entry(
-        "watch:watch", "Watch live legs: as a table on a terminal, otherwise one line per change.", ":VIEW"
+        "watch:watch", "Watch live legs: as a table on a terminal, otherwise as one line per change.", ":VIEW"
     ),
     "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),
     "conversation": {
@@ -196,11 +196,11 @@ GROUP_HELP = {
     other numbers answer after 2 s and stay silent. With 'sandbox ring', callers whose numbers end in 1NN, 5NN or
     7NN do the same once answered.
 
-    Numbers ending in:
+    A number ending in:
       000-099  answers after 2 s         300  is voicemail with a beep
       1NN      presses the keys NN       301  is voicemail without a beep
       200      is busy                   4NN  answers after NN s
-      201      declines                  5NN  hangs up NN s after the answer
+      201      declines                  5NN  hangs up NN s after answering
       202      rings until it times out  600  answers if you run 'sandbox answer'
       203      cannot be routed          7NN  says phrase NN
       204      is unavailable

@@ -161,7 +161,8 @@ def _journal(journal: Callable[[], Journal]) -> Check:
         in_doubt = len(journal().in_doubt())
     except (JournalError, ConfigError) as exc:
         return _failed("journal", "state", exc)
-    more = f"; {in_doubt} calls in doubt: voicectl call reconcile" if in_doubt else ""
+    what = f"{in_doubt} call{'' if in_doubt == 1 else 's'} in doubt"
+    more = f"; {what}. To see more: voicectl call reconcile" if in_doubt else ""
     return Check("journal", "state", CheckOutcome.OK, f"usable{more}")
 
 

@@ -58,7 +58,7 @@ class SandboxControl:
             host = ""
         if not is_loopback(host):
             raise ConfigError(
-                f"{source} is not a loopback address: a sandbox runs on this machine.",
+                f"{source} does not name a loopback address: a sandbox runs only on this machine.",
                 hint="Start one: voicectl sandbox start --detach",
             )
         self.url = hosts.base_url(url)

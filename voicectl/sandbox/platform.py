@@ -188,7 +188,7 @@ class Sandbox:
                 this request.
         """
         if self._advancing.locked():
-            raise ExchangeError("The clock is being advanced already.")
+            raise ExchangeError("The clock is already being advanced.")
         async with self._advancing:
             exchange, call_clock = self.exchange, self.call_clock
             host_time = asyncio.get_running_loop().time

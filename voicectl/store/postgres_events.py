@@ -287,8 +287,8 @@ class PostgresEvents:
             link.close()  # since this connection has no statement timeout any longer
         if new == old:
             raise StoreError(
-                "The events were deleted, but their data is still in the server's files: this user is not allowed"
-                " to rewrite the table.",
+                "The events were deleted, but their data is still in the server's files: the database user is not"
+                " allowed to rewrite the table.",
                 hint="Run the same command as the owner of the table voicectl_events.events.",
             )
         return count

@@ -82,7 +82,7 @@ def compact(text: str) -> str:
         return text
     if (without_zero := re.sub(r"(?<=.)\(\s*0", "(", text)) != text:
         raise InputError(
-            f"{text!r} is not a phone number in E.164: a 0 in brackets is dialled only within the country.",
+            f"{text!r} is not a phone number in E.164 format: a 0 in brackets is dialled only within the country.",
             hint=f"Write the number as it is dialled from abroad: {compact(without_zero)}",
         )
     return re.sub(_SEPARATORS, "", text)
@@ -98,14 +98,14 @@ def typed(text: str) -> str:
     if plain.isdigit() and len(plain) >= LEAST_DIGITS:
         if plain.startswith("00"):
             raise InputError(
-                f"{text!r} is not a phone number in E.164: it begins with 00.",
+                f"{text!r} is not a phone number in E.164 format: it begins with 00.",
                 hint=f"Write it as +{plain[2:]}",
             )
         if re.fullmatch(_NATIONAL, text.strip()):
             where = "in place of the 0" if plain.startswith("0") else "first"
             raise InputError(
-                f"{text!r} is not a phone number in E.164: the country code is missing.",
-                hint=f"Write + and the country code {where}, such as +44 7700 900001.",
+                f"{text!r} is not a phone number in E.164 format: the country code is missing.",
+                hint=f"Write + and the country code {where}: for example, +44 7700 900001.",
             )
     return number(plain)
 

@@ -112,7 +112,8 @@ class CallAnswers:
             return response
         has_rules = self.settings.answers is not None
         why = "no rule of --answer matches" if has_rules else "neither --answer nor --forward-to is given"
-        self.settings.warn("no flow", f"could not answer leg {arrival.leg or '-'}: {why}")
+        which = f"leg {arrival.leg}" if arrival.leg else "a call"
+        self.settings.warn("no flow", f"could not answer {which}: {why}")
         return NOWHERE
 
     def _flow(self, arrival: Arrival) -> Response | None:

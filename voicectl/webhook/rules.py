@@ -152,7 +152,7 @@ class Reading:
             text = content.decode()
             tables = tomllib.loads(text)
         except UnicodeDecodeError as exc:
-            raise InputError(f"{self.path} is not UTF-8.", hint="Save it in UTF-8.") from exc
+            raise InputError(f"{self.path} is not UTF-8.", hint="Save it as UTF-8.") from exc
         except (ValueError, RecursionError) as exc:
             raise InputError(
                 f"{self.path} is neither an NCCO nor TOML: {exc}.".replace("..", "."), hint=_SHAPE

@@ -350,5 +350,5 @@ def _time(claims: dict[str, Any], claim: str, otherwise: float) -> float:
 
 def _malformed() -> SignatureError:
     return SignatureError(
-        "The token is not a JWT: it should have three parts in base64url, two JSON objects and a signature."
+        "The token is not a JWT: it should have three base64url parts: two JSON objects and a signature."
     )

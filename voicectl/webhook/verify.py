@@ -208,8 +208,8 @@ def _time(claims: Mapping[str, Any], now: float) -> Check:
     for value in (ends, begins):
         is_good = is_good and isinstance(value, int | float) and not isinstance(value, bool)
     is_good = is_good and now < ends and begins <= now + MAX_AHEAD_SECONDS
-    ago = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s ahead"
-    allowed = f"accepted: {MAX_AGE_SECONDS} s ago to {MAX_AHEAD_SECONDS} s ahead"
+    ago = f"{age:.0f} s ago" if age >= 0 else f"{-age:.0f} s in the future"
+    allowed = f"accepted: up to {MAX_AGE_SECONDS} s ago, or {MAX_AHEAD_SECONDS} s in the future"
     return Check(
         "time", is_good, f"issued {datetime.fromtimestamp(issued, UTC):%Y-%m-%dT%H:%M:%SZ}, {ago}; {allowed}"
     )

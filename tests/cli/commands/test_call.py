@@ -178,7 +178,9 @@ def test_headers_of_a_sip_endpoint_lose_the_prefix_that_the_platform_adds(voicec
         "uri": SIP,
         "headers": {"Queue": "gold", "id": "7", "Plain": "1"},
     }
-    assert "--header X-Queue is given as Queue, because the platform adds the X-." in ran.stderr
+    assert (
+        "--header X-Queue is sent to the platform as Queue, because the platform adds the X-." in ran.stderr
+    )
     assert "Plain" not in ran.stderr
 
 

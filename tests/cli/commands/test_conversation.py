@@ -196,7 +196,7 @@ def test_where_the_members_cannot_be_read_it_says_why_mute_is_unknown(voicectl: 
     assert (some.exit_code, none.exit_code, quiet.exit_code) == (0, 0, 0)
     assert {row[5] for row in none.rows} == {"-"}
     assert none.stderr.startswith(
-        "Whether 2 of 2 legs are muted is unknown, because reading their members failed: "
+        "For 2 of 2 legs, it is unknown whether they are muted, because the member records could not be read: "
     )
     assert quiet.stderr == ""
 
@@ -282,7 +282,7 @@ def test_show_without_the_conversation_api_has_the_legs_and_knows_less(
     assert ran.exit_code == 0
     assert [leg["muted"] for leg in ran.json["legs"]] == [None, None]
     assert {each["hears"] for each in ran.json["hears"]} == {"?"}
-    assert "Muted legs are unknown" in ran.stderr
+    assert "It is unknown which legs are muted" in ran.stderr
     assert named.exit_code == 3
 
 

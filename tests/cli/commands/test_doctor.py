@@ -202,4 +202,4 @@ def test_calls_in_doubt_are_mentioned(voicectl: Room) -> None:
     ran = voicectl("doctor")
 
     assert ran.exit_code == 0
-    assert "in doubt: voicectl call reconcile" in ran.rows[-1][2]
+    assert "1 call in doubt. To see more: voicectl call reconcile" in ran.rows[-1][2]

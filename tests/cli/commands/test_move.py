@@ -271,7 +271,7 @@ def test_partners_whose_conversation_may_not_be_read_are_moved_after_a_warning(v
 
     assert ran.exit_code == 9
     warned, asked, *_ = ran.stderr.splitlines()
-    assert warned.startswith("warning: their conversation cannot be read (")
+    assert warned.startswith("warning: the conversation cannot be read (")
     assert asked == "Move 2 legs to support-17 on test:"
 
 
@@ -373,8 +373,8 @@ def test_it_waits_until_the_leg_is_in_the_room_also_by_way_of_a_conversation_of_
 @pytest.mark.parametrize(
     ("last", "code", "told"),
     [
-        (OLD, 8, f"after 5 s the leg is in {OLD}"),
-        (OWN, 8, f"after 5 s the leg is in {OWN}"),
+        (OLD, 8, f"after 5 s, the leg is in {OLD}"),
+        (OWN, 8, f"after 5 s, the leg is in {OWN}"),
         ("completed", 11, "has ended: completed"),
     ],
 )
@@ -502,7 +502,7 @@ def test_where_the_list_does_not_have_the_leg_its_partners_are_not_taken_for_non
     refused = room(f"move {caller} support-17 --with-partners --yes")
 
     assert (refused.exit_code, refused.stdout) == (9, "")
-    assert f"The partners of {caller} are not known: it is on http://" in refused.stderr
+    assert f"The partners of {caller} are not known: the leg is on http://" in refused.stderr
     assert changes(room) == before
     assert status(room, callee) == "answered"
 
@@ -515,7 +515,7 @@ def test_where_the_list_does_not_have_the_leg_a_move_of_it_alone_is_warned_of(
     ran = room(f"move {caller} support-17 --dry-run")
 
     assert ran.exit_code == 0
-    assert f"warning: the partners of {caller} are not known: it is on http://" in ran.stderr
+    assert f"warning: the partners of {caller} are not known: the leg is on http://" in ran.stderr
 
 
 class Crowded(Platform):

@@ -169,10 +169,12 @@ def test_a_wait_for_what_only_events_report_says_that_none_could_come(room: Room
     leg = room(f"call create --to {PERSON} --talk Hello --join room -q --wait human --timeout 5")
 
     assert leg.exit_code == 8
-    assert leg.stderr.startswith("warning: Only events report 'human', and no receiver runs on this machine")
+    assert leg.stderr.startswith(
+        "warning: Only events report 'human', and no receiver is running on this machine"
+    )
     ran = room(f"wait {leg.stdout.strip()} --for human --timeout 5")
     assert ran.exit_code == 8
-    assert "no receiver runs on this machine: voicectl webhook serve" in ran.stderr
+    assert "no receiver is running on this machine. To start one: voicectl webhook serve" in ran.stderr
 
 
 def test_a_misspelt_status_is_answered_with_the_nearest(room: Room) -> None:

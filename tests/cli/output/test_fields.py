@@ -114,9 +114,9 @@ def test_a_template_says_all_that_is_written_for_a_record(serve: Serve, template
 @pytest.mark.parametrize(
     ("template", "fault"),
     [
-        ("{uuid", "opens a brace that does not close"),
+        ("{uuid", "opens a brace that is never closed"),
         ("{uuid}}", "closes a brace that is not open"),
-        ("{uuid{to}", "opens a brace that does not close"),
+        ("{uuid{to}", "opens a brace that is never closed"),
         ("{}", "braces without a field"),
         (r"{uuid}\x", r"\x, which is not an escape"),
         ("{uuid}\\", "which is not an escape"),

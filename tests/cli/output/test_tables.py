@@ -186,7 +186,7 @@ def test_the_help_names_the_columns_in_the_order_in_which_they_are_kept(bare: Ro
     told = " ".join(bare("call list --help").stdout.split())
 
     assert (
-        "Table columns, of which a narrow terminal shows the first: uuid, status, from, to, room, age,"
+        "Table columns (a narrow terminal shows only the first few): uuid, status, from, to, room, age,"
         " direction, duration." in told
     )
 

@@ -144,7 +144,7 @@ class TestAFile:
             if extension is not None:
                 assert into.fetch(recording).name == f"{NAME}.{extension}"
                 return
-            with pytest.raises(TransportError, match="not send the expected file"):
+            with pytest.raises(TransportError, match="is not the expected one"):
                 into.fetch(recording)
 
         assert (tmp_path / f"{UUID}.part").stat().st_size == 0
@@ -259,7 +259,7 @@ def test_what_is_not_the_file_gets_no_name(tmp_path, application, answer, why):
     "answer", [reply(200, SOUND, content_type="audio/mpeg"), reply(200, b"x", content_type="text/html")]
 )
 def test_a_transcription_is_json(tmp_path, application, answer):
-    with Canned(answer) as server, pytest.raises(TransportError, match="not send the expected file"):
+    with Canned(answer) as server, pytest.raises(TransportError, match="is not the expected one"):
         fetcher(tmp_path, server.url, application).fetch(announced_by(transcribed(server.url)))
 
     assert names(tmp_path) <= {f"{UUID}.transcript.part"}

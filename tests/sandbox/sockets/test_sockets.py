@@ -637,7 +637,7 @@ class TestBadServers:
         assert len(bot.frames) == 3000  # the other one misses nothing
         stuck.read()
         reason = comes(client, leg, "fell behind")["reason"]
-        assert reason.startswith("the server reads too slowly")
+        assert reason.startswith("the server is reading too slowly")
         client.advance(1)
         assert 1024 < len(stuck.frames) < 2500
 

@@ -80,7 +80,7 @@ def list_(
     """
     app = current(ctx)
     if all_ and status is not None:
-        raise InputError("--all and --status contradict each other.", hint="Give one of them.")
+        raise InputError("--all and --status contradict each other.", hint="Give only one of them.")
     is_live = not all_ and (status is None or status in LIVE)
     now = app.clock.time()
     view = views.LISTED if is_live else views.RECORDS
@@ -149,7 +149,7 @@ def _seen(app: App, uuid: str, history: History) -> Call:
     except NotFoundError:
         if reported is None:
             raise
-        remark("The API has no record of this leg; what is shown comes from its stored events.")
+        remark("The API has no record of this leg; what is shown comes from the leg's stored events.")
         return reported.alone()
     if reported is not None and is_terminal(sys.stderr) and (contradiction := reported.contradicts(call)):
         remark(contradiction)
@@ -220,7 +220,7 @@ class _Details:
             self._app.conversations,
             on_trouble=troubles.append,
             within=NAMES_SECONDS,
-            on_cut=lambda: remark("There are more than 5000 conversations; some names of rooms are missing."),
+            on_cut=lambda: remark("There are more than 5000 conversations; some room names are missing."),
         )
         ids = {call.conversation_uuid for call in calls if call.conversation_uuid}
         rooms = conversations.room_names(ids, listed)

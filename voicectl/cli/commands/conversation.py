@@ -113,11 +113,11 @@ def _group_record(group: ConversationLegs) -> dict[str, Any]:
 def show(ctx: typer.Context, room: Room) -> None:
     """Show who is in a conversation, who is muted, and who hears whom.
 
-    This takes one request per member, unless -q or --fields makes them unnecessary. On a terminal, a table shows who
-    hears whom. Otherwise, each leg's line lists the legs that it hears, does not hear, or may or may not hear: the
-    platform reports neither the canHear and canSpeak settings with which a leg entered, nor whether a moderated room
-    has started. With -o json, the output is one object with "legs", and "hears" for each pair of legs; --fields then
-    selects fields of the legs and omits "hears".
+    This takes one request per member, unless -q or --fields makes these requests unnecessary. On a terminal, a table
+    shows who hears whom. Otherwise, each leg's line lists the legs that it hears, does not hear, or may or may not
+    hear: the platform reports neither the canHear and canSpeak settings with which a leg entered, nor whether a
+    moderated room has started. With -o json, the output is one object with "legs", and "hears" for each pair of legs;
+    --fields then selects fields of the legs and omits "hears".
 
     Examples:
       $ voicectl conversation show support-17
@@ -145,7 +145,9 @@ def show(ctx: typer.Context, room: Room) -> None:
             if not live and isinstance(fault, NotFoundError):
                 raise fault
             if is_deep:
-                remark(f"Muted legs are unknown because the Conversation API failed: {fault.message}")
+                remark(
+                    f"It is unknown which legs are muted, because the Conversation API failed: {fault.message}"
+                )
         participants = (
             _participants(app, id_, conversation, live)
             if is_deep
@@ -182,8 +184,8 @@ def _participants(
     unknown = sum(leg.member is None for leg in found.legs)
     if faults and unknown:
         remark(
-            f"Whether {unknown} of {len(found.legs)} legs are muted is unknown, because reading their"
-            f" members failed: {faults[0].message}"
+            f"For {unknown} of {len(found.legs)} legs, it is unknown whether they are muted, because the member"
+            f" records could not be read: {faults[0].message}"
         )
     return found
 
@@ -329,7 +331,9 @@ def record(
     ] = None,
     transcription_language: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Transcribe the recording; the language spoken, such as en-GB."),
+        typer.Option(
+            metavar="CODE", help="Transcribe the recording, in which this language is spoken, such as en-GB."
+        ),
     ] = None,
     transcription_sentiment_analysis: Annotated[
         bool,

@@ -190,7 +190,9 @@ def create(
             hint="Give --talk, --stream or --join; or --ncco; or --answer-url.",
         )
     if random_from_number and from_ is not None:
-        raise InputError("--from and --random-from-number contradict each other.", hint="Give one of them.")
+        raise InputError(
+            "--from and --random-from-number contradict each other.", hint="Give only one of them."
+        )
     order = partial(
         CallOrder,
         from_=None if random_from_number else caller_id(from_, app.target.from_),
@@ -281,7 +283,7 @@ def _detection(standard: str | None, advanced: str | None) -> str | None:
     if standard is not None and advanced is not None:
         raise InputError(
             "--machine-detection and --advanced-machine-detection contradict each other.",
-            hint="Give one of them.",
+            hint="Give only one of them.",
         )
     if standard not in (None, *amd.BEHAVIORS):
         raise InputError("--machine-detection must be continue or hangup.")

@@ -111,7 +111,7 @@ def move(
         raise InputError("A leg and a room are needed.", hint="Write it as: voicectl move LEG... ROOM")
     *moved, room = legs
     if mute and can_speak is not None:
-        raise InputError("--mute and --can-speak contradict each other.", hint="Give one of them.")
+        raise InputError("--mute and --can-speak contradict each other.", hint="Give only one of them.")
     hearing, speaking = _audience(app, can_hear), _audience(app, can_speak)
     terms: dict[str, Any] = {
         "mute": mute or None,
@@ -195,7 +195,7 @@ class _MoveOperation(LegOperation):
             if each.doubt:
                 raise GuardError(
                     f"The partners of {each.call.uuid} are not known: {each.doubt}.",
-                    hint="No leg was moved. Without --with-partners, it is moved alone and its partners stay.",
+                    hint="No leg was moved. Without --with-partners, the leg is moved alone and its partners stay.",
                 )
             if each.is_joined and isinstance(each.fault, TransportError):
                 raise each.fault
@@ -277,7 +277,7 @@ class _MoveOperation(LegOperation):
         if not self._is_plain:
             return "the given options must be set on each leg separately"
         if fault is not None:
-            return f"their conversation cannot be read ({fault.message.rstrip('.')})"
+            return f"the conversation cannot be read ({fault.message.rstrip('.')})"
         return (
             "only one conversation can be renamed to the room"
             if may_become
@@ -345,8 +345,9 @@ class _MoveOperation(LegOperation):
         calls = [] if found.call is None else [found.call]
         if found.place is moving.Place.OVER:
             return WaitEnded(f"The platform accepted the move of {uuid}, but the leg {found}.", calls)
+        what = "the leg's record" if found.place is moving.Place.UNKNOWN else "the leg"
         return WaitTimeout(
-            f"The platform accepted the move of {uuid}, but after {moving.ARRIVAL_SECONDS:.0f} s the leg {found}.",
+            f"The platform accepted the move of {uuid}, but after {moving.ARRIVAL_SECONDS:.0f} s, {what} {found}.",
             calls,
             hint=f"See where it is: voicectl call show {uuid}",
         )
@@ -369,6 +370,6 @@ def _audience(app: App, names: list[str] | None) -> list[str] | None:
         return None
     if NO_LEG in names:
         if len(names) > 1:
-            raise InputError("'none' cannot be combined with other legs.", hint="Give it alone.")
+            raise InputError("'none' cannot be combined with a leg.", hint="Give it alone.")
         return []
     return [app.legs.live_leg(name) for name in names]

@@ -112,7 +112,7 @@ def hangup(
     *,
     selectors: Selectors,
 ) -> None:
-    """End legs, even while they are ringing; a leg that has already ended is not an error.
+    """End legs, even while they are ringing; it is not an error if a leg has already ended.
 
     voicectl retries for up to 20 s if the platform refuses, as it may in the first seconds of a call. Name the legs,
     or select them with options. Before acting on legs from standard input or selected with options, voicectl lists

@@ -152,9 +152,11 @@ def add(
             hint="Choose another name.",
         )
     if private_key is not None and key_command is not None:
-        raise InputError("--private-key and --key-command contradict each other.", hint="Give one of them.")
+        raise InputError(
+            "--private-key and --key-command contradict each other.", hint="Give only one of them."
+        )
     if region is not None and base_url is not None:
-        raise InputError("--region and --base-url contradict each other.", hint="Give one of them.")
+        raise InputError("--region and --base-url contradict each other.", hint="Give only one of them.")
     if api_secret_file is not None and api_key is None:
         raise InputError(
             "--api-secret-file needs --api-key.", hint="Give the key that belongs to the secret."
@@ -217,7 +219,7 @@ def show(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="The profile (default: the current settings).", show_default=False
+            metavar="NAME", help="The profile. Without it, the settings in use are shown.", show_default=False
         ),
     ] = None,
 ) -> None:

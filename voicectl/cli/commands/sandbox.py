@@ -95,7 +95,7 @@ class Behaviour:
         if not 0 < self.speed <= 10_000:
             raise InputError("--speed must be above 0 and at most 10000.")
         if self.frozen and self.speed != 1:
-            raise InputError("--speed and --frozen contradict each other.", hint="Give one of them.")
+            raise InputError("--speed and --frozen contradict each other.", hint="Give only one of them.")
         return Options(
             seed=secrets.randbelow(1 << 31) if self.seed is None else self.seed,
             speed=self.speed,
@@ -127,9 +127,9 @@ def start(
     """Start a sandbox on this machine.
 
     The first start creates the profile 'sandbox', with its own key. Each start stores the sandbox's address in that
-    profile; use it with -p sandbox. This address serves the calls of all regions. Each region also has an address, on
-    the next six ports, that serves only its own calls: 'sandbox status --fields regions' lists them. The sandbox runs
-    until Ctrl-C or 'sandbox stop'.
+    profile; use it with -p sandbox. This address serves the calls of all regions. Each region also has an address of
+    its own, on one of the next six ports, which serves only that region's calls: 'sandbox status --fields regions'
+    lists them. The sandbox runs until Ctrl-C or 'sandbox stop'.
 
     Examples:
       $ voicectl sandbox start --detach --port 0

@@ -77,7 +77,7 @@ def ring(
     from_: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="CALLER", help="Number of the caller, a sip: URI, or a text such as anonymous."
+            "--from", metavar="CALLER", help="Number of the caller, a sip: URI, or text such as anonymous."
         ),
     ] = None,
     ncco_file: NccoFile = None,
@@ -169,7 +169,9 @@ def say(
 
 
 def hangup(ctx: typer.Context, leg: Party) -> None:
-    """Hang up as the person on a leg; before the answer, a called party declines the call, and a caller cancels it.
+    """Hang up as the person on a leg.
+
+    Before the call is answered, the called party declines it, and a caller cancels it.
 
     Example:
       $ voicectl sandbox hangup "$LEG"
@@ -197,7 +199,7 @@ def advance(
         str, typer.Argument(metavar="DURATION", help="Advance by this long, such as 45s.", show_default=False)
     ],
 ) -> None:
-    """Advance the sandbox's call clock; everything due by then happens.
+    """Advance the sandbox's call clock; everything due by the new time happens.
 
     Example:
       $ voicectl sandbox advance 45s

@@ -137,13 +137,13 @@ def _showing(out: EventWriter, say: Say, warn: Warnings) -> Iterator[Callable[[S
 
     def show(stored: Stored) -> None:
         if not outlet.put(stored):
-            gone = outlet.failure and (outlet.failure.strerror or "no one reads them")
+            gone = outlet.failure and (outlet.failure.strerror or "nothing is reading the output")
             why = (
                 f"events are no longer shown: {gone}"
                 if gone
                 else "some events are not shown: the reader is too slow"
             )
-            warn("lines", f"{why}; all of them are stored")
+            warn("lines", f"{why}; all events are stored")
 
     try:
         yield show
@@ -180,7 +180,7 @@ def _suspendable(clock: Clock) -> Iterator[None]:
     """Let Ctrl-Z suspend the receiver. Warn that it receives nothing and, afterwards, say how long this lasted."""
 
     def suspend(_signum: int, _frame: FrameType | None) -> None:
-        remark("No webhooks are received until this is continued (fg).")
+        remark("No webhooks will be received until you resume this command (fg).")
         since = clock.monotonic()
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)  # this returns once the shell continues the process

@@ -45,7 +45,7 @@ def _checked(app: App, leg: str) -> str:
     call = app.api.get_call(uuid)
     if call.is_final:
         raise LegError(
-            f"The leg {uuid} has ended: it is {call.status}.", hint="List legs: voicectl call list"
+            f"The leg {uuid} has ended: its status is {call.status}.", hint="List legs: voicectl call list"
         )
     return uuid
 

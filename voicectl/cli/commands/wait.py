@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call, Until
 
 ENDED = "ended"
-NO_RECEIVER = f"Only events report {HUMAN!r}, and no receiver runs on this machine: voicectl webhook serve"
+NO_RECEIVER = (
+    f"Only events report {HUMAN!r}, and no receiver is running on this machine."
+    " To start one: voicectl webhook serve"
+)
 
 _STATUSES = tuple(CallStatus)
 

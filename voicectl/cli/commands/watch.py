@@ -89,13 +89,13 @@ def watch(
         typer.Option(metavar="DURATION", help="Poll the API this often, or less often if nothing changes."),
     ] = "2s",
 ) -> None:
-    """Watch live legs: as a table on a terminal, otherwise one line per change.
+    """Watch live legs: as a table on a terminal, otherwise as one line per change.
 
     Events that 'webhook serve' stores are shown at once. If they contradict the API's record of a leg, the leg is
-    marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' runs on this machine,
-    and when the last event came. A leg is shown as muted if it was muted from this machine; '?' means unknown. An
-    age of '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one line per
-    change. Ctrl-C stops the command, with exit status 130.
+    marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' is running on this
+    machine, and when the last event arrived. A leg is shown as muted if it was muted from this machine; '?' means
+    unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one
+    line per change. Ctrl-C stops the command, with exit status 130.
 
     With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in a status other than the one
     waited for. Without LEG, it waits for every live leg; if there are none, 'ended' is reached at once.
@@ -110,7 +110,7 @@ def watch(
     if until is None and timeout is not None:
         raise InputError("--timeout needs --for STATUS.", hint="Without --for, 'watch' runs until Ctrl-C.")
     if legs and conversation is not None:
-        raise InputError("LEG and --conversation contradict each other.", hint="Give one of them.")
+        raise InputError("LEG and --conversation cannot be used together.", hint="Give only one of them.")
     seconds = WAIT_SECONDS if timeout is None else times.duration(timeout)
     pause = times.duration(interval)
     if pause <= 0:

@@ -127,7 +127,10 @@ def tail(
         query = _query(app, kept, leg, conversation, status, kind, after=shown, last=last or None)
         is_reported = False
         if store is None and is_terminal(sys.stdout) and app.is_receiving is False:
-            remark("No receiver runs on this machine, so no new events are stored: voicectl webhook serve")
+            remark(
+                "No receiver is running on this machine, so no new events are stored. To start one: voicectl webhook"
+                " serve"
+            )
         while True:
             try:
                 for stored in kept.find(query):

@@ -59,7 +59,7 @@ def common_options() -> tuple[TyperOption, ...]:
             "-o",
             "--output",
             metavar="FORMAT",
-            text=f"Output format: {FORMATS}, such as '{{uuid}}\\t{{to.number}}\\n'.",
+            text=f"Output format: {FORMATS}, where TEXT is, for example, '{{uuid}}\\t{{to.number}}\\n'.",
             store=_store_format,
         ),
         _option("-q", "--quiet", text="Print only ids, one per line."),
@@ -68,7 +68,7 @@ def common_options() -> tuple[TyperOption, ...]:
             metavar="LIST",
             text="Show these fields ('--fields help' lists all), e.g. uuid,to.number.",
         ),
-        _option("--utc", text="Show times in full and in UTC, also on a terminal."),
+        _option("--utc", text="Show times in full and in UTC, even on a terminal."),
         _option("--request-timeout", metavar="DURATION", text="Time limit for each request (default 10 s)."),
         _option(
             "--ca-file", metavar="FILE", text="Trust the CA certificates in this file, not the system's."

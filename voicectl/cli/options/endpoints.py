@@ -82,7 +82,9 @@ class EndpointOptions:
                 remark(f"--header {name} is sent as {_USER_TO_USER}, as with --user-to-user.")
                 standard[_USER_TO_USER] = value
             elif name.lower().startswith("x-") and name[2:]:
-                remark(f"--header {name} is given as {name[2:]}, because the platform adds the X-.")
+                remark(
+                    f"--header {name} is sent to the platform as {name[2:]}, because the platform adds the X-."
+                )
                 headers[name[2:]] = value
             else:
                 headers[name] = value

@@ -45,7 +45,10 @@ def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventS
 
 
 AllEvents = Annotated[
-    bool, typer.Option("--all-events", help="On a terminal, also show RTC events, which repeat much.")
+    bool,
+    typer.Option(
+        "--all-events", help="On a terminal, also show RTC events, which largely repeat other events."
+    ),
 ]
 
 

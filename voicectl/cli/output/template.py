@@ -51,11 +51,11 @@ def _read(found: re.Match[str]) -> tuple[str, bool]:
         if escape not in _ESCAPES:
             raise InputError(
                 f"The template contains \\{escape}, which is not an escape.",
-                hint=r"There are \t, \n and \\ for a tab, a newline and a backslash.",
+                hint=r"Use \t, \n or \\ for a tab, a newline and a backslash.",
             )
         return _ESCAPES[escape], False
     if fault is not None:
-        what = "opens a brace that does not close" if fault == "{" else "closes a brace that is not open"
+        what = "opens a brace that is never closed" if fault == "{" else "closes a brace that is not open"
         raise InputError(f"The template {what}.", hint=_EXAMPLE)
     if field is not None:
         if not field.strip():

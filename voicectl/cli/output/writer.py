@@ -42,7 +42,7 @@ class Format(StrEnum):
         return self in (Format.TABLE, Format.WIDE)
 
 
-FORMATS = f"{', '.join(Format)}TEXT"
+FORMATS = f"{', '.join([*Format][:-1])} or {Format.TEMPLATE}TEXT"
 """The values of ``-o``, as the help lists them."""
 
 

@@ -58,7 +58,7 @@ def conversation_id(api: ConversationApi, text: str) -> str:
         some = ", ".join(names[:MAX_LISTED])
         seen = f"Rooms on this host: {some}." if some else "List the rooms: voicectl conversation list."
     raise LegError(
-        f"No conversation has the name {text} on {api.asked}.",
+        f"No conversation named {text} was found on {api.asked}.",
         hint=f"{seen} The room may be in another region: voicectl looks on this host only.",
     )
 

@@ -143,7 +143,7 @@ def surroundings(
         on_cut=lambda: cuts.append("there may be more legs than voicectl could list"),
     )
     if all(hyphenated(each.uuid) != hyphenated(call.uuid) for each in live):
-        doubt = f"it is on {api.host(uuid)}, and the list of calls does not include it"
+        doubt = f"the leg is on {api.host(uuid)}, and the list of calls does not include it"
         return Surroundings(call=call, legs=[call], doubt=doubt)
     legs = sorted(live, key=_answered_at)[::-1]
     conversation, fault = None, None
@@ -293,7 +293,9 @@ class Found:
         """Return the end of a sentence about the leg, such as "is in the room, CON-..."."""
         match self.place:
             case Place.OVER:
-                return f"has ended: {self.call.status if self.call else 'gone'}"
+                return (
+                    f"has ended: {self.call.status if self.call else 'the API no longer has a record of it'}"
+                )
             case Place.UNKNOWN:
                 return f"cannot be read: {self.why.rstrip('.')}"
             case Place.ROOM:

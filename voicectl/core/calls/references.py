@@ -56,7 +56,8 @@ def resolve(
         created = last()
         if created is None:
             raise LegError(
-                "No call was created on this machine yet.", hint="Name a leg. List legs: voicectl call list"
+                "No call has been created on this machine yet.",
+                hint="Name a leg. List legs: voicectl call list",
             )
         return created
     if (number := number_reference(text)) is not None:

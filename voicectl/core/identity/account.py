@@ -114,7 +114,7 @@ def _checked(key: str, secret: str, source: str, in_shell: str) -> Account:
 
 def _missing() -> Account:
     raise ConfigError(
-        "This command needs the account's API key and secret, and none are set.",
+        "This command needs the account's API key and secret, but neither is set.",
         hint="Add them to the profile (profile add --api-key K --api-secret-file FILE), or set VOICECTL_API_KEY and"
         " VOICECTL_API_SECRET.",
     )

@@ -53,7 +53,7 @@ class Policy:
             shown = each.removeprefix("+")
             if not _NUMBER.fullmatch(each) and not any(letter.isalpha() or letter == ":" for letter in each):
                 raise _forbidden(
-                    each, "it is not in E.164 format, so voicectl cannot check it against the lists"
+                    each, "the number is not in E.164 format, so voicectl cannot check it against the lists"
                 )
             allowed = max(filter(shown.startswith, self.allow), key=len, default="")
             denied = max(filter(shown.startswith, self.deny), key=len, default="")

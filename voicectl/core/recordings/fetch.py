@@ -363,7 +363,7 @@ def _held(path: Path) -> Iterator[int | None]:
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise taken(path, "is not a regular file of yours")
+            raise taken(path, "is not a regular file that you own")
         if not files.try_lock(handle):
             yield None
             return
@@ -438,7 +438,7 @@ def _sniff(begin: bytes) -> str | None:
 
 def _not_it(why: str) -> TransportError:
     return TransportError(
-        f"The server did not send the expected file: {why}.",
+        f"The file that the server sent is not the expected one: {why}.",
         hint="The file was not saved. Try again; a proxy may have answered instead of the platform.",
     )
 

@@ -219,7 +219,8 @@ class Gatherer:
                 raise self._failure
             raise LegError(
                 f"There is no conversation {conversation}.",
-                hint="Neither the API nor the event store knows it. List the legs: voicectl call list --all",
+                hint="Neither the API nor the event store has a record of it."
+                " List the legs: voicectl call list --all",
             )
         self._read_others(None)
         self._read_ours([])

@@ -206,7 +206,8 @@ class _Loan:
                 address = (each.before or {}).get("address")
                 self.remark(
                     f"warning: {each.webhook.path} was set to {address}, apparently by another receiver. Stop this"
-                    " receiver before you stop that one; otherwise the URL that was set before both is lost"
+                    " receiver before you stop that one; otherwise the original URL, from before either was started,"
+                    " is lost"
                 )
             return update.after
         raise keeps_changing(application_id)

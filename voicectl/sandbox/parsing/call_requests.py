@@ -136,7 +136,7 @@ def _caller(fields: Fields) -> dict[str, Any]:
     try:
         return {} if number is None else {"type": "phone", "number": endpoint.caller(number)}
     except InputError:
-        caller.refuse("number", "Must be a phone number in E.164, 7 to 15 digits, or a SIP URI")
+        caller.refuse("number", "Must be a phone number in E.164 format, 7 to 15 digits, or a SIP URI")
         return {}
 
 

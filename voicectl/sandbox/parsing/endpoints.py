@@ -124,7 +124,7 @@ def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
         return {"user": fields.text("user", required=True), "domain": fields.text("domain", required=True)}
     uri = fields.text("uri", required=True)
     if uri is not None and not _SIP.fullmatch(uri):
-        fields.refuse("uri", "Must begin with sip: or sips:, and be visible ASCII characters")
+        fields.refuse("uri", "Must begin with sip: or sips:, and consist of visible ASCII characters")
     return {"uri": uri}
 
 

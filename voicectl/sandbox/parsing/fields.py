@@ -272,7 +272,7 @@ class Fields:
         try:
             return endpoint.number(value)
         except InputError:
-            self.refuse(name, "Must be a phone number in E.164, 7 to 15 digits")
+            self.refuse(name, "Must be a phone number in E.164 format, 7 to 15 digits")
             return None
 
     def keys(self, name: str, *, required: bool = False) -> str | None:

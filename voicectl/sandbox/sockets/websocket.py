@@ -199,7 +199,9 @@ class WebSocket:
                     await asyncio.sleep(0)  # sending does not yield to other tasks if the buffer has space
                 if self._feed.lost_ms:
                     frames = self._feed.lost_ms // FRAME_MS
-                    self._remark("fell behind", f"the server reads too slowly: {frames} frames were not sent")
+                    self._remark(
+                        "fell behind", f"the server is reading too slowly: {frames} frames were not sent"
+                    )
             await self._connection.close(self._close_code)
         except ConnectionClosed:
             pass  # the receiving task handles this
@@ -260,7 +262,9 @@ class WebSocket:
             )
         was_idle = self.playout.is_idle
         if excess := self.playout.receive(message):
-            self._remark("overflow", f"audio was sent too far ahead: at least {excess} bytes were dropped")
+            self._remark(
+                "overflow", f"audio was sent too far in advance: at least {excess} bytes were dropped"
+            )
         if was_idle:
             self._on_change()
 
@@ -287,7 +291,9 @@ class WebSocket:
         if self._close_code is not None:
             return
         if len(self._replies) >= MAX_REPLIES:
-            self._remark("replies dropped", f"the server reads too slowly: over {MAX_REPLIES} replies waited")
+            self._remark(
+                "replies dropped", f"the server is reading too slowly: over {MAX_REPLIES} replies are waiting"
+            )
             return
         self._replies.append(message)
         self.wake()

@@ -68,7 +68,7 @@ def lint_file(content: bytes) -> list[Placed]:
     lines = Lines(text)
     placed = [(document.offsets[finding.path], finding) for finding in lint(document.value)]
     placed += [
-        (offset, Finding(Fault.REPEATED_KEY, path, "This key occurs twice.", "Remove one of them."))
+        (offset, Finding(Fault.REPEATED_KEY, path, "This key occurs twice.", "Remove one of the two."))
         for path, offset in document.repeated
     ]
     if marked:
