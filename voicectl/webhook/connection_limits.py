@@ -204,7 +204,7 @@ class _Connection(HttpToolsProtocol):
         is_proven, since = self.completed
         return is_proven, is_proven or self.state is ConnectionState.QUIET, since
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # always TCP
         super().connection_made(transport)
         now = self._limiter.monotonic()
         self.completed = (False, now)
@@ -217,7 +217,7 @@ class _Connection(HttpToolsProtocol):
         self._limiter.forget(self)
         super().connection_lost(exc)
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:  # type: ignore[override]  # True keeps it open
         """Close the connection once its open requests have been answered, as the client will send nothing more."""
         if self.state is ConnectionState.REFUSED or not self.is_owed:
             return False

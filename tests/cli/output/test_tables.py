@@ -91,7 +91,7 @@ def busy(room: Room, india: None) -> Room:
 
 
 def screen(ran: Ran, width: int) -> str:
-    """What a terminal of that width shows of a command's output."""
+    """Return what a terminal of that width shows of a command's output."""
     terminal = pyte.Screen(width, 150)
     pyte.Stream(terminal).feed((ran.stdout + ran.stderr).replace("\n", "\r\n"))
     return "\n".join(line.rstrip() for line in terminal.display).rstrip()

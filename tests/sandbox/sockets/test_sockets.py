@@ -400,7 +400,9 @@ def notified(**payload: Any) -> dict[str, Any]:
 
 
 class TestControlMessages:
-    def interrupted(self, client: Client, start_bot: StartBot, *messages: str) -> tuple[Bot, str, str]:
+    def interrupted(
+        self, client: Client, start_bot: StartBot, *messages: str | bytes
+    ) -> tuple[Bot, str, str]:
         """Meet a bot that sends 8 s of audio, and *messages* when the person presses a key after 1.5 s."""
 
         async def on_message(connection: ServerConnection, message: bytes | str) -> None:
@@ -431,16 +433,7 @@ class TestControlMessages:
         assert sum(heard["seconds"] for heard in client.hear(person)) == pytest.approx(8, abs=0.04)
 
     def test_audio_after_clear_is_heard_at_once(self, client: Client, start_bot: StartBot):
-        async def on_message(connection: ServerConnection, message: bytes | str) -> None:
-            if isinstance(message, str) and "websocket:dtmf" in message:
-                for each in (CLEAR, *[SOUND] * 50):
-                    await connection.send(each)
-
-        bot = start_bot(on_open=saying(*[SOUND] * 400), on_message=on_message)
-        person, leg = meet(client, bot.url)
-        comes(client, leg, "first audio")
-        client.advance(1.5)
-        client.control("press", leg=person, digits="1")
+        _, person, _ = self.interrupted(client, start_bot, CLEAR, *[SOUND] * 50)
         client.advance(10)
 
         assert sum(heard["seconds"] for heard in client.hear(person)) == pytest.approx(2.5, abs=0.06)
