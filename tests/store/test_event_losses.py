@@ -221,8 +221,23 @@ def overwritten_pages(path: Path) -> None:
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
 
 
+def a_schema_that_is_not_text(path: Path) -> None:
+    """SQLite quotes it in its message, which is then not UTF-8."""
+    SqliteEvents(path).close()
+    path.write_bytes(path.read_bytes().replace(b"INTEGER", b"\xffNTEGER", 1))
+
+
 @pytest.mark.parametrize(
-    "spoil", [a_directory, a_link, no_database, a_newer_version, another_schema, overwritten_pages]
+    "spoil",
+    [
+        a_directory,
+        a_link,
+        no_database,
+        a_newer_version,
+        another_schema,
+        overwritten_pages,
+        a_schema_that_is_not_text,
+    ],
 )
 def test_a_spoilt_store_is_told_with_what_to_do(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     path = tmp_path / "events.db"
@@ -233,6 +248,16 @@ def test_a_spoilt_store_is_told_with_what_to_do(tmp_path: Path, spoil: Callable[
     assert failed.value.hint
     if spoil is a_newer_version:
         assert "newer version of voicectl" in failed.value.message
+
+
+def test_a_damaged_event_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    with closing(SqliteEvents(path)) as store, closing(sqlite3.connect(path)) as db:
+        store.add([arrival(1)])
+        with db:
+            db.execute("UPDATE events SET route = 'unheard-of'")
+        with pytest.raises(StoreError, match="Event 1 in the event store is damaged"):
+            numbers(store)
 
 
 def test_a_store_whose_directory_is_gone_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -10,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,12 @@ from tests.support.servers import LEG, Request
 from voicectl.core.calls.create import CallCreator
 from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.order import CallOrder, greeting
-from voicectl.errors import GuardError, OutcomeUnknown
+from voicectl.errors import GuardError, JournalError, OutcomeUnknown
 from voicectl.interrupts import Interrupts
 from voicectl.store.journal import Intent, IntentState, Journal
 
 ROOT = Path(__file__).parents[2]
+PAGE = 4096
 CREATE = f"call create --to {PERSON} --talk Hello -o json"
 ORDER = CallOrder(
     to={"type": "phone", "number": PERSON}, from_="442079460000", ncco=greeting("Hi", None, None)
@@ -215,11 +217,37 @@ def another_schema(directory: Path) -> None:
 
 
 def overwritten_pages(directory: Path) -> None:
+    content = _content(directory)
+    (directory / "journal.db").write_bytes(content[:4096] + bytes(len(content) - 4096))
+
+
+def a_schema_that_is_not_text(directory: Path) -> None:
+    """SQLite quotes it in its message, which is then not UTF-8."""
+    content = _content(directory)
+    (directory / "journal.db").write_bytes(content.replace(b"INTEGER", b"\xffNTEGER", 1))
+
+
+def a_page_that_creating_a_call_does_not_read(directory: Path) -> None:
+    with closing(Journal(directory, FakeClock())) as journal:
+        for number in range(40):
+            intent = intend(journal, f"vc-{number}", key=f"k{number}")
+            journal.created(intent.reference, f"leg-{number}", {"text": "x" * 500})
+    content = bytearray(_content(directory))
+    place = content.index(b"vc-20") // PAGE * PAGE
+    content[place : place + PAGE] = bytes(PAGE)
+    (directory / "journal.db").write_bytes(content)
+
+
+def an_empty_file(directory: Path) -> None:
+    _clear(directory)
+    (directory / "journal.db").touch()
+
+
+def _content(directory: Path) -> bytes:
+    """Return the content of a journal, all of it in the file itself."""
     with closing(sqlite3.connect(directory / "journal.db")) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    path = directory / "journal.db"
-    content = path.read_bytes()
-    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+    return (directory / "journal.db").read_bytes()
 
 
 def _clear(directory: Path) -> None:
@@ -235,6 +263,9 @@ UNUSABLE = [
     a_newer_version,
     another_schema,
     overwritten_pages,
+    a_schema_that_is_not_text,
+    a_page_that_creating_a_call_does_not_read,
+    an_empty_file,
 ]
 
 
@@ -251,14 +282,135 @@ def test_without_its_journal_no_call_is_placed_and_all_else_goes_on(
         assert (ran.exit_code, ran.stdout) == (1, ""), ran
         assert ran.error["code"] == "journal"
         assert "--no-journal" in ran.error["hint"]
-    assert room("call reconcile -o json").exit_code == 1
+    assert room("call reconcile -o json").error["code"] == "journal"
     assert len(room.requests("createCall")) == before
+    checks = {check["check"]: check for check in room("doctor -o json").json}
+    assert checks["journal"]["outcome"] == "fail"
+    assert "cannot be used" in checks["journal"]["detail"]
 
     ran = room(f"{CREATE} --no-journal")
     assert ran.exit_code == 0
     assert "The journal is off" in ran.stderr
-    for line in ("call list", f"call show {leg}", f"talk {leg} Hi", f"hangup {leg}"):
-        assert room(line).exit_code == 0, line
+    for line in ("call list", f"call show {leg}", f"talk {leg} Hi", f"trace {leg}", f"hangup {leg}"):
+        for is_terminal in (False, True):
+            assert room(line, terminal=is_terminal).exit_code == 0, line
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a journal that has several pages of each kind."""
+    directory = tmp_path_factory.mktemp("journal")
+    with closing(Journal(directory, FakeClock())) as journal:
+        for number in range(150):
+            intent = intend(journal, f"vc-{number}", to=f"{447700900000 + number}", key=f"{number:060}")
+            if number % 3 == 0:
+                journal.settle(intent.reference, IntentState.IN_DOUBT, "lost")
+            else:
+                journal.created(intent.reference, f"leg-{number}", {"text": "x" * 60})
+    return _content(directory)
+
+
+REFUSED: list[Callable[[Journal], object]] = [
+    lambda journal: intend(journal, "vc-new"),
+    lambda journal: journal.only_one("new").__enter__(),
+    lambda journal: journal.in_doubt(),
+    lambda journal: journal.check_dials(["447700900001"], 10_000),
+]
+
+
+def assert_refused_as_damaged(directory: Path, content: bytes, where: str) -> None:
+    """With a journal of that content nothing is intended, no key is free, and nothing is listed."""
+    (directory / "journal.db").write_bytes(content)
+
+    def using(use: Callable[[Journal], object]) -> None:
+        with closing(Journal(directory, FakeClock())) as journal:
+            use(journal)
+            pytest.fail(f"{where} was not noticed")
+
+    for use in REFUSED:
+        with pytest.raises(JournalError, match="it is damaged") as refused:
+            using(use)
+        assert ".recover" in (refused.value.hint or "")
+        assert "--no-journal" in (refused.value.hint or "")
+
+
+def test_a_page_that_is_damaged_is_noticed_wherever_it_is(tmp_path: Path, filled: bytes) -> None:
+    for at in range(0, len(filled), PAGE):
+        content = filled[:at] + b"\xff" + filled[at + 1 :]
+        assert_refused_as_damaged(tmp_path, content, f"byte {at}")
+
+
+def test_a_journal_that_was_cut_off_is_noticed_wherever_it_ends(tmp_path: Path, filled: bytes) -> None:
+    for size in range(0, len(filled), 1024):
+        assert_refused_as_damaged(tmp_path, filled[:size], f"an end at byte {size}")
+
+
+def test_a_row_that_no_index_shows_is_noticed(tmp_path: Path, filled: bytes) -> None:
+    """Otherwise, a key that was used would seem to be free."""
+    at = filled.index(b"0" * 58 + b"77", filled.index(b"vc-149"))
+    assert_refused_as_damaged(tmp_path, filled[:at] + b"1" + filled[at + 1 :], "a changed key")
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_damage_anywhere_is_an_error_of_the_journal_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, filled: bytes, data: st.DataObject
+) -> None:
+    at = data.draw(st.one_of(st.integers(0, PAGE - 1), st.integers(PAGE, len(filled) - 1)))
+    value = data.draw(st.integers(0, 255))
+    directory = tmp_path_factory.mktemp("damaged")
+    (directory / "journal.db").write_bytes(filled[:at] + bytes([value]) + filled[at + 1 :])
+    with suppress(JournalError), closing(Journal(directory, FakeClock())) as journal:
+        for use in (
+            journal.last_created,
+            lambda: journal.by_key("0" * 60),
+            lambda: journal.by_leg("leg-1"),
+            journal.in_doubt,
+            lambda: intend(journal, "vc-new"),
+        ):
+            with suppress(JournalError):
+                use()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("state", "unheard-of"),
+        ("reply", "{"),
+        ("reply", "[]"),
+        ("reply", "[" * 100_000),
+        ("asked_at", math.inf),
+        ("asked_at", -1.0),
+        ("pid", -1),
+        ("pid", 2**62),
+    ],
+)
+def test_a_value_that_the_journal_never_writes_is_damage(
+    journal: Journal, tmp_path: Path, column: str, value: object
+) -> None:
+    intend(journal, "vc-1", key="k")
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db, db:
+        db.execute(f"UPDATE calls SET {column} = ?, uuid = 'x'", [value])
+    for use in (journal.last_created, lambda: journal.by_key("k"), lambda: journal.get("vc-1")):
+        with pytest.raises(JournalError, match="it is damaged"):
+            use()
+
+
+def test_what_a_deleted_journal_left_behind_is_not_taken_into_a_new_one(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path, FakeClock())) as journal:
+        intend(journal, "vc-1")
+        log = (tmp_path / "journal.db-wal").read_bytes()
+    (tmp_path / "journal.db").unlink()
+    (tmp_path / "journal.db-wal").write_bytes(log)
+    with closing(Journal(tmp_path, FakeClock())) as journal:
+        assert journal.get("vc-1") is None
+        journal.check()
+
+
+def test_a_reply_for_an_intent_that_is_gone_is_told(journal: Journal) -> None:
+    """So that the id is printed with the remark that it was not recorded."""
+    with pytest.raises(JournalError, match="no call with the reference vc-1"):
+        journal.created("vc-1", LEG, {})
 
 
 def test_a_newer_version_is_named(room: Room) -> None:

@@ -74,5 +74,5 @@ def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
             until = time.monotonic() + SECONDS
             db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
             yield from db.execute(query, (since, MAX_ROWS)).fetchall()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # the latter if SQLite's message quotes a damaged name
         return

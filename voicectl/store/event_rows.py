@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from voicectl.errors import StoreError
 from voicectl.store.events import MAX_INTEGER, Arrival, Kept, Outcome, Query, Route, Stored
 
 if TYPE_CHECKING:
@@ -167,5 +168,12 @@ def paged(
 def _stored(row: Sequence[Any]) -> Stored:
     number, repeats, *values = row
     found = dict(zip(COLUMNS, values, strict=True))
-    found |= {"route": Route(found["route"]), "is_signed": bool(found["is_signed"])}
+    try:
+        route = Route(found["route"])
+    except ValueError as exc:
+        raise StoreError(
+            f"Event {number} in the event store is damaged.",
+            hint="Delete old events: voicectl webhook purge.",
+        ) from exc
+    found |= {"route": route, "is_signed": bool(found["is_signed"])}
     return Stored(number, Arrival(**found), repeats)

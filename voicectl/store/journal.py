@@ -25,49 +25,37 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import GuardError, JournalError, TransportError
-from voicectl.store import files
+from voicectl.store import files, journal_file
+from voicectl.store.journal_file import Damaged, usable
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from voicectl.clock import Clock
 
-SCHEMA_VERSION = 1
 HOUR_SECONDS = 3600
 KEY_LIFE_SECONDS = 86_400
 KEY_WAIT_SECONDS = 120
 ABANDONED_SECONDS = 300
 
-_SCHEMA = """
-CREATE TABLE calls (
-    reference TEXT PRIMARY KEY,
-    asked_at REAL NOT NULL,
-    pid INTEGER NOT NULL,
-    "to" TEXT NOT NULL,
-    "from" TEXT,
-    body_hash TEXT NOT NULL,
-    key TEXT,
-    state TEXT NOT NULL,
-    uuid TEXT UNIQUE,
-    reply TEXT,
-    certainty TEXT,
-    reason TEXT,
-    settled_at REAL
-) STRICT;
-CREATE INDEX calls_by_key ON calls (key) WHERE key IS NOT NULL;
-CREATE INDEX calls_by_state ON calls (state);
-CREATE TABLE dials (at REAL NOT NULL, number TEXT NOT NULL) STRICT;
-CREATE INDEX dials_by_time ON dials (at);
-"""
-
+_MAX_PID = 2**31
+_MAX_SECONDS = 1e11
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("reference", "to", "body_hash"), str),
+    **dict.fromkeys(("from_", "key", "uuid", "certainty", "reason"), str | None),
+    "asked_at": float | int,
+    "settled_at": float | int | None,
+    "pid": int,
+    "reply": dict,
+}
 
 _OPEN = "state IN ('intent', 'in-doubt')"
 
@@ -148,20 +136,25 @@ class Journal:
         self._directory = directory
         self._path = directory / "journal.db"
         self._clock = clock
-        with _usable(self._path, OSError, sqlite3.Error):
-            with files.opened(self._path, files.OWN):
-                pass
-            self._db = sqlite3.connect(self._path, timeout=10, isolation_level=None)
-            try:
-                self._db.row_factory = sqlite3.Row
-                # SQLite does not wait for another process that is switching to WAL.
-                with files.alone(directory):
-                    self._db.execute("PRAGMA journal_mode = WAL")
-                    self._db.execute("PRAGMA synchronous = FULL")
-                    self._migrate()
-            except BaseException:
-                self._db.close()
-                raise
+        self._is_checked = False
+        with usable(self._path):
+            self._db = journal_file.connect(self._path)
+
+    def check(self) -> None:
+        """Check the whole database for damage. Later calls do nothing.
+
+        Before a call is created, it is not enough that the queries for this call work: the damaged part of the
+        database may have contained a call in doubt or the same idempotency key.
+
+        Raises:
+            JournalError: The database is damaged.
+        """
+        if self._is_checked:
+            return
+        with usable(self._path):
+            if self._db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+                raise Damaged
+        self._is_checked = True
 
     def intend(
         self,
@@ -182,7 +175,9 @@ class Journal:
 
         Raises:
             GuardError: The hourly limit would be exceeded. Nothing was written.
+            JournalError: The journal cannot be used, or some part of it is damaged.
         """
+        self.check()
         now = self._clock.time()
         with self._transaction():
             self._record_dials(now, dialled, hourly_limit)
@@ -191,7 +186,7 @@ class Journal:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
                 (reference, now, os.getpid(), to, from_, body_hash, key, IntentState.INTENT),
             ).fetchone()
-        return _intent(row)
+            return _intent(row)
 
     def settle(self, reference: str, state: IntentState, reason: str = "") -> Intent:
         """Set the state of an intent to anything except ``created``, and return the intent.
@@ -204,9 +199,9 @@ class Journal:
                 "UPDATE calls SET state = ?, reason = ?, settled_at = ? WHERE reference = ? RETURNING *",
                 (state, reason, self._clock.time(), reference),
             ).fetchone()
-        if row is None:
-            raise JournalError(f"The journal has no call with the reference {reference}.")
-        return _intent(row)
+            if row is None:
+                raise _missing(reference)
+            return _intent(row)
 
     def created(
         self,
@@ -221,6 +216,9 @@ class Journal:
 
         Return None if another intent has claimed the id. However, if the API itself reported the id (*certainty* is
         None), the older claim is replaced, since sandboxes with the same seed create calls with the same ids.
+
+        Raises:
+            JournalError: The journal does not contain the intent, although the API reported the id.
         """
         with self._transaction():
             if certainty is None:
@@ -228,7 +226,10 @@ class Journal:
                     "UPDATE calls SET uuid = NULL, state = ?, reason = 'its id was given again' WHERE uuid = ?",
                     (IntentState.NOT_CREATED, uuid),
                 )
-            return self._claim(reference, uuid, reply, certainty, reason)
+            intent = self._claim(reference, uuid, reply, certainty, reason)
+            if intent is None and certainty is None:
+                raise _missing(reference)
+            return intent
 
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
         """Record the id of a call that a search found, and return the intent.
@@ -251,7 +252,7 @@ class Journal:
 
     def check_dials(self, dialled: Sequence[str], hourly_limit: int | None) -> None:
         """Check the hourly limit in advance. The arguments and errors are the same as for :meth:`intend`."""
-        with _usable(self._path, sqlite3.Error):
+        with usable(self._path):
             self._check_dials(self._clock.time(), dialled, hourly_limit)
 
     def get(self, reference: str) -> Intent | None:
@@ -275,7 +276,12 @@ class Journal:
         )
 
     def in_doubt(self) -> list[Intent]:
-        """Return the intents whose outcomes are unknown, oldest first."""
+        """Return the intents whose outcomes are unknown, oldest first.
+
+        Raises:
+            JournalError: The journal cannot be used, or some part of it is damaged.
+        """
+        self.check()
         found = self._all(f"{_OPEN} ORDER BY asked_at, rowid")
         now = self._clock.time()
         return [intent for intent in found if intent.is_abandoned(now)]
@@ -287,7 +293,7 @@ class Journal:
     def claimed(self, uuids: list[str]) -> set[str]:
         """Return the ids in *uuids* that have been claimed for intents."""
         marks = ",".join("?" * len(uuids))
-        with _usable(self._path, sqlite3.Error):
+        with usable(self._path):
             rows = self._db.execute(f"SELECT uuid FROM calls WHERE uuid IN ({marks})", uuids)  # noqa: S608 (placeholders)
             return {row["uuid"] for row in rows}
 
@@ -298,12 +304,14 @@ class Journal:
         If another process holds the lock, wait for it first.
 
         Raises:
+            JournalError: The journal is damaged, or the lock cannot be used.
             TransportError: Another process held the lock for two minutes.
         """
+        self.check()
         name = hashlib.sha256(key.encode()).hexdigest()[:32]
         path = self._directory / f"key-{name}.lock"
         with ExitStack() as stack:
-            with _usable(path, OSError):
+            with usable(path):
                 handle = stack.enter_context(files.opened(path, files.OWN))
             give_up = self._clock.monotonic() + KEY_WAIT_SECONDS
             while not files.try_lock(handle):
@@ -318,16 +326,6 @@ class Journal:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
-
-    def _migrate(self) -> None:
-        with self._transaction():
-            (version,) = self._db.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise sqlite3.DatabaseError("it was written by a newer version of voicectl")
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def _claim(
         self, reference: str, uuid: str, reply: dict[str, Any], certainty: str | None, reason: str | None
@@ -348,6 +346,7 @@ class Journal:
     def _check_dials(self, now: float, dialled: Sequence[str], hourly_limit: int | None) -> None:
         if hourly_limit is None:
             return
+        self.check()  # a damaged part may have contained calls
         (made,) = self._db.execute(
             "SELECT count(*) FROM dials WHERE at >= ?", (now - HOUR_SECONDS,)
         ).fetchone()
@@ -359,7 +358,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _usable(self._path, sqlite3.Error), self._db:
+        with usable(self._path), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
@@ -368,30 +367,32 @@ class Journal:
         return found[0] if found else None
 
     def _all(self, where: str, *values: object) -> list[Intent]:
-        with _usable(self._path, sqlite3.Error):
+        with usable(self._path):
             rows = self._db.execute(f"SELECT * FROM calls WHERE {where}", values).fetchall()  # noqa: S608 (no text from outside)
-        return [_intent(row) for row in rows]
+            return [_intent(row) for row in rows]
 
 
 def _intent(row: sqlite3.Row) -> Intent:
-    found = dict(row)
-    found |= {
-        "from_": found.pop("from"),
-        "state": IntentState(row["state"]),
-        "reply": json.loads(row["reply"] or "{}"),
-    }
-    return Intent(**found)
+    """Return the intent in *row*.
 
-
-@contextmanager
-def _usable(path: Path, *faults: type[Exception]) -> Iterator[None]:
-    """Translate exceptions of the types *faults* into a ``JournalError`` about the file *path*."""
+    Raises:
+        Damaged: The row contains a value that the journal cannot have written.
+    """
+    found: dict[str, Any] = dict(row)
     try:
-        yield
-    except faults as exc:
-        why = exc.strerror if isinstance(exc, OSError) else str(exc)
-        raise JournalError(
-            f"The journal {path} cannot be used: {why}.",
-            hint="Correct the problem, or set VOICECTL_STATE_DIR to another directory. 'call create --no-journal'"
-            " works without a journal, but cannot look up a call whose reply was lost.",
-        ) from exc
+        found |= {
+            "from_": found.pop("from"),
+            "state": IntentState(row["state"]),
+            "reply": json.loads(row["reply"] or "{}"),
+        }
+        if not all(isinstance(found[name], kind) for name, kind in _TYPES.items()):
+            raise Damaged
+        if not (0 <= found["asked_at"] < _MAX_SECONDS and 0 < found["pid"] < _MAX_PID):
+            raise Damaged
+        return Intent(**found)
+    except (LookupError, TypeError, ValueError, RecursionError) as exc:
+        raise Damaged from exc
+
+
+def _missing(reference: str) -> JournalError:
+    return JournalError(f"The journal has no call with the reference {reference}.")

@@ -269,9 +269,11 @@ class SqliteEvents:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error) as exc:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             why = exc.strerror if isinstance(exc, OSError) else str(exc)
             code = getattr(exc, "sqlite_errorname", "")
+            if isinstance(exc, UnicodeDecodeError):  # SQLite's message quotes a damaged name
+                why, code = "it is damaged", "SQLITE_CORRUPT"
             raise StoreError(
                 f"The event store {self._path} cannot be used: {why}.",
                 hint=next((hint for name, hint in _HINTS.items() if code.startswith(name)), _HINT),

@@ -106,7 +106,7 @@ def sandbox_wrong_key(room: Room) -> None:
         (sandbox_wrong_key, "read", None, "private key belongs to this application", 3),
         (sandbox_busy, "read", None, "doctor", 7),
         (limiter_blocked, "limiter", None, "VOICECTL_STATE_DIR", 1),
-        (journal_damaged, "journal", None, "VOICECTL_STATE_DIR", 1),
+        (journal_damaged, "journal", None, ".recover", 1),
         (journal_newer, "journal", None, "VOICECTL_STATE_DIR", 1),
     ],
 )
