@@ -48,6 +48,28 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def check_directory(directory: Path, *, what: str) -> None:
+    """Check that no other user can replace files in *directory*.
+
+    Args:
+        what: The name of the files for error messages, such as "keys".
+
+    Raises:
+        ConfigError: Another user owns the directory or can write to it. The hint says how to correct the problem.
+    """
+    found = directory.stat()
+    if found.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(
+            f"Another user can replace the {what}: they own {directory}.",
+            hint="Move it to a directory that you own.",
+        )
+    if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        raise ConfigError(
+            f"Others can replace the {what}: they can write to {directory}.",
+            hint=f"Restrict access: chmod go-w {shlex.quote(str(directory))}",
+        )
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write *content* to *path*. Even after a crash, the file has either the old or the new content.
 
@@ -177,22 +199,8 @@ def _read_judged(path: Path, what: str, flags: int, most: int, *, is_secret: boo
                 f"Others can {may} the {what} {path} (mode {stat.S_IMODE(found.st_mode):04o}).",
                 hint=f"Restrict access: chmod 600 {shlex.quote(str(path))}",
             )
-        _judge_directory(path.absolute().parent, what)
+        check_directory(path.absolute().parent, what=what)
         with os.fdopen(handle, "rb", closefd=False) as file:
             return file.read(most + 1)
     finally:
         os.close(handle)
-
-
-def _judge_directory(directory: Path, what: str) -> None:
-    found = directory.stat()
-    if found.st_uid not in (os.geteuid(), 0):
-        raise ConfigError(
-            f"Another user can replace the {what}: they own {directory}.",
-            hint="Move it to a directory that you own.",
-        )
-    if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
-        raise ConfigError(
-            f"Others can replace the {what}: they can write to {directory}.",
-            hint=f"Restrict access: chmod go-w {shlex.quote(str(directory))}",
-        )

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import subprocess
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.support.key_files import pkcs1, pkcs8
 from tests.support.room import Room
 from tests.support.terminal import END_OF_INPUT, converse
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import ProfileStore
 from voicectl.sandbox.account.identity import Identity
+from voicectl.store import files
 
 APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
 OTHER_APP = "9b8a7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"
@@ -205,6 +208,62 @@ def test_a_stored_key_that_others_can_read_is_not_used(add: Room) -> None:
     listed = add("profile list")
     assert listed.exit_code == 0
     assert "Others can read" in listed.stderr
+
+
+@pytest.mark.parametrize("where", [".", "keys"])
+def test_nothing_is_stored_where_others_could_replace_it(bare: Room, pem: str, where: str) -> None:
+    """Every later use would refuse it."""
+    (bare.config / "keys").mkdir(parents=True)
+    place = bare.config / where
+    place.chmod(0o777)
+
+    for line in (f"profile add prod --application-id {APP} --private-key {pem}", "sandbox start --detach"):
+        ran = bare(line)
+        assert (ran.exit_code, ran.stdout) == (3, "")
+        assert f"chmod go-w {place}" in ran.stderr
+        assert [path for path in bare.config.rglob("*") if path.is_file()] == []
+
+    place.chmod(0o755)
+    assert bare(f"profile add prod --application-id {APP} --private-key {pem}").exit_code == 0
+    assert bare("jwt create").exit_code == 0
+
+
+def test_profiles_that_are_added_at_once_are_all_stored(bare: Room, pem: str) -> None:
+    names = [f"p{number}" for number in range(8)]
+    line = f"profile add {{}} --application-id {APP} --private-key {pem}"
+    with ExitStack() as stack:
+        children = [stack.enter_context(bare.spawn(line.format(name))) for name in names]
+        assert [child.wait(PATIENCE_SECONDS) for child in children] == [0] * 8
+
+    assert bare("profile list -q").stdout.split() == names
+
+
+@pytest.mark.parametrize(
+    ("line", "names", "default"),
+    [
+        ("profile add new --application-id {app} --private-key {pem}", ["new", "other", "prod"], "prod"),
+        ("profile use other", ["other", "prod"], "other"),
+        ("profile remove other", ["prod"], "prod"),
+    ],
+)
+def test_a_change_waits_for_another_and_keeps_what_it_did(
+    add: Room, pem: str, line: str, names: list[str], default: str
+) -> None:
+    profiles = add.config / "profiles.json"
+    assert add(f"profile add other --application-id {APP} --private-key {pem}").exit_code == 0
+    with files.alone(add.config):
+        child = add.spawn(line.format(app=APP, pem=pem))
+        eventually(lambda: f"-> FLOCK  ADVISORY  WRITE {child.pid} " in Path("/proc/locks").read_text())
+        content = json.loads(profiles.read_text())
+        content["profiles"]["prod"]["from"] = "442079460001"
+        profiles.write_text(json.dumps(content))
+    with child:
+        assert child.wait(PATIENCE_SECONDS) == 0
+
+    listed = {profile["name"]: profile for profile in add("profile list -o json").json}
+    assert list(listed) == names
+    assert listed["prod"]["from"] == "442079460001"
+    assert [name for name, profile in listed.items() if profile["default"]] == [default]
 
 
 def test_profiles_that_others_can_change_are_not_believed(add: Room) -> None:

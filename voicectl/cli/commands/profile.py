@@ -192,11 +192,13 @@ def add(
     )
     with app.terminal.writer(VIEW, is_many=False) as out:
         app.profiles.add(
-            profile, key=stored, api_secret=api_secret, signature_secret=signature_secret, replace=replace
+            profile,
+            key=stored,
+            api_secret=api_secret,
+            signature_secret=signature_secret,
+            replace=replace,
+            only_given=True,
         )
-        given = zip(profiles.SECRETS, (stored, api_secret, signature_secret), strict=True)
-        # otherwise, secrets of a replaced profile would remain
-        app.profiles.forget(name, *(kind for kind, secret in given if secret is None))
         out.add(_record(app.profiles, profile))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from voicectl.store import files
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -97,6 +99,9 @@ class Profile:
 class ProfileStore:
     """The stored profiles of this user, and their secrets.
 
+    Several processes may change the profiles at the same time: each holds a lock while it reads, changes and writes
+    them. Readers need no lock, since files are replaced as a whole.
+
     Args:
         directory: The configuration directory. It is created when a profile is first stored.
     """
@@ -142,11 +147,12 @@ class ProfileStore:
         api_secret: str | None = None,
         signature_secret: str | None = None,
         replace: bool = False,
+        only_given: bool = False,
     ) -> None:
         """Store *profile* and its secrets.
 
         If there is no default profile, *profile* becomes the default, unless its name is ``sandbox``. If an argument
-        for a secret is None, the stored secret is unchanged. To delete stored secrets, use :meth:`forget`.
+        for a secret is None, the stored secret is unchanged, unless *only_given* is true.
 
         Args:
             profile: The profile to store.
@@ -154,29 +160,32 @@ class ProfileStore:
             api_secret: The account's API secret, or None to leave it unchanged.
             signature_secret: The signature secret, or None to leave it unchanged.
             replace: True to replace an existing profile of the same name.
+            only_given: True to delete the stored secrets of the replaced profile that no argument replaces.
 
         Raises:
             InputError: A profile of that name already exists, and *replace* is false.
-            ConfigError: A file could not be written.
+            ConfigError: A file could not be written, or others could replace it. Nothing was written.
         """
-        content = self._load()
-        if profile.name in content["profiles"] and not replace:
-            raise InputError(
-                f"Profile {profile.name!r} already exists.",
-                hint=f"Choose another name, or replace it: voicectl profile add {profile.name} --replace ...",
-            )
-        files.private_directory(self._keys)
+        secrets = {"api-secret": api_secret, "signature-secret": signature_secret}
         if key is not None:
             from voicectl.core.identity import keys  # noqa: PLC0415 (loads cryptography)
 
-            files.write_private(self._secret(profile.name, "pem"), keys.to_pem(key))
-        for kind, secret in (("api-secret", api_secret), ("signature-secret", signature_secret)):
-            if secret is not None:
-                files.write_private(self._secret(profile.name, kind), secret.encode())
-        content["profiles"][profile.name] = profile.to_json()
-        if content.get("default") is None and profile.name != SANDBOX:
-            content["default"] = profile.name
-        self._save(content)
+            secrets["pem"] = keys.to_pem(key).decode()
+        with self._changing() as content:
+            if profile.name in content["profiles"] and not replace:
+                raise InputError(
+                    f"Profile {profile.name!r} already exists.",
+                    hint=f"Choose another name, or replace it: voicectl profile add {profile.name} --replace ...",
+                )
+            files.check_directory(files.private_directory(self._keys), what="keys")
+            for kind in SECRETS:
+                if (secret := secrets.get(kind)) is not None:
+                    files.write_private(self._secret(profile.name, kind), secret.encode())
+                elif only_given:
+                    self._forget(profile.name, kind)
+            content["profiles"][profile.name] = profile.to_json()
+            if content.get("default") is None and profile.name != SANDBOX:
+                content["default"] = profile.name
 
     def use(self, name: str) -> None:
         """Make a profile the default.
@@ -191,7 +200,10 @@ class ProfileStore:
                 "The profile 'sandbox' cannot be the default: it must be chosen explicitly.",
                 hint="Use -p sandbox, or run your script inside 'voicectl sandbox exec'.",
             )
-        self._save(self._load() | {"default": name})
+        with self._changing() as content:
+            if name not in content["profiles"]:  # another process has just removed it
+                raise self._unknown(name)
+            content["default"] = name
 
     def remove(self, name: str) -> None:
         """Remove a profile and its secrets.
@@ -202,31 +214,14 @@ class ProfileStore:
             ConfigError: There is no such profile, or a file could not be changed.
             InputError: *name* is not a valid profile name.
         """
-        content = self._load()
-        if check_name(name) not in content["profiles"]:
+        if check_name(name) not in self._load()["profiles"]:
             raise self._unknown(name)
-        del content["profiles"][name]
-        if content.get("default") == name:
-            content["default"] = None
-        self._save(content)
-        self.forget(name, *SECRETS)
-
-    def forget(self, name: str, *kinds: str) -> None:
-        """Delete some of a profile's secrets. Secrets that are not stored are ignored.
-
-        Args:
-            name: The profile's name.
-            kinds: The kinds of secrets to delete: any of :data:`SECRETS`.
-
-        Raises:
-            ConfigError: A file could not be deleted.
-        """
-        for kind in kinds:
-            path = self._secret(name, kind)
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as exc:
-                raise ConfigError(f"{path} cannot be deleted: {exc.strerror}.") from exc
+        with self._changing() as content:
+            content["profiles"].pop(name, None)
+            if content.get("default") == name:
+                content["default"] = None
+            for kind in SECRETS:
+                self._forget(name, kind)
 
     def key_path(self, name: str) -> Path:
         """Return the path of the file for a profile's private key."""
@@ -240,6 +235,13 @@ class ProfileStore:
         """Return the profile's secret of the given kind, one of :data:`SECRETS`, or None if it is not stored."""
         path = self._secret(name, kind)
         return files.read_private(path, what=kind).decode() if path.exists() else None
+
+    def _forget(self, name: str, kind: str) -> None:
+        path = self._secret(name, kind)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            raise ConfigError(f"{path} cannot be deleted: {exc.strerror}.") from exc
 
     @property
     def _keys(self) -> Path:
@@ -274,9 +276,24 @@ class ProfileStore:
             )
         return content
 
-    def _save(self, content: dict[str, Any]) -> None:
-        files.private_directory(self.directory)
-        files.write_private(self._path, json.dumps(content, indent=2).encode() + b"\n")
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        """Yield the content of the profiles file, and write it afterwards. Other processes wait meanwhile.
+
+        Raises:
+            ConfigError: The file could not be read, locked or written, or others could replace it.
+        """
+        files.check_directory(files.private_directory(self.directory), what="profiles")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(files.alone(self.directory))
+            except OSError as exc:
+                raise ConfigError(
+                    f"The profiles in {self.directory} cannot be locked: {exc.strerror}."
+                ) from exc
+            content = self._load()
+            yield content
+            files.write_private(self._path, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def check_name(name: str) -> str:
