@@ -343,6 +343,21 @@ def test_state_is_kept_for_each_application(room: Room, application: tuple[Ident
     assert {path.name for path in room.state.iterdir()} == {application[0].application_id, APP}
 
 
+def test_a_state_directory_that_others_can_write_to_is_told_and_used(room: Room) -> None:
+    """Others could replace the journal, and so make a call be placed twice."""
+    leg = room.call()
+    (directory,) = room.state.iterdir()
+    for place, mode in ((directory, 0o777), (room.state, 0o770)):
+        place.chmod(mode)
+        ran = room(f"mute {leg}")
+        assert ran.exit_code == 0
+        assert ran.stderr.count("Others can replace the journal and the events") == 1
+        assert f"chmod go-w {place}" in ran.stderr
+        place.chmod(0o1777)  # as /tmp is
+        assert "replace" not in room(f"mute {leg}").stderr
+        place.chmod(0o700)
+
+
 def test_a_state_directory_that_cannot_be_used_stops_no_hangup(room: Room) -> None:
     leg = room.call()
     (room.home / "file").write_text("")

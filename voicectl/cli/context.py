@@ -6,7 +6,7 @@ Imports are deferred here, so that ``--help`` loads no HTTP client, cryptography
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -131,13 +131,9 @@ class App:
 
         If the directory cannot be created, the error is reported when the directory is first used.
         """
-        from voicectl.core.identity.target import state_directory
-        from voicectl.store import files
+        from voicectl.core.identity.target import application_state
 
-        path = state_directory(self.environ) / self.target.application_id
-        with suppress(ConfigError):
-            files.private_directory(path)
-        return path
+        return application_state(self.environ, self.target.application_id, remark)
 
     @cached_property
     def sessions(self) -> Sessions:

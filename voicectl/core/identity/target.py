@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,6 +154,28 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     The directory has a subdirectory for each application.
     """
     return _directory(environ, "VOICECTL_STATE_DIR", "XDG_STATE_HOME", ".local/state", "user_state_path")
+
+
+def application_state(environ: Mapping[str, str], identity: str, warn: Callable[[str], None]) -> Path:
+    """Return the directory of an application's journal, rate limiter and events, and create it if it is missing.
+
+    If the directory cannot be created, the error is reported when the directory is first used.
+
+    Args:
+        identity: The application's id.
+        warn: A function that is called with a warning if another user can replace the files in the directory.
+    """
+    path = state_directory(environ) / identity
+    with suppress(ConfigError):
+        files.private_directory(path)
+    for each in (path.parent, path):
+        try:
+            files.check_directory(each, what="journal and the events")
+        except ConfigError as exc:
+            warn(f"warning: {exc.message} {exc.hint}")
+        except OSError:  # it does not exist
+            continue
+    return path
 
 
 def request_timeout(environ: Mapping[str, str], option: str | None) -> float | None:
