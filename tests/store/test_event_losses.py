@@ -24,6 +24,7 @@ import pytest
 from tests.support.event_stores import Stores
 from tests.support.event_writer import ROOT, acknowledged, arrival, numbers, read_numbers, writing
 from tests.support.postgres import Postgres
+from tests.support.small_disk import small_disk
 from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
 from voicectl.errors import InputError, StoreError
 from voicectl.store.event_stores import open_events
@@ -153,6 +154,39 @@ def test_a_full_disk_is_told_and_takes_nothing_that_was_acknowledged(tmp_path: P
         store.add([arrival(MILLION)])
 
 
+@pytest.mark.parametrize("left", [0, 20_000, 60_000])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_full_disk_is_what_is_told_wherever_sqlite_notices_it(
+    tmp_path: Path, left: int, is_new: bool
+) -> None:
+    """Where its log or its index of the log has no room, SQLite says "disk I/O error"."""
+    if not is_new:
+        SqliteEvents(tmp_path / "events.db").close()
+    saved = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with small_disk(tmp_path, left=left) as filling:
+        filling.write_bytes(bytes(max(filling.stat().st_size - sum(map(len, saved.values())), 0)))
+        for name, content in saved.items():
+            (tmp_path / name).write_bytes(content)
+
+        def fill() -> None:
+            with closing(SqliteEvents(tmp_path / "events.db")) as store:
+                store.add([arrival(number) for number in range(500)])
+
+        with pytest.raises(StoreError, match="no space left on the disk") as failed:
+            fill()
+        assert "Free disk space" in (failed.value.hint or "")
+        assert sorted(path.name for path in tmp_path.glob(".*")) == []
+        filling.unlink()
+        fill()
+
+
+def test_a_database_that_may_not_grow_is_told_alike(tmp_path: Path) -> None:
+    with closing(SqliteEvents(tmp_path / "events.db")) as store:
+        store._db.execute("PRAGMA max_page_count = 30")
+        with pytest.raises(StoreError, match="no space left on the disk"):
+            store.add([arrival(number) for number in range(500)])
+
+
 # SQLite that cannot be used
 
 
@@ -279,10 +313,30 @@ def test_what_was_acknowledged_survives_the_server_too(postgres: Postgres, tmp_p
                 end()
                 postgres.start()
             child.kill()
+            assert child.stderr is not None
+            complaints = child.stderr.read().splitlines()
             seen += acknowledged(child)
         kept = numbers(events())
     assert set(seen) <= set(kept)
     assert len(kept) == len(set(kept))
+    assert complaints
+    assert [line for line in complaints if not line.startswith("The PostgreSQL event store")] == []
+
+
+def test_a_server_whose_disk_is_full_is_told_without_its_files(database: str) -> None:
+    with closing(PostgresEvents(database, "x")) as store, psycopg.connect(database) as other:
+        other.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE"
+            " 'could not extend file \"base/16384/16389\": No space left on device' USING ERRCODE = '53100'; END $$"
+        )
+        other.execute(
+            "CREATE TRIGGER full_disk BEFORE INSERT ON voicectl_events.events FOR EACH ROW EXECUTE FUNCTION refuse()"
+        )
+        other.commit()
+        with pytest.raises(StoreError, match="no space left on the server's disk") as failed:
+            store.add([arrival(1)])
+    assert "base/" not in failed.value.message
+    assert "Free disk space on the server" in (failed.value.hint or "")
 
 
 def test_a_server_that_is_gone_is_told_at_once_and_one_that_is_back_is_used(

@@ -24,6 +24,7 @@ from tests.support.fault_proxy import FaultProxy, Side, cut
 from tests.support.machines import Application, client
 from tests.support.room import PERSON, Room
 from tests.support.servers import LEG, Request
+from tests.support.small_disk import small_disk
 from voicectl.core.calls.create import CallCreator
 from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.order import CallOrder, greeting
@@ -433,6 +434,17 @@ def test_a_disk_that_is_full_before_the_post_sends_none(room: Room) -> None:
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.error["code"] == "journal"
     assert len(room.requests("createCall")) == before
+
+
+@pytest.mark.parametrize("left", [0, 20_000, 60_000])
+def test_a_full_disk_is_what_is_told(tmp_path: Path, left: int) -> None:
+    def fill() -> None:
+        with closing(Journal(tmp_path, FakeClock())) as journal:
+            for number in range(100):
+                intend(journal, f"vc-{number}")
+
+    with small_disk(tmp_path, left=left), pytest.raises(JournalError, match="no space left on the disk"):
+        fill()
 
 
 def test_a_journal_that_fails_after_the_post_prints_the_id_twice_and_stops(

@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_taken_in_does_not_keep_out_the_others(tmp_path: P
     store.add = picky  # type: ignore[method-assign]
 
     async def body() -> None:
-        writer = EventWriter(lambda: store, spool, on_trouble=told.append)
+        writer = EventWriter(lambda: store, spool, on_trouble=lambda _, line: told.append(line))
         while path.exists():
             await asyncio.sleep(0.005)
         assert (await writer.keep(arrival(3))).outcome is Outcome.NEW
@@ -157,7 +157,12 @@ def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
 
     async def body() -> None:
         nonlocal now
-        writer = EventWriter(lambda: store, Spool(tmp_path), on_trouble=told.append, monotonic=lambda: now)
+        writer = EventWriter(
+            lambda: store,
+            Spool(tmp_path),
+            on_trouble=lambda _, line: told.append(line),
+            monotonic=lambda: now,
+        )
         for number in range(5):
             assert await writer.keep(arrival(number)) == Kept(Outcome.NEW, 0)
         assert len(store.commits) == 1  # the others went straight to the spool

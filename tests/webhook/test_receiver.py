@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from vonage_jwt.verify_jwt import verify_signature
 
 from tests.support.servers import Canned, Request, reply
+from tests.support.small_disk import small_disk
 from tests.support.waiting import eventually
 from voicectl.errors import StoreError
 from voicectl.store.events import Arrival, EventStore, Kept, Outcome, Query, Route, Stored
@@ -342,6 +343,25 @@ class TestStoreTrouble:
             eventually(lambda: not receiver.spooled())
             assert len(receiver.stored()) == 3
             eventually(lambda: health()[1] == "up")
+
+    def test_a_full_disk_under_load_is_told_in_one_line_of_each_kind(self, tmp_path: Path) -> None:
+        with small_disk(tmp_path), serving(tmp_path) as receiver:
+            statuses = set()
+            for number in range(200):
+                body = event(timestamp=str(number), text="x" * 20_000)
+                statuses.add(receiver.ask(signed_request(body, jti=str(number))).status)
+            assert statuses == {200, 503}
+
+            eventually(lambda: any(line.startswith("refused an event") for line in receiver.told))
+            told = [line for line in receiver.told if line != "The event store works again."]
+            assert len(told) == 3
+            assert "events.db cannot be used: no space left on the disk. Free disk space" in told[0]
+            assert f"Events cannot be spooled in {tmp_path / 'spool'}: No space left" in told[1]
+            assert not any(".spool " in line for line in told)
+
+            receiver.clock.sleep(11)
+            receiver.ask(signed_request(event(text="x" * 60_000)))
+            eventually(lambda: any("more like this" in line for line in receiver.told))
 
     def test_a_store_that_cannot_be_opened(self, tmp_path: Path) -> None:
         def refuse() -> EventStore:

@@ -11,6 +11,8 @@ import time
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voicectl.store.sqlite_faults import FAULTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -74,5 +76,5 @@ def _rows(path: Path, query: str, since: float) -> Iterator[tuple[Any, ...]]:
             until = time.monotonic() + SECONDS
             db.set_progress_handler(lambda: time.monotonic() > until, 10_000)
             yield from db.execute(query, (since, MAX_ROWS)).fetchall()
-    except (sqlite3.Error, UnicodeDecodeError):  # the latter if SQLite's message quotes a damaged name
+    except FAULTS:
         return

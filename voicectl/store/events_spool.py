@@ -56,8 +56,10 @@ class Spool:
             files.private_directory(self.directory)
             files.write_private(path, content)
         except ConfigError as exc:
+            cause = exc.__cause__
+            why = f"{cause.strerror}." if isinstance(cause, OSError) else exc.message
             raise StoreError(
-                f"Events cannot be spooled: {exc.message}",
+                f"Events cannot be spooled in {self.directory}: {why}",
                 hint="Free disk space, or set VOICECTL_STATE_DIR to another directory.",
             ) from exc
         return path

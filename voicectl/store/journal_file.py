@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from voicectl.errors import JournalError
 from voicectl.store import files
+from voicectl.store.sqlite_faults import DAMAGED, FAULTS, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,10 +83,9 @@ def usable(path: Path) -> Iterator[None]:
     """Translate exceptions about the file *path* into a ``JournalError``."""
     try:
         yield
-    except (OSError, sqlite3.Error, UnicodeDecodeError, Damaged) as exc:
-        why, hint = exc.strerror if isinstance(exc, OSError) else str(exc), _HINT
-        if _is_damage(exc):
-            why, hint = "it is damaged", _DAMAGED_HINT
+    except (*FAULTS, Damaged) as exc:
+        why = DAMAGED if isinstance(exc, Damaged) else reason(exc, path)
+        hint = _DAMAGED_HINT if why == DAMAGED else _HINT
         raise JournalError(f"The journal {path} cannot be used: {why}.", hint=hint) from exc
 
 
@@ -117,13 +117,3 @@ def _check_version(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError("it was written by a newer version of voicectl")
     if version < SCHEMA_VERSION:
         raise Damaged
-
-
-def _is_damage(exc: Exception) -> bool:
-    """Return True if *exc* says that the database is damaged.
-
-    If SQLite quotes a damaged name in its message, the message itself may raise ``UnicodeDecodeError``.
-    """
-    if isinstance(exc, UnicodeDecodeError | Damaged) or str(exc).startswith("Could not decode"):
-        return True
-    return getattr(exc, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))

@@ -7,6 +7,7 @@ event.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from contextlib import closing, contextmanager
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from voicectl.store.events import Arrival, Kept, Query, Stored
+
+# It would write to standard error about each connection that was lost, which the errors raised here report.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL + 1)
 
 SCHEMA_VERSION = 1
 
@@ -148,9 +152,10 @@ _HINTS = {
     "25006": "This server is a read-only replica: use the URL of its primary.",
     "42501": "Ask the owner of the database to GRANT CREATE ON DATABASE for the first start, and later USAGE ON"
     " SCHEMA voicectl_events and ALL on its tables and sequence.",
-    "53100": "Free disk space on the server, or delete old events: voicectl webhook purge --before 30d",
+    "53100": "Free disk space on the server, or delete old events: voicectl webhook purge --before 30d.",
     "55P03": "Another process has locked it; try again in a moment.",
 }
+_REASONS = {"53100": "no space left on the server's disk"}
 _HINT = "Check that the server runs and accepts this user: run psql with the same URL."
 
 
@@ -387,7 +392,8 @@ class PostgresEvents:
         return version
 
     def _unusable(self, exc: psycopg.Error) -> StoreError:
-        why = (str(exc).splitlines() or [type(exc).__name__])[0].removesuffix(".")
+        said = (str(exc).splitlines() or [type(exc).__name__])[0].removesuffix(".")
+        why = _REASONS.get(exc.sqlstate or "", said)
         for name in _SECRETS:
             if secret := self._settings.get(name):
                 why = why.replace(str(secret), "***")

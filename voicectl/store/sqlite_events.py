@@ -12,6 +12,7 @@ from voicectl.errors import StoreError
 from voicectl.store import files
 from voicectl.store.event_rows import EVENT_COLUMNS, PRUNE_SECONDS, TOKEN_COLUMNS, Batch, paged
 from voicectl.store.events import TOKEN_SECONDS
+from voicectl.store.sqlite_faults import FAULTS, NO_SPACE, code_of, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -82,7 +83,7 @@ UPDATE events SET repeats = repeats + ?, is_signed = max(is_signed, ?), jti = co
 _DELETE = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE received < ? LIMIT ?)"
 
 _HINTS = {
-    "SQLITE_FULL": "Free disk space, or delete old events: voicectl webhook purge --before 30d",
+    "SQLITE_FULL": "Free disk space, or delete old events: voicectl webhook purge --before 30d.",
     "SQLITE_BUSY": "Another process has locked it; try again in a moment.",
     "SQLITE_CORRUPT": "Move the file away, with its -wal file; 'sqlite3 events.db .recover' may recover events.",
     "SQLITE_NOTADB": "Move the file away: voicectl creates a new one.",
@@ -269,11 +270,9 @@ class SqliteEvents:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
-            why = exc.strerror if isinstance(exc, OSError) else str(exc)
-            code = getattr(exc, "sqlite_errorname", "")
-            if isinstance(exc, UnicodeDecodeError):  # SQLite's message quotes a damaged name
-                why, code = "it is damaged", "SQLITE_CORRUPT"
+        except FAULTS as exc:
+            why = reason(exc, self._path)
+            code = "SQLITE_FULL" if why == NO_SPACE else code_of(exc)
             raise StoreError(
                 f"The event store {self._path} cannot be used: {why}.",
                 hint=next((hint for name, hint in _HINTS.items() if code.startswith(name)), _HINT),

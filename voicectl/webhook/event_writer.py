@@ -85,7 +85,8 @@ class EventWriter:
         spool: The spool, which keeps arrivals while the store cannot be used.
         on_kept: Called on the event loop with the stored arrivals and, for each, whether it was new. Arrivals that an
             earlier process left in the spool are included if they are new.
-        on_trouble: Called with a one-line message, from any thread, when the store fails and when it works again.
+        on_trouble: Called with a kind of trouble and a one-line message, from any thread, when the store or the spool
+            fails, and when the store works again. Under load, this may happen for each batch.
         monotonic: A function that returns the time in seconds on a clock that never goes backward.
         retry_seconds: The time between a failure of the store and the next attempt to use it, in seconds.
     """
@@ -96,7 +97,7 @@ class EventWriter:
         spool: Spool,
         *,
         on_kept: OnKept = lambda _: None,
-        on_trouble: Callable[[str], None] = lambda _: None,
+        on_trouble: Callable[[str, str], None] = lambda *_: None,
         monotonic: Callable[[], float] = time.monotonic,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
@@ -281,7 +282,8 @@ class EventWriter:
             path = self._spool.put(arrivals)
         except StoreError as exc:
             self._on_trouble(
-                f"{exc.message} Events are refused until this works, so that the platform sends them again."
+                "spool",
+                f"{exc.message} Events are refused until this works, so that the platform sends them again.",
             )
             return None
         self._spooled.append(path)
@@ -313,7 +315,8 @@ class EventWriter:
             if isinstance(exc, StoreError):
                 why = f"{exc.message} {exc.hint}" if exc.hint else exc.message
             self._on_trouble(
-                f"{why} Until the store works again, events are kept in {self._spool.directory}."
+                f"store {why}",
+                f"{why} Until the store works again, events are kept in {self._spool.directory}.",
             )
         self._is_down = True
         self._retry_at = self._monotonic() + self._retry_seconds
@@ -322,14 +325,14 @@ class EventWriter:
         if self._is_down:
             self._is_down = False
             self._retry_at = 0.0
-            self._on_trouble("The event store works again.")
+            self._on_trouble("store works", "The event store works again.")
             self._look_into_spool()
 
     def _look_into_spool(self) -> None:
         try:
             self._spooled = deque(path for path in self._spool.files() if path not in self._unfit)
         except StoreError as exc:
-            self._on_trouble(exc.message)
+            self._on_trouble("spool", exc.message)
 
     def _take_in(self) -> None:
         """Move the arrivals in some of the spool's files to the event store."""
@@ -344,7 +347,8 @@ class EventWriter:
             else:
                 count += len(loaded[-1][1])
         while self._spool.damaged:
-            self._on_trouble(f"A spool file is damaged, and was moved to {self._spool.damaged.pop()}")
+            aside = self._spool.damaged.pop()
+            self._on_trouble("damaged", f"A spool file is damaged, and was moved to {aside}")
         if loaded:
             self._move(loaded)
 
@@ -382,7 +386,7 @@ class EventWriter:
         """Set a spool file aside. The next process will try again to move the arrivals in it to the event store."""
         self._unfit.add(path)
         if isinstance(exc, StoreError):
-            self._on_trouble(exc.message)
+            self._on_trouble("spool file", exc.message)
         else:
             logger.error("The spool file %s cannot be moved into the store", path, exc_info=exc)
 

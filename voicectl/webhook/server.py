@@ -141,7 +141,7 @@ def _writer(settings: Settings, metrics: Metrics, tokens: SeenTokens) -> EventWr
         open_store,
         settings.spool,
         on_kept=on_kept,
-        on_trouble=lambda line: settings.warn(line, line),
+        on_trouble=settings.warn,
         retry_seconds=settings.retry_seconds,
     )
 
