@@ -1,5 +1,6 @@
 """WebSocket endpoints: the messages that a bot gets, and the sounds that others hear from it."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -652,6 +653,7 @@ class TestBadServers:
         async def flood(connection: ServerConnection) -> None:
             while True:
                 await connection.send(SOUND * 20)
+                await asyncio.sleep(0)  # sending alone would keep the bot from reading, and from answering pings
 
         bot = start_bot(on_open=flood)
         person, leg = meet(client, bot.url)
