@@ -116,7 +116,7 @@ class Sandbox:
             self.call_clock,
             self.log,
             sign=partial(self._sign, b""),
-            catch_up=self.catch_up,
+            catch_up=self._catch_up_unless_advancing,
             may_reach=self.options.may_reach,
         )
 
@@ -177,6 +177,11 @@ class Sandbox:
         if self.exchange.next_due != self._waiting_for:
             self._woken.set()
 
+    async def _catch_up_unless_advancing(self) -> None:
+        """Do nothing while :meth:`advance` runs, because it performs all effects itself, each at its own time."""
+        if not self._advancing.locked():
+            await self.catch_up()
+
     async def advance(self, seconds: float) -> None:
         """Advance the call clock by *seconds*.
 
@@ -203,9 +208,9 @@ class Sandbox:
                     return
                 call_clock.skip_to(due)
                 exchange.run(due)
-                await self._wait_for(self._performer.perform())
-                await self.webhooks.caught_up()
+                await self._settle()
                 await self.sockets.pump()
+                await self._settle()  # a server may have closed its WebSocket
             call_clock.skip_to(target)
         await self.catch_up()
         await self.webhooks.caught_up()
@@ -237,6 +242,11 @@ class Sandbox:
             task = asyncio.create_task(self._hand_over(wait))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self) -> None:
+        """Perform all pending effects, including slow ones, and wait for the answers to webhooks."""
+        await self._wait_for(self._performer.perform())
+        await self.webhooks.caught_up()
 
     async def _wait_for(self, waits: list[Wait]) -> None:
         """Await *waits* concurrently, and call the functions that they return, in order.

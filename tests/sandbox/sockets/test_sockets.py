@@ -13,7 +13,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from tests.sandbox.conftest import Start
-from tests.sandbox.parts import PERSON, ROOM, Client
+from tests.sandbox.parts import HELLO, PERSON, ROOM, Client
+from tests.sandbox.webhooks.receiver import Receiver, set_up
 from tests.support.bots import Bot, echo, saying
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
@@ -535,6 +536,26 @@ class TestEnding:
         client.until(leg, "completed")
         assert statuses(client, leg)[-2:] == ["disconnected", "completed"]
 
+    def test_closed_during_advance_the_flow_goes_on_at_that_moment(
+        self, client: Client, start_bot: StartBot, receiver: Receiver
+    ):
+        async def leave(connection: ServerConnection, message: bytes | str) -> None:
+            if isinstance(message, str) and "websocket:notify" in message:
+                await connection.close()
+
+        set_up(client, event=receiver.url + "/event")
+        bot = start_bot(on_open=saying(*[SOUND] * 50, notify(last=True)), on_message=leave)
+        person = client.call(PERSON, connect(bot.url), HELLO)
+        client.advance(2.5)
+        comes(client, leg_of(client, bot.url), "notify")
+
+        client.advance(10)
+
+        sound, talk = client.hear(person)
+        assert (sound["kind"], sound["seconds"]) == ("audio", 1)
+        assert (talk["text"], talk["at"]) == (HELLO["text"], "2026-01-01T00:00:03.500Z")
+        assert client.status(person) == "completed"
+
     def test_a_connection_that_is_lost_likewise(self, client: Client, start_bot: StartBot):
         async def vanish(connection: ServerConnection) -> None:
             connection.transport.abort()
@@ -653,7 +674,9 @@ class TestBadServers:
         async def flood(connection: ServerConnection) -> None:
             while True:
                 await connection.send(SOUND * 20)
-                await asyncio.sleep(0)  # sending alone would keep the bot from reading, and from answering pings
+                await asyncio.sleep(
+                    0
+                )  # sending alone would keep the bot from reading, and from answering pings
 
         bot = start_bot(on_open=flood)
         person, leg = meet(client, bot.url)

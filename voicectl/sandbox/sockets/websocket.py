@@ -221,9 +221,11 @@ class WebSocket:
         await self._has_sent.wait()
         # Send two pings: many servers' libraries answer the first before the server has seen the messages. With the
         # second answer, the server's immediate reply has also arrived, so runs with a frozen clock are repeatable.
-        with suppress(ConnectionClosed):
+        try:
             for _ in range(2):
                 await (await self._connection.ping())
+        except ConnectionClosed:
+            await asyncio.wait([self._receiving])  # reports the end of the connection
 
     async def _receive(self) -> None:
         try:
