@@ -338,6 +338,34 @@ def test_applications_find_the_leg_in_the_channel_of_rtc_events(client: Client, 
     assert done["body"]["recording_id"] == recording["body"]["recording_id"]
 
 
+def test_a_recording_that_ends_with_its_call_is_an_event_of_the_conversation(
+    client: Client, receiver: Receiver
+):
+    set_up(client, rtc=f"{receiver.url}/rtc")
+    leg = client.answered(PERSON, {"action": "record"}, {"action": "talk", "text": "Goodbye"})
+    client.advance(20)
+    client.settle()
+
+    told = [each.fields for each in receiver.at("/rtc")]
+    assert [each["type"] for each in told][-2:] == ["audio:record:done", "conversation:deleted"]
+    assert [each["id"] for each in told] == list(range(1, len(told) + 1))
+    assert told[-2]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "completed"}]
+
+
+def test_a_recording_that_outlives_its_conversation_is_an_event_of_the_next_one(
+    client: Client, receiver: Receiver
+):
+    set_up(client, rtc=f"{receiver.url}/rtc")
+    leg = client.answered(PERSON, {"action": "record"}, ROOM)
+    room = client.record(leg)["conversation_uuid"]
+    client.change(leg, "hangup")
+    client.settle()
+
+    (done,) = (each.fields for each in receiver.at("/rtc") if each.fields["type"] == "audio:record:done")
+    assert done["conversation_id"] == room
+    assert done["body"]["channel"]["id"] == leg
+
+
 def test_the_rtc_webhook_is_told_of_all_of_it(client: Client, receiver: Receiver):
     set_up(client, rtc=f"{receiver.url}/rtc", signed=True)
     user(client)

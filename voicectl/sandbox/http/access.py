@@ -54,6 +54,8 @@ def is_there(sandbox: Sandbox, request: Request, log: ConversationLog) -> bool:
     If the conversation has been empty for its whole ``ttl``, it is deleted first.
     """
     conversation = log.conversation
+    if conversation.uuid not in sandbox.exchange.conversations:
+        return False
     ttl = log.settings.get("properties", {}).get("ttl")
     since = None if ttl is None else sandbox.conversations.empty_since(log)
     if since is not None and sandbox.exchange.now >= since + ttl * 1000:

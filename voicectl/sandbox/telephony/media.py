@@ -36,6 +36,8 @@ class Media:
 
     def __init__(self, base: Base) -> None:
         self._base = base
+        self._unreported: dict[str, Conversation] = {}
+        self._when_reported: dict[str, Callable[[], None]] = {}
 
     def play(self, leg: Leg, prompt: Prompt) -> Heard:
         """Start to play *prompt* to the party on *leg*, and return a record of the sound.
@@ -253,6 +255,9 @@ class Media:
         for timer in recording.timers:
             timer.cancel()
         recording.among.remove(recording)
+        began_in = self._base.conversations.get(recording.conversation_uuid)
+        leg = self._base.legs[recording.leg_uuid]
+        self._unreported[recording.uuid] = began_in or leg.conversation
         self._base.emit(SaveRecording(recording=recording))
 
     def stop_recordings(self, recordings: list[Recording]) -> None:
@@ -260,33 +265,45 @@ class Media:
         for recording in list(recordings):
             self.stop_recording(recording)
 
+    def after_recordings(self, conversation: Conversation, act: Callable[[], None]) -> None:
+        """Call *act* when the files of all ended recordings of *conversation* have been reported, perhaps now."""
+        if conversation in self._unreported.values():
+            self._when_reported[conversation.uuid] = act
+        else:
+            act()
+
     def recorded(self, recording: Recording, *, url: str, size: int) -> None:
         """Report that the audio file of *recording* is available at *url*.
 
         *size* is the size of the file in bytes, or 0 if the file could not be created.
         """
         leg = self._base.legs[recording.leg_uuid]
+        conversation = self._unreported.pop(recording.uuid)
         recording.is_kept = True
         if size:
             recording.url = url
-            self._report_file(leg, recording, events.recorded(recording, self._base.now, url, size))
+            self._report_file(
+                leg, recording, conversation, events.recorded(recording, self._base.now, url, size)
+            )
         recording.kept()
+        if act := self._when_reported.pop(conversation.uuid, None):
+            self.after_recordings(conversation, act)
 
-    def _report_file(self, leg: Leg, recording: Recording, fields: dict[str, Any]) -> None:
+    def _report_file(
+        self, leg: Leg, recording: Recording, conversation: Conversation, fields: dict[str, Any]
+    ) -> None:
         if recording.only is None:  # otherwise the input event carries the URL
             self._base.send_event(leg, Kind.RECORD, fields, recording.events)
-        conversation = self._base.conversations.get(recording.conversation_uuid)
-        if conversation is not None:
-            times = {name: fields[name] for name in ("start_time", "end_time", "size")}
-            self._base.note(
-                conversation,
-                "audio:record:done",
-                leg,
-                recording_id=recording.uuid,
-                destination_url=recording.url,
-                format=recording.order.format,
-                **times,
-            )
+        times = {name: fields[name] for name in ("start_time", "end_time", "size")}
+        self._base.note(
+            conversation,
+            "audio:record:done",
+            leg,
+            recording_id=recording.uuid,
+            destination_url=recording.url,
+            format=recording.order.format,
+            **times,
+        )
 
     def transcribed(self, recording: Recording, *, url: str) -> None:
         """Report that the transcription of *recording* is available at *url*."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Join, MoveAll
@@ -256,4 +257,5 @@ class Rooms:
     def _vanish(self, conversation: Conversation) -> None:
         if self._base.conversations.pop(conversation.uuid, None) is not None:
             self._named.pop((conversation.application_id, conversation.region, conversation.name), None)
-            self._base.note(conversation, "conversation:deleted", None)
+            deleted = partial(self._base.note, conversation, "conversation:deleted", None)
+            self._media.after_recordings(conversation, deleted)
