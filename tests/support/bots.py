@@ -100,6 +100,10 @@ class Bot:
         """Start to read messages."""
         self._loop.call_soon_threadsafe(self._reading.set)
 
+    def send(self, message: Message) -> None:
+        """Send *message* on the latest connection."""
+        asyncio.run_coroutine_threadsafe(self._connection.send(message), self._loop).result(PATIENCE_SECONDS)
+
     def until(self, happened: Callable[[], object]) -> None:
         """Wait, in real time, for a condition."""
         eventually(happened, "it never happened")
@@ -157,5 +161,6 @@ class Bot:
         await opening
 
     async def _open(self, connection: ServerConnection) -> None:
+        self._connection = connection
         with suppress(ConnectionClosed):
             await self._on_open(connection)
