@@ -272,6 +272,8 @@ class Playout:
             samples = self._sound.samples
             samples += bytes(max(0, elapsed - len(samples)))  # silence for the time in which no audio arrived
             samples += frame
+            if has_sound:
+                self._sound.sounding_ms = len(samples) // WIDTH * 1000 // self._rate
         self._position += len(frame) / WIDTH / self._rate * 1000
         if has_sound:
             self._quiet_since = self._position

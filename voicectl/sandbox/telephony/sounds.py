@@ -43,10 +43,12 @@ class Pcm:
     Attributes:
         rate: The number of samples per second.
         samples: The audio that has been received, as signed 16-bit little-endian samples of one channel.
+        sounding_ms: The duration of the audio without the silence at its end, in milliseconds.
     """
 
     rate: int
     samples: bytearray = field(default_factory=bytearray)
+    sounding_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ class Heard:
         was spoken.
         """
         end = now if self.until is None else min(self.until, now)
+        if self.until is None and self.prompt.pcm is not None:
+            end = min(now, self.at + self.prompt.pcm.sounding_ms)
         heard = (end - self.at) / 1000
         fields = {
             "at": rfc3339(self.at),
