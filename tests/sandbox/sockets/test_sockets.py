@@ -1,6 +1,7 @@
 """WebSocket endpoints: the messages that a bot gets, and the sounds that others hear from it."""
 
 import asyncio
+import base64
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -490,7 +491,9 @@ class TestControlMessages:
             '{"action":"notify","payload":{"n":NaN}}',
             '{"action":"clear"',
             '{"action":"clear","x":"' + "x" * 100_000 + '"}',
-            '{"action":"notify","payload":{"x":"' + "x" * 900_000 + '"}}',
+            '{"action":"notify","payload":{"x":"' + "x" * 1024 * 1024 + '"}}',
+            '{"audio":"' + base64.b64encode(SOUND).decode() + '"}',
+            base64.b64encode(SOUND).decode(),
             '{"action":"clear","x":' + "[" * 20_000 + "]" * 20_000 + "}",
             "\0\U0001f600",
         ],
@@ -505,6 +508,27 @@ class TestControlMessages:
         assert client.hear(person)[0]["seconds"] == pytest.approx(1, abs=0.04)
         assert answers(bot) == [notified(last=True)]
         assert len(told(client, leg, "text ignored")[0]["text"]) <= 210
+
+    def test_a_control_message_in_binary_is_taken_for_audio_and_remarked_on(
+        self, client: Client, start_bot: StartBot
+    ):
+        bot, person, leg = self.interrupted(client, start_bot, CLEAR.encode())
+        client.advance(10)
+
+        assert sum(heard["seconds"] for heard in client.hear(person)) == pytest.approx(8, abs=0.04)
+        assert answers(bot) == []
+        assert "send JSON as a text message" in told(client, leg, "text in binary")[0]["reason"]
+
+    @pytest.mark.parametrize("message", [b"{", b"{}" * 320, b"{\xff\xfe" * 200, SOUND], ids=repr)
+    def test_audio_that_begins_like_json_is_no_reason_for_that(
+        self, client: Client, start_bot: StartBot, message: bytes
+    ):
+        bot = start_bot(on_open=saying(message, notify(last=True)))
+        _, leg = meet(client, bot.url)
+        client.advance(1)
+
+        assert answers(bot) == [notified(last=True)]
+        assert told(client, leg, "text in binary") == []
 
     def test_a_flood_of_them_is_answered_and_logged_only_at_first(self, client: Client, start_bot: StartBot):
         bot = start_bot(on_open=saying(*[CLEAR] * 2000, notify(last=True)))
@@ -566,14 +590,12 @@ class TestEnding:
         assert comes(client, leg, "closed")["by"] == "network"
         client.until(leg, "completed")
 
-    @pytest.mark.parametrize(("message", "code"), [(bytes(1_100_000), 1009), ("x" * 1_100_000, 1009)])
-    def test_a_message_of_more_than_a_mebibyte_ends_it(
-        self, client: Client, start_bot: StartBot, message, code
-    ):
+    @pytest.mark.parametrize("message", [bytes(10_000_000), "x" * 10_000_000], ids=["binary", "text"])
+    def test_a_message_of_ten_megabytes_ends_it(self, client: Client, start_bot: StartBot, message):
         bot = start_bot(on_open=saying(message))
         _, leg = meet(client, bot.url)
 
-        assert comes(client, leg, "closed")["code"] == code
+        assert comes(client, leg, "closed")["code"] == 1009
         client.until(leg, "completed")
 
     @pytest.mark.parametrize(
@@ -585,7 +607,7 @@ class TestEnding:
             pytest.param(b"\x88\x02\x00\x01", 1002, id="a close with no code of this protocol"),
             pytest.param(b"\x81\x02\xff\xfe", 1007, id="text that is no UTF-8"),
             pytest.param(
-                b"\x02\x00" + (b"\x00\x7e\xff\xff" + bytes(65_535)) * 17, 1009, id="too much in parts"
+                b"\x02\x00" + (b"\x00\x7e\xff\xff" + bytes(65_535)) * 65, 1009, id="too much in parts"
             ),
             pytest.param(b"\x02\x00" + b"\x00\x00" * 300_000, 1009, id="parts without end"),
         ],
@@ -667,6 +689,30 @@ class TestBadServers:
         closed = comes(client, leg, "closed")
         assert (closed["by"], closed["code"]) == ("sandbox", 1000)
         stuck.read()
+
+    @pytest.mark.parametrize(
+        "message", [CLEAR, notify(n=1), notify(x="x" * 1_000_000)], ids=["clear", "notify", "1 MB"]
+    )
+    def test_one_that_floods_with_text_does_neither(
+        self, client: Client, start_bot: StartBot, bot: Bot, message: str
+    ):
+        async def flood(connection: ServerConnection) -> None:
+            while True:
+                await connection.send(message)
+                await asyncio.sleep(0)
+
+        meet(client, bot.url)
+        _, leg = meet(client, start_bot(on_open=flood).url)
+        comes(client, leg, "many texts")
+        begun = len(bot.frames)
+
+        client.advance(0.06)
+
+        assert len(bot.frames) - begun == 3
+        assert client.change(leg, "hangup").status_code == 204
+        assert comes(client, leg, "closed")["by"] == "sandbox"
+        logged = [each["event"] for each in entries(client, leg)]
+        assert sum(logged.count(event) for event in ("clear", "notify", "text ignored")) == 20
 
     def test_one_that_floods_does_not_keep_others_from_being_served(
         self, client: Client, start_bot: StartBot

@@ -26,10 +26,10 @@ from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.sounds import Heard
 from voicectl.sandbox.telephony.state import Leg
 
-MAX_MESSAGE = 1024 * 1024
+MAX_MESSAGE = 4 * 1024 * 1024
 """The maximum size of a message, in bytes. A larger message ends the connection.
 
-At 24,000 samples per second, this size corresponds to slightly more than 20 s of audio.
+At 24,000 samples per second, this size corresponds to more audio than the buffer holds.
 """
 
 MAX_TEXT = 64 * 1024
@@ -257,6 +257,11 @@ class WebSocket:
         if self._close_code is not None:
             return
         self._remark("first audio", "")
+        if message.startswith(b"{") and _control(message.decode(errors="replace")):
+            self._remark(
+                "text in binary",
+                "a binary message holds JSON; it was played as audio: send JSON as a text message",
+            )
         if len(message) != self._frame:
             size = len(message)
             self._remark(
