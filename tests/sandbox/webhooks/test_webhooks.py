@@ -220,8 +220,8 @@ class TestRepliesThatAreNoNcco:
 
     @pytest.mark.parametrize(
         "answer",
-        [OK, reply(200), reply(204), ncco(), reply(200, b'{"ok": true}')],
-        ids=["OK", "200", "204", "[]", "an object"],
+        [OK, reply(200), reply(204), ncco(), reply(200, b'{"ok": true}'), reply(200, b"x" * 10_000_000)],
+        ids=["OK", "200", "204", "[]", "an object", "10 MB"],
     )
     def test_to_an_event_any_reply_but_an_array_of_actions_lets_the_call_go_on(
         self, client: Client, receiver: Receiver, answer
@@ -245,14 +245,25 @@ class TestRepliesThatAreNoNcco:
         assert receiver.at("/notify")[0].fields["payload"] == {"n": 1}
         assert webhooks(client, "notify")[0]["outcome"] == "delivered; the reply was an NCCO"
 
-    def test_a_bad_one_is_told_and_the_call_goes_on(self, client: Client, receiver: Receiver):
+    @pytest.mark.parametrize(
+        ("answer", "outcome"),
+        [
+            (ncco({"action": "tlak"}), "bad NCCO: ncco[0].action: "),
+            (reply(200, b"[" + b" " * 10_000_000 + b"]"), "bad NCCO: larger than 1048576 bytes"),
+        ],
+        ids=["an unknown action", "10 MB"],
+    )
+    def test_a_bad_one_is_told_and_the_call_goes_on(
+        self, client: Client, receiver: Receiver, answer, outcome
+    ):
         set_up(client, event=receiver.url + "/event", fallback=receiver.url + "/fallback")
-        url = receiver.on("/notify", ncco({"action": "tlak"}))
+        url = receiver.on("/notify", answer)
         uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
 
         client.advance(3)
 
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        assert webhooks(client, "notify")[0]["outcome"].startswith(outcome)
         assert [entry["body"]["reason"] for entry in webhooks(client, "error")] == [BAD_NCCO]
         assert receiver.at("/fallback") == []
 
