@@ -169,7 +169,8 @@ class Client:
         }
         if "answer_url" not in more:
             body["ncco"] = list(ncco) or [ROOM]
-        return self.api("POST", "/v1/calls", body | more)
+        headers = more.pop("headers", {})
+        return self.api("POST", "/v1/calls", body | more, headers=headers)
 
     def call(self, number: str = PERSON, *ncco: dict[str, Any], **more: Any) -> str:
         """Create a call and return its uuid."""

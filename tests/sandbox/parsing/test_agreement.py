@@ -288,9 +288,15 @@ KNOWN = sorted(
         "sentimentAnalysis",
         "ringback",
         "User-to-User",
+        "context",
+        "sensitivity",
+        "startTimeout",
+        "uuid",
+        "url",
+        "value",
     }
 )
-"""The options of every action and endpoint, and some of the objects inside them."""
+"""The options of every action and endpoint, and of the objects inside them."""
 
 
 GENERATED = FLOWS | edged()
