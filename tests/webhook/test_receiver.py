@@ -548,6 +548,16 @@ def test_a_browser_is_refused_whatever_it_sends(tmp_path: Path, header: tuple[st
         assert len(receiver.stored()) <= 1
 
 
+def test_a_websocket_is_refused_with_a_reason(tmp_path: Path) -> None:
+    handshake = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")]
+    with Canned(reply(200)) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
+        assert receiver.ask(request("GET", "/socket", b"", handshake)).status == 501
+
+        assert receiver.stored() == []
+        assert app.requests == []
+    assert "use the address at which your application itself can be reached" in receiver.told[0]
+
+
 @pytest.mark.parametrize(
     ("host", "is_ours"),
     [

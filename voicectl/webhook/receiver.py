@@ -21,6 +21,7 @@ from voicectl.webhook.messages import (
     BUG,
     FOREIGN,
     FORGED,
+    HANDSHAKE,
     NOT_POSTED,
     OK,
     UNREADABLE,
@@ -125,6 +126,13 @@ class Receiver:
         if any(name in _BROWSERS for name, _ in headers):
             self._warn("browser", "refused a request from a web browser, which the platform is not")
             return BROWSER
+        if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers):
+            self._warn(
+                "websocket",
+                "refused a WebSocket: the receiver passes on webhooks only. In the NCCO, use the address at which"
+                " your application itself can be reached",
+            )
+            return HANDSHAKE
         request = Request(route, method, query, headers, body, client and client[0], path)
         return await self._respond(request, is_foreign=self._is_foreign(scope))
 
