@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartRoom
+from tests.support.clock import FakeClock
 from tests.support.fault_proxy import Fault, FaultProxy, Side, What, cut
 from tests.support.room import BY_HAND, PERSON, Ran, Room
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
+from voicectl.store.journal import Journal
 
 HOUR = 3600
+
+
+COMMAND = f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 -o json"
 
 
 def create(room: Room, more: str = "", *, to: str = PERSON, key: str = "alert-17") -> Ran:
@@ -96,6 +103,19 @@ def test_an_earlier_try_that_was_rejected_dials(
     assert ran.exit_code == 0
     assert "replayed" not in ran.json
     assert create(room).json["replayed"] is True
+
+
+def test_the_latest_of_several_tries_decides(room: Room) -> None:
+    """Not the first, which was rejected: a third would then ring the phone again."""
+    fail(room, "status", code=400)
+    assert create(room).exit_code == 5
+    room.clock.sleep(60)
+    uuid = create(room).json["uuid"]
+    room.clock.sleep(60)
+
+    ran = create(room)
+    assert (ran.json["uuid"], ran.json["replayed"]) == (uuid, True)
+    assert creates(room) == 2
 
 
 def test_an_earlier_try_of_which_nothing_was_sent_dials(room: Room) -> None:
@@ -206,6 +226,69 @@ def test_a_dry_run_with_a_key_neither_dials_nor_remembers(room: Room) -> None:
     ran = room(f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 --dry-run")
     assert (ran.exit_code, creates(room)) == (0, 0)
     assert "replayed" not in create(room).json
+
+
+class Releasing(FakeClock):
+    """The clock of a command that waits for the lock of a key, which is released during its third wait."""
+
+    def __init__(self, held: ExitStack, look: Callable[[], None]) -> None:
+        super().__init__()
+        self._held, self._look = held, look
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        if len(self.slept) <= 3:
+            self._look()
+        if len(self.slept) == 3:
+            self._held.close()
+
+
+def test_nothing_is_sent_while_another_process_holds_the_key(room: Room) -> None:
+    with ExitStack() as held:
+        hold(room, held)
+        waiting: list[int] = []
+        clock = Releasing(held, lambda: waiting.append(creates(room)))
+        ran = room(COMMAND, clock=clock)
+
+    assert ran.exit_code == 0
+    assert waiting == [0, 0, 0]
+    assert creates(room) == 1
+
+
+def test_a_key_that_is_held_for_two_minutes_is_given_up_and_nothing_is_sent(room: Room) -> None:
+    with ExitStack() as held:
+        hold(room, held)
+        started = room.clock.monotonic()
+        ran = create(room)
+
+        assert (ran.exit_code, ran.stdout) == (7, "")
+        assert 120 <= room.clock.monotonic() - started < 121
+        assert (ran.error["retryable"], "Nothing was sent" in ran.error["hint"]) == (True, True)
+        assert create(room, key="another").exit_code == 0
+        assert creates(room) == 1
+    assert "replayed" not in create(room).json
+
+
+def hold(room: Room, held: ExitStack) -> None:
+    """Hold the lock of the key until *held* is closed."""
+    room("call reconcile")  # makes the journal
+    (directory,) = room.state.iterdir()
+    journal = held.enter_context(closing(Journal(directory, FakeClock())))
+    held.enter_context(journal.only_one("alert-17"))
+
+
+def test_a_link_in_the_place_of_a_key_s_lock_is_refused(room: Room) -> None:
+    """Another file would be locked, or made."""
+    create(room)
+    (lock,) = room.state.rglob("key-*.lock")
+    lock.unlink()
+    lock.symlink_to(room.home / "elsewhere")
+
+    ran = create(room)
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert (ran.error["code"], str(lock) in ran.error["message"]) == ("journal", True)
+    assert not (room.home / "elsewhere").exists()
+    assert creates(room) == 1
 
 
 def test_two_processes_at_once_make_one_call(start_room: StartRoom) -> None:

@@ -147,18 +147,39 @@ def test_a_profile_rings_so_many_phones_in_an_hour(
     assert len(caller.sent) == 5
 
 
-def test_a_command_with_many_targets_stops_at_the_bound(
+MANY = ["call", "create", *(word for n in range(4) for word in ("--to", f"44770090000{n}")), "--talk", "Hi"]
+
+
+def test_of_several_people_beyond_the_bound_none_is_called(
     tmp_path: Path, application: Application, platform: Canned
 ) -> None:
-    caller = Caller(tmp_path, application, platform, max_calls_per_hour=3)
+    caller = Caller(tmp_path, application, platform, max_calls_per_hour=4)
+    assert caller(f"call create --to {HOME} --talk Hi").exit_code == 0
 
-    ran = caller(
-        ["call", "create", *(word for n in range(5) for word in ("--to", f"44770090000{n}")), "--talk", "Hi"]
-    )
+    ran = caller(MANY)
 
-    assert ran.exit_code in (9, 10)
-    assert len(caller.sent) <= 3
-    assert "allows 3 calls per hour" in ran.stderr
+    assert (ran.exit_code, ran.stdout) == (9, "")
+    assert "allows 4 calls per hour; 1 was made" in ran.stderr
+    assert len(caller.sent) == 1
+    caller.room.clock.sleep(3601)
+    assert caller(MANY).exit_code == 0
+    assert len(caller.sent) == 5
+
+
+@pytest.mark.parametrize("line", [f"call create --to {HOME} --talk Hi", f"transfer {LEG} --connect {HOME}"])
+def test_a_dry_run_tells_of_the_bound_and_counts_nothing(
+    tmp_path: Path, application: Application, platform: Canned, line: str
+) -> None:
+    caller = Caller(tmp_path, application, platform, max_calls_per_hour=1)
+    for _ in range(2):
+        assert caller(f"{line} --dry-run").exit_code == 0
+    assert caller([*MANY, "--dry-run"]).exit_code == 9
+    assert caller(f"call create --to {HOME} --talk Hi").exit_code == 0
+
+    ran = caller(f"{line} --dry-run")
+    assert (ran.exit_code, ran.stdout) == (9, "")
+    assert "allows 1 call per hour; 1 was made" in ran.stderr
+    assert len(caller.sent) == 1
 
 
 def test_nobody_gets_around_the_count_by_keeping_none(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.machines import machine
 from tests.support.room import BUSY, PERSON, Room
 from tests.support.servers import Canned, Request, page, reply
 from voicectl.sandbox.account.identity import Identity
+from voicectl.store.journal import Journal
 
 Application = tuple[Identity, RSAPrivateKey]
 
@@ -189,6 +191,16 @@ def test_last_is_the_call_created_last_and_for_a_terminal_only(voicectl: Room) -
     assert voicectl("mute @last").exit_code == 2
     assert voicectl("hangup @last", terminal=True).exit_code == 0
     assert voicectl("call show @last -q", terminal=True).stdout == f"{newest}\n"  # over, and still the last
+
+
+def test_last_of_two_calls_of_one_instant_is_the_later_one(voicectl: Room) -> None:
+    ran = voicectl(f"call create --to {BUSY} --to {PERSON} --talk Hello --join room -q")
+    newest = ran.stdout.split()[-1]
+    with closing(Journal(next(voicectl.state.iterdir()), voicectl.clock)) as journal:
+        intents = [journal.by_leg(uuid) for uuid in ran.stdout.split()]
+    assert len({intent.asked_at for intent in intents if intent}) == 1
+
+    assert voicectl("call show @last -q", terminal=True).stdout == f"{newest}\n"
 
 
 def test_last_is_not_what_was_only_seen_or_refused(voicectl: Room) -> None:

@@ -408,10 +408,20 @@ def test_what_a_deleted_journal_left_behind_is_not_taken_into_a_new_one(tmp_path
         journal.check()
 
 
-def test_a_reply_for_an_intent_that_is_gone_is_told(journal: Journal) -> None:
-    """So that the id is printed with the remark that it was not recorded."""
+@pytest.mark.parametrize(
+    "record",
+    [
+        lambda journal: journal.created("vc-1", LEG, {}),
+        lambda journal: journal.settle("vc-1", IntentState.REJECTED),
+    ],
+    ids=["created", "rejected"],
+)
+def test_an_outcome_of_an_intent_that_is_gone_is_told(
+    journal: Journal, record: Callable[[Journal], object]
+) -> None:
+    """So that an id is printed with the remark that it was not recorded."""
     with pytest.raises(JournalError, match="no call with the reference vc-1"):
-        journal.created("vc-1", LEG, {})
+        record(journal)
 
 
 def test_a_newer_version_is_named(room: Room) -> None:
@@ -523,6 +533,69 @@ def test_nothing_is_matched_while_another_call_to_that_number_is_open(journal: J
     assert journal.match(one, LEG, {})
 
 
+def test_an_open_call_to_another_number_is_no_rival(journal: Journal) -> None:
+    one, other = intend(journal, "vc-1"), intend(journal, "vc-2", to="447700900002")
+
+    assert not journal.has_rival(one)
+    assert journal.match(one, LEG, {})
+    found = journal.get(other.reference)
+    assert found is not None
+    assert found.state is IntentState.INTENT
+
+
+def test_why_a_call_was_in_doubt_stays_when_it_is_found(journal: Journal) -> None:
+    one = intend(journal, "vc-1")
+    journal.settle(one.reference, IntentState.IN_DOUBT, "the reply was lost")
+    matched = journal.match(one, LEG, {})
+
+    assert matched is not None
+    assert (matched.certainty, matched.reason) == ("matched", "the reply was lost")
+
+
+def test_a_reference_is_used_once(journal: Journal) -> None:
+    first = intend(journal, "vc-1")
+    with pytest.raises(JournalError, match="UNIQUE"):
+        intend(journal, "vc-1", to="447700900002")
+    assert journal.get("vc-1") == first
+
+
+def test_a_key_whose_process_died_lives_as_long_as_one_in_doubt(journal: Journal, clock: FakeClock) -> None:
+    open_, closed = intend(journal, "vc-1", key="open"), intend(journal, "vc-2", key="closed")
+    journal.created(closed.reference, LEG, {})
+    clock.sleep(72 * 3600)
+
+    assert journal.by_key("open") == open_
+    assert journal.by_key("closed") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "written"),
+    [
+        (lambda journal, _: journal.note_dials([PERSON], 10), "INSERT INTO dials"),
+        (lambda journal, intent: journal.match(intent, LEG, {}), "UPDATE OR IGNORE"),
+    ],
+    ids=["a limit is checked", "a call is matched"],
+)
+def test_nothing_is_written_between_a_check_and_what_is_written_after_it(
+    journal: Journal, tmp_path: Path, change: Callable[[Journal, Intent], object], written: str
+) -> None:
+    """Otherwise, the check would not hold; or SQLite would refuse the change, since its reading is outdated."""
+    intent = intend(journal, "vc-1")
+    refused: list[str] = []
+    with closing(sqlite3.connect(tmp_path / "journal.db", timeout=0, isolation_level=None)) as other:
+
+        def meanwhile(statement: str) -> None:
+            if statement.startswith(written):
+                try:
+                    other.execute("INSERT INTO dials VALUES (0, 'x')")
+                except sqlite3.OperationalError as exc:
+                    refused.append(str(exc))
+
+        journal._db.set_trace_callback(meanwhile)
+        change(journal, intent)
+    assert refused == ["database is locked"]
+
+
 def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_matched(
     journal: Journal, room: Room, line: FaultProxy, application: Application, tmp_path: Path, clock: FakeClock
 ) -> None:
@@ -556,6 +629,29 @@ def test_what_a_dead_process_was_about_to_do_is(journal: Journal, tmp_path: Path
     assert [intent.reference for intent in journal.in_doubt()] == ["vc-1"]
 
 
+def test_a_process_of_another_user_is_alive(tmp_path: Path) -> None:
+    """A pid may be given again: then the call counts as in doubt after five minutes."""
+    program = f"""
+import dataclasses, os, pathlib
+from tests.support.clock import FakeClock
+from voicectl.store.journal import Journal
+journal = Journal(pathlib.Path({str(tmp_path)!r}), FakeClock())
+intent = journal.intend("vc-1", to="1", from_=None, body_hash="h", key=None, dialled=[])
+gone = os.posix_spawn("/bin/true", ["true"], {{}})
+os.waitpid(gone, 0)
+if os.geteuid() == 0:
+    os.setgid(65_534)
+    os.setuid(65_534)
+for pid in (1, gone):
+    for seconds in (300, 301):
+        print(dataclasses.replace(intent, pid=pid).is_abandoned(intent.asked_at + seconds))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["False", "True", "True", "True"]
+
+
 def test_calls_of_an_hour_are_counted_each_phone_once(journal: Journal, clock: FakeClock) -> None:
     journal.intend("vc-1", to=PERSON, from_=None, body_hash="h", key=None, dialled=[PERSON, "447700900002"])
     journal.note_dials(["447700900003"])
@@ -563,6 +659,16 @@ def test_calls_of_an_hour_are_counted_each_phone_once(journal: Journal, clock: F
         journal.note_dials(["447700900004"], 3)
     clock.sleep(3601)
     journal.note_dials(["447700900004"], 1)
+
+
+def test_numbers_that_no_limit_counts_any_more_are_forgotten(
+    journal: Journal, tmp_path: Path, clock: FakeClock
+) -> None:
+    journal.note_dials([PERSON])
+    clock.sleep(49 * 3600)
+    journal.note_dials(["447700900002"])
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        assert db.execute("SELECT number FROM dials").fetchall() == [("447700900002",)]
 
 
 def test_it_takes_any_text_that_can_be_typed(journal: Journal) -> None:

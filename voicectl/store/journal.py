@@ -352,7 +352,8 @@ class Journal:
         ).fetchone()
         if made + len(dialled) > hourly_limit:
             raise GuardError(
-                f"This profile allows {hourly_limit} calls per hour; {made} were made in the last hour.",
+                f"This profile allows {hourly_limit} {'call' if hourly_limit == 1 else 'calls'} per hour;"
+                f" {made} {'was' if made == 1 else 'were'} made in the last hour.",
                 hint="Wait, or raise the limit: voicectl profile add NAME --replace --max-calls-per-hour N ...",
             )
 
