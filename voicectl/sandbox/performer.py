@@ -20,7 +20,6 @@ from voicectl.sandbox.telephony.effects import (
     SaveRecording,
     SendSound,
 )
-from voicectl.sandbox.telephony.events import BAD_NCCO
 from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.webhooks.delivery import Answer
@@ -109,8 +108,8 @@ class Performer:
         return partial(self._take, asked, await answer)
 
     def _take(self, asked: Fetch | Event, answer: Answer) -> None:
-        for _ in answer.bad:
-            self._exchange.base.send_error(asked.uuid, BAD_NCCO)
+        for reason in answer.errors:
+            self._exchange.base.send_error(asked.uuid, reason)
         if isinstance(asked, Event):
             self._exchange.replied(asked, answer.actions)
         elif answer.actions is None:

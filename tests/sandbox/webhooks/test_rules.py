@@ -15,6 +15,7 @@ from .receiver import HANG_UP, NEVER, OK, Receiver, ncco, set_up, webhooks
 
 BAD = ncco({"action": "tlak"})
 CLOSED, TIMED_OUT = "Connection closed.", "Read timed out."
+HTML = reply(200, [HELLO], content_type="text/html; charset=utf-8")
 HELP = ncco(HELLO | {"text": "Fallback"})
 
 
@@ -63,6 +64,7 @@ class TestAnswerUrl:
             ([reply(302, location="/")], [302, "fallback", 200], "Fallback"),
             ([reply(206, b"[]")], [206, "fallback", 200], "Fallback"),
             ([BAD], [200, "fallback", 200], "Fallback"),
+            ([HTML], [200, "fallback", 200], "Fallback"),
             # no trouble
             ([ncco(HELLO)], [200], "Hello"),
             ([reply(203, b'[{"action": "talk", "text": "Hello"}]')], [203], "Hello"),
@@ -85,6 +87,7 @@ class TestAnswerUrl:
             ([reply(503), HELP], [500, "fallback", 503, 200]),
             ([reply(500)], [500, "fallback", 500]),
             ([BAD], [500, "fallback", 200]),
+            ([HTML], [500, "fallback", 200]),
         ],
     )
     def test_the_fallback_is_tried_by_the_same_rules_and_then_the_call_ends(
@@ -173,6 +176,7 @@ class TestEventsThatMayBringAnNcco:
             ([reply(500)], [500], "Hello"),
             ([reply(404)], [404], "Hello"),
             ([BAD], [200], "Hello"),
+            ([HTML], [200], "Hello"),
             ([OK], [200], "Hello"),
         ],
     )

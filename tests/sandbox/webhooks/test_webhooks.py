@@ -188,6 +188,52 @@ class TestRepliesThatAreNoNcco:
             BAD_NCCO
         ]
 
+    @pytest.mark.parametrize(
+        "media_type",
+        ["text/html", "application/xml", "text/xml", "application/xhtml+xml", "Text/HTML; charset=utf-8"],
+    )
+    def test_one_served_as_html_or_xml_is_a_failed_download(
+        self, client: Client, receiver: Receiver, media_type
+    ):
+        set_up(client, event=receiver.url + "/event")
+        served = reply(200, [HELLO], content_type=media_type)
+        uuid = client.call(answer_url=[receiver.on("/answer", served)])
+
+        client.advance(3)
+
+        reason = f"served as {media_type.lower().partition(';')[0]}, not as application/json"
+        assert client.status(uuid) == "completed"
+        assert client.hear(uuid) == []
+        assert len(receiver.at("/answer")) == 1
+        assert reasons(client) == [f"answer webhook: {reason}"]
+        assert [each.fields["reason"] for each in receiver.at("/event") if "reason" in each.fields] == [
+            f"Failed to download the NCCO: it is {reason}."
+        ]
+
+    @pytest.mark.parametrize(
+        "media_type",
+        ["application/json; charset=utf-8", "application/problem+json", "text/plain", "text/json", ""],
+    )
+    def test_one_of_another_or_of_no_type_is_read(self, client: Client, receiver: Receiver, media_type):
+        served = reply(200, [HELLO], content_type=media_type)
+        uuid = client.call(answer_url=[receiver.on("/answer", served)])
+
+        client.advance(3)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+
+    def test_an_event_reply_served_as_html_does_not_take_over(self, client: Client, receiver: Receiver):
+        set_up(client, event=receiver.url + "/event")
+        url = receiver.on("/notify", reply(200, [HELLO | {"text": "Changed"}], content_type="text/html"))
+        uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
+
+        client.advance(3)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        assert [entry["body"]["reason"] for entry in webhooks(client, "error")] == [
+            "Failed to download the NCCO: it is served as text/html, not as application/json."
+        ]
+
     def test_the_control_an_ncco_brings_no_error_event(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])

@@ -22,6 +22,7 @@ from voicectl.sandbox.faults import Fault
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.telephony.actions import Actions
 from voicectl.sandbox.telephony.effects import Event, Fetch
+from voicectl.sandbox.telephony.events import BAD_NCCO
 from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
 
 ATTEMPTS = 2
@@ -53,12 +54,12 @@ class Answer:
     Attributes:
         actions: The NCCO, or None if no NCCO was received. An NCCO from an ``answer_url`` may be empty.
         reason: The reason why no NCCO was received, or an empty string if an NCCO was received.
-        bad: The errors in the invalid NCCOs that were received, with one string for each of these NCCOs.
+        errors: The reason of each ``error`` event to send, one for each reply that was no valid NCCO.
     """
 
     actions: Actions | None = None
     reason: str = ""
-    bad: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -142,7 +143,7 @@ class WebhookClient:
             "original_request": {"url": hook.url, "type": "answer" if is_question else "event"},
         }
         second = self._read(delivery, await self._try(delivery, fallback, fields, _may_pass))
-        return replace(second, bad=answer.bad + second.bad)
+        return replace(second, errors=answer.errors + second.errors)
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
@@ -210,10 +211,10 @@ class WebhookClient:
         if is_event and not reply.body.lstrip().startswith(b"["):
             return Answer()  # the usual "OK" reply: the call continues
         try:
-            actions = _actions(reply.body)
+            actions = _actions(reply)
         except _BadNcco as exc:
             entry["outcome"] = f"bad NCCO: {exc}"
-            return Answer(reason=str(exc), bad=(str(exc),))
+            return Answer(reason=str(exc), errors=(exc.event_reason,))
         if is_event and not actions:
             return Answer()
         if actions:
@@ -222,14 +223,30 @@ class WebhookClient:
 
 
 class _BadNcco(Exception):
-    """Raised if a reply is not a valid NCCO. The exception's message gives the reason."""
+    """Raised if a reply is not a valid NCCO. The exception's message gives the reason.
+
+    Attributes:
+        event_reason: The reason in the ``error`` event, in the platform's wording.
+    """
+
+    event_reason = BAD_NCCO
 
 
-def _actions(body: bytes) -> Actions:
-    if not body.strip() and len(body) <= MAX_BODY:
+class _Markup(_BadNcco):
+    """Raised if a reply is served as HTML or XML, which counts as a failed download, whatever the body contains."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(f"served as {media_type}, not as application/json")
+        self.event_reason = f"Failed to download the NCCO: it is {self}."
+
+
+def _actions(reply: Reply) -> Actions:
+    if not reply.body.strip() and len(reply.body) <= MAX_BODY:
         return ()
+    if reply.is_markup:
+        raise _Markup(reply.media_type)
     try:
-        raw = parse_json(body)
+        raw = parse_json(reply.body)
     except UnreadableBody as exc:
         raise _BadNcco(str(exc)) from exc
     errors: list[dict[str, str]] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -27,6 +28,14 @@ Sign = Callable[[bytes], str]
 
 SUCCESSES = range(200, 206)
 """The HTTP statuses that mean that a delivery was successful."""
+
+_MARKUP = re.compile(r"text/html|(text|application)/xml|.+\+xml")
+"""The media types from which the platform reads no NCCO, whatever the body contains.
+
+Other types, such as ``text/plain``, are accepted: vendor samples use NCCOs that are served so.
+
+Source: Vonage support article "What happens if the NCCO download request fails?".
+"""
 
 _PARTS_AT_ONCE = 100  # parts of a body to read before other tasks run; a part may be a single byte
 
@@ -51,6 +60,7 @@ class Reply:
         status: The HTTP status, or None if no status was received.
         body: The body of the reply. At most ``MAX_BODY`` + 1 bytes are read, so that a body that is too long can be
             detected.
+        media_type: The media type of the body in lower case, or an empty string if the reply names none.
         trouble: The error that prevented a complete reply, in the platform's wording, or an empty string if no error
             occurred.
         is_timeout: True if the error was a time-out.
@@ -58,6 +68,7 @@ class Reply:
 
     status: int | None = None
     body: bytes = b""
+    media_type: str = ""
     trouble: str = ""
     is_timeout: bool = False
 
@@ -65,6 +76,11 @@ class Reply:
     def has_arrived(self) -> bool:
         """True if the receiver accepted the request."""
         return self.status in SUCCESSES
+
+    @property
+    def is_markup(self) -> bool:
+        """True if the reply is served as HTML or XML."""
+        return _MARKUP.fullmatch(self.media_type) is not None
 
     @property
     def reason(self) -> str:
@@ -126,7 +142,7 @@ async def send(request: httpx.Request) -> Reply:
     the reply together take at most the sum of the connect and read time-outs.
     """
     times = request.extensions["timeout"]
-    status, body = None, bytearray()
+    status, media_type, body = None, "", bytearray()
     try:
         async with (
             asyncio.timeout(times["connect"] + times["read"]),
@@ -135,6 +151,7 @@ async def send(request: httpx.Request) -> Reply:
             response = await transport.handle_async_request(request)
             try:
                 status = response.status_code
+                media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
                 parts = 0
                 async for part in response.aiter_raw():
                     body += part
@@ -145,7 +162,7 @@ async def send(request: httpx.Request) -> Reply:
                         await asyncio.sleep(0)
             finally:
                 await response.aclose()
-        return Reply(status=status, body=bytes(body[: MAX_BODY + 1]))
+        return Reply(status=status, body=bytes(body[: MAX_BODY + 1]), media_type=media_type)
     except httpx.ConnectTimeout:
         return Reply(trouble="Connection timed out.", is_timeout=True)
     except (TimeoutError, httpx.TimeoutException):
