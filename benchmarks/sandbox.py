@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 CALLER = {"type": "phone", "number": "442079460000"}
 REQUESTS = 2_000
 LEGS_IN_A_ROOM = 50
+LISTS = 200
 HOUR = 3600
 
 BARE = """
@@ -195,9 +196,13 @@ class Benchmark:
             assert client.status()["legs_live"] == count
             page = f"/v1/calls?status=answered&page_size=100&record_index={count // 200}"
             assert client.ask("GET", page)["count"] == count
-            pages = client.timed("GET", page, times=20)
+            pages = client.timed("GET", page, times=LISTS)
+            one = client.ask("GET", page)["_embedded"]["calls"][0]
+            room = f"/v1/calls?page_size=100&conversation_uuid={one['conversation_uuid']}"
+            in_room = client.timed("GET", room, times=LISTS)
+            first = client.timed("GET", "/v1/calls?page_size=10", times=LISTS)
+            shown = client.timed("GET", f"/v1/calls/{one['uuid']}", times=LISTS)
             peak = _peak_mib(pid)
-            first = client.timed("GET", "/v1/calls?page_size=10", times=20)
         self.line(
             f"{count} legs live at once, peak memory",
             f"{peak:.0f} MiB",
@@ -206,8 +211,10 @@ class Benchmark:
         )
         self.line("  made, and answered by one advance", f"{created:.1f} s, {answered:.1f} s")
         self.line(
-            "  a page of 100 of those answered", _quantiles(pages), "", f"of 10 of all: {_quantiles(first)}"
+            "  a page of 100 of those answered", _quantiles(pages), "< 5 ms", f"one leg: {_quantiles(shown)}"
         )
+        self.line("  a page of 10 of all", _quantiles(first), "< 5 ms")
+        self.line(f"  the {LEGS_IN_A_ROOM} of one conversation", _quantiles(in_room), "< 5 ms")
 
     def hour(self, count: int) -> None:
         """Measure an hour of calls on the call clock, one after another, to the end of the last."""

@@ -7,12 +7,14 @@ from typing import Any
 from starlette.requests import Request
 
 from voicectl import tokens
+from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState
 from voicectl.sandbox.http.pipeline import may_see
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.effects import Note
+from voicectl.sandbox.telephony.state import Leg
 
 
 def base(request: Request) -> str:
@@ -23,6 +25,16 @@ def base(request: Request) -> str:
 def region_of(request: Request) -> str:
     """Return the region in which *request* creates a resource."""
     return str(request.state.region or request.state.application.region)
+
+
+def readable_legs(sandbox: Sandbox, request: Request) -> list[Leg]:
+    """Return all legs whose records the sender of *request* can read, oldest first."""
+    if request.state.is_out_of_region:
+        return []
+    exchange = sandbox.exchange
+    return record.readable(
+        exchange.legs.values(), request.state.application, exchange.now, region=request.state.region
+    )
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:

@@ -1,0 +1,88 @@
+"""Lists of calls show what a check of each leg by itself finds, whatever is searched for."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sandbox.parts import APPLICATION, BUSY, MACHINE, PERSON, line, room
+from voicectl.sandbox import record
+from voicectl.sandbox.telephony.state import Leg
+from voicectl.times import rfc3339
+from voicectl.voice.call import CallStatus
+
+OTHER = "5a4db0c5-0000-4000-8000-000000000001"
+REGIONS = ("na-east", "eu-west")
+DAY = 24 * 3600
+HANGS_UP = "447700900503"
+
+
+@dataclass
+class Owner:
+    """The parts of an application that a list depends on."""
+
+    id: str
+    capabilities: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module", name="legs")
+def legs_of_three_days() -> list[Leg]:
+    """Live and ended legs of two applications in two regions, some alone and some in rooms."""
+    its = line()
+    for i in range(90):
+        flow = (room(f"room {i % 4}"),) if i % 3 else (room(f"own {i}"),)
+        number = (PERSON, BUSY, HANGS_UP, MACHINE)[i % 4]
+        place = {"application_id": (APPLICATION, OTHER)[i % 5 == 0], "region": REGIONS[i % 7 == 0]}
+        leg = its.call(number, flow, **place)
+        leg.made_at = float(100 + i // 2)
+        its.wait(1 if i % 30 else DAY)
+    return list(its.exchange.legs.values())
+
+
+def finds(leg: Leg, query: dict[str, str], *, now: int, days: int, region: str | None) -> bool:
+    """Check one leg by itself, as the reference describes each parameter."""
+    made, kept_for = rfc3339(round(leg.made_at * 1000)), days * DAY * 1000
+    return (
+        leg.application_id == APPLICATION
+        and region in (None, leg.region)
+        and (leg.ended_at is None or now - leg.ended_at < kept_for)
+        and query.get("status") in (None, leg.status)
+        and query.get("conversation_uuid") in (None, leg.conversation.uuid)
+        and query.get("date_start", "") <= made
+        and ("date_end" not in query or made < query["date_end"])
+    )
+
+
+@given(st.data())
+def test_a_page_is_part_of_what_a_check_of_each_leg_finds(legs: list[Leg], data: st.DataObject):
+    moments = st.integers(99, 147).map(lambda second: rfc3339(second * 1000))
+    filters = {
+        "status": st.sampled_from([str(status) for status in CallStatus]),
+        "conversation_uuid": st.sampled_from([leg.conversation.uuid for leg in legs]),
+        "date_start": moments,
+        "date_end": moments,
+    }
+    query = data.draw(st.fixed_dictionaries({}, optional=filters))
+    size, index = data.draw(st.integers(1, 100)), data.draw(st.integers(0, 5))
+    order = data.draw(st.sampled_from(["asc", "desc"]))
+    days, region = data.draw(st.integers(1, 4)), data.draw(st.sampled_from([None, *REGIONS]))
+    now = max(leg.created for leg in legs) + data.draw(st.integers(0, 4 * DAY)) * 1000
+
+    own = Owner(APPLICATION, {"voice": {"leg_persistence_time": days}})
+    readable = record.readable(legs, own, now, region=region)
+    whole = query | {"page_size": str(size), "record_index": str(index), "order": order}
+    shown = record.page(readable, record.read_search(whole), "http://127.0.0.1:4010")
+
+    expected = [leg.uuid for leg in legs if finds(leg, query, now=now, days=days, region=region)]
+    in_order = expected if order == "asc" else expected[::-1]
+    assert shown["count"] == len(expected)
+    assert [each["uuid"] for each in shown["_embedded"]["calls"]] == in_order[index * size :][:size]
+
+
+def test_the_legs_differ_in_all_that_is_searched_for(legs: list[Leg]):
+    assert {leg.application_id for leg in legs} == {APPLICATION, OTHER}
+    assert {leg.region for leg in legs} == set(REGIONS)
+    assert {str(leg.status) for leg in legs} >= {"completed", "busy", "answered", "ringing"}
+    assert len({leg.conversation.uuid for leg in legs}) > 10
