@@ -110,11 +110,11 @@ class Media:
             False if the speech has no effect because no action, recording or other leg receives it.
         """
         heard = self.make_sound(leg, prompt)
-        self._base.note(leg.conversation, "audio:speaking:on", leg)
+        conversation = leg.conversation
+        self._base.note(conversation, "audio:speaking:on", leg)
+        heard.on_end = lambda _how: self._base.note(conversation, "audio:speaking:off", leg)
         if prompt.seconds is not None:
-            self._base.schedule(
-                leg, prompt.seconds, lambda: self._base.note(leg.conversation, "audio:speaking:off", leg)
-            )
+            self._base.schedule(leg, prompt.seconds, partial(self._prompt_ends, heard))
         taken = [listener(heard) for listener in list(leg.audio.speech_listeners)]
         is_recorded = bool(not leg.is_muted and self._recordings_of(leg))
         return any(taken) or is_recorded or self._is_heard(leg)
