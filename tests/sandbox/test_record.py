@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sandbox.parts import APPLICATION, BUSY, MACHINE, PERSON, line, room
 from voicectl.sandbox import record
+from voicectl.sandbox.telephony.exchange import Exchange
 from voicectl.sandbox.telephony.state import Leg
 from voicectl.times import rfc3339
 from voicectl.voice.call import CallStatus
@@ -27,8 +28,8 @@ class Owner:
     capabilities: dict[str, Any] = field(default_factory=dict)
 
 
-@pytest.fixture(scope="module", name="legs")
-def legs_of_three_days() -> list[Leg]:
+@pytest.fixture(scope="module", name="exchange")
+def legs_of_three_days() -> Exchange:
     """Live and ended legs of two applications in two regions, some alone and some in rooms."""
     its = line()
     for i in range(90):
@@ -38,7 +39,10 @@ def legs_of_three_days() -> list[Leg]:
         leg = its.call(number, flow, **place)
         leg.made_at = float(100 + i // 2)
         its.wait(1 if i % 30 else DAY)
-    return list(its.exchange.legs.values())
+    for i, leg in enumerate(each for each in its.exchange.legs.values() if each.is_up):
+        if i % 2:
+            its.exchange.transfer(leg, (room(f"room {i % 5}"),))
+    return its.exchange
 
 
 def finds(leg: Leg, query: dict[str, str], *, now: int, days: int, region: str | None) -> bool:
@@ -56,7 +60,8 @@ def finds(leg: Leg, query: dict[str, str], *, now: int, days: int, region: str |
 
 
 @given(st.data())
-def test_a_page_is_part_of_what_a_check_of_each_leg_finds(legs: list[Leg], data: st.DataObject):
+def test_a_page_is_part_of_what_a_check_of_each_leg_finds(exchange: Exchange, data: st.DataObject):
+    legs = list(exchange.legs.values())
     moments = st.integers(99, 147).map(lambda second: rfc3339(second * 1000))
     filters = {
         "status": st.sampled_from([str(status) for status in CallStatus]),
@@ -68,12 +73,14 @@ def test_a_page_is_part_of_what_a_check_of_each_leg_finds(legs: list[Leg], data:
     size, index = data.draw(st.integers(1, 100)), data.draw(st.integers(0, 5))
     order = data.draw(st.sampled_from(["asc", "desc"]))
     days, region = data.draw(st.integers(1, 4)), data.draw(st.sampled_from([None, *REGIONS]))
-    now = max(leg.created for leg in legs) + data.draw(st.integers(0, 4 * DAY)) * 1000
+    ends = sorted({leg.ended_at for leg in legs if leg.ended_at is not None})
+    latest = max(leg.created for leg in legs)
+    now = max(latest, data.draw(st.sampled_from(ends)) + days * DAY * 1000 + data.draw(st.integers(-1, 1)))
 
     own = Owner(APPLICATION, {"voice": {"leg_persistence_time": days}})
-    readable = record.readable(legs, own, now, region=region)
-    whole = query | {"page_size": str(size), "record_index": str(index), "order": order}
-    shown = record.page(readable, record.read_search(whole), "http://127.0.0.1:4010")
+    search = record.read_search(query | {"page_size": str(size), "record_index": str(index), "order": order})
+    found = record.find(exchange.register, search, own, now, region=region)
+    shown = record.page(found, search, "http://127.0.0.1:4010")
 
     expected = [leg.uuid for leg in legs if finds(leg, query, now=now, days=days, region=region)]
     in_order = expected if order == "asc" else expected[::-1]
@@ -81,8 +88,22 @@ def test_a_page_is_part_of_what_a_check_of_each_leg_finds(legs: list[Leg], data:
     assert [each["uuid"] for each in shown["_embedded"]["calls"]] == in_order[index * size :][:size]
 
 
-def test_the_legs_differ_in_all_that_is_searched_for(legs: list[Leg]):
+def test_the_legs_differ_in_all_that_is_searched_for(exchange: Exchange):
+    legs = exchange.legs.values()
     assert {leg.application_id for leg in legs} == {APPLICATION, OTHER}
     assert {leg.region for leg in legs} == set(REGIONS)
     assert {str(leg.status) for leg in legs} >= {"completed", "busy", "answered", "ringing"}
     assert len({leg.conversation.uuid for leg in legs}) > 10
+
+
+def test_the_conversations_of_another_application_are_empty(exchange: Exchange):
+    theirs = next(leg for leg in exchange.live.values() if leg.application_id == OTHER)
+    search = record.read_search({"conversation_uuid": theirs.conversation.uuid})
+
+    found = [
+        [leg.uuid for leg in record.find(exchange.register, search, Owner(id_), exchange.now)]
+        for id_ in (OTHER, APPLICATION)
+    ]
+
+    assert theirs.uuid in found[0]
+    assert found[1] == []

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 
 from voicectl import tokens
-from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState
 from voicectl.sandbox.http.pipeline import may_see
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
+from voicectl.sandbox.record import Search, find
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Leg
 
@@ -27,14 +28,12 @@ def region_of(request: Request) -> str:
     return str(request.state.region or request.state.application.region)
 
 
-def readable_legs(sandbox: Sandbox, request: Request) -> list[Leg]:
-    """Return all legs whose records the sender of *request* can read, oldest first."""
+def found_legs(sandbox: Sandbox, request: Request, search: Search) -> Sequence[Leg]:
+    """Return the legs that match *search* and whose records the sender of *request* can read, oldest first."""
     if request.state.is_out_of_region:
-        return []
-    exchange = sandbox.exchange
-    return record.readable(
-        exchange.legs.values(), request.state.application, exchange.now, region=request.state.region
-    )
+        return ()
+    exchange, state = sandbox.exchange, request.state
+    return find(exchange.register, search, state.application, exchange.now, region=state.region)
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.http.access import base, media_answer, readable_legs, region_of
+from voicectl.sandbox.http.access import base, found_legs, media_answer, region_of
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -70,7 +70,7 @@ def _changeable(sandbox: Sandbox, request: Request) -> Leg:
 
 def _get_calls(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = record.read_search(request.query_params)
-    return Json(record.page(readable_legs(sandbox, request), search, base(request)))
+    return Json(record.page(found_legs(sandbox, request, search), search, base(request)))
 
 
 def _create_call(sandbox: Sandbox, request: Request, body: Any) -> Response:

@@ -36,6 +36,7 @@ from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Actions, OnReply, Webhook
 from voicectl.sandbox.telephony.agenda import Agenda, Timer
 from voicectl.sandbox.telephony.effects import Effect, Event, Kind, Note, Remark
+from voicectl.sandbox.telephony.register import Register
 from voicectl.sandbox.telephony.state import Conversation, Leg
 
 
@@ -51,6 +52,7 @@ class Base:
     Attributes:
         legs: All legs, keyed by UUID, in order of creation. Legs are never removed.
         live: The legs that have not ended, keyed by UUID.
+        register: All legs, by status and by conversation. It changes both.
         conversations: All existing conversations, keyed by UUID.
         agenda: The pending timers.
     """
@@ -58,6 +60,7 @@ class Base:
     def __init__(self, *, seed: str, now: int, host_time: Callable[[], float]) -> None:
         self.legs: dict[str, Leg] = {}
         self.live: dict[str, Leg] = {}
+        self.register = Register()
         self.conversations: dict[str, Conversation] = {}
         self.agenda = Agenda(now)
         self.host_time = host_time

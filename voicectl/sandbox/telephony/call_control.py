@@ -256,8 +256,10 @@ class CallControl:
             far_end=far_end.called(order.to) if is_outbound else far_end.calling(label(order.from_) or ""),
             created=self._base.now,
             made_at=self._base.host_time(),
+            number=len(self._base.legs),
             conversation=conversation,
         )
+        self._base.register.add(leg)
         self._base.legs[leg.uuid] = self._base.live[leg.uuid] = leg
         self._rooms.enter(leg, conversation, Seat())
         self._report(leg)
@@ -298,7 +300,7 @@ class CallControl:
         """
         is_advanced = detection.mode is not None
         if event.status == CallStatus.MACHINE:
-            leg.status = CallStatus.MACHINE
+            self._base.register.set_status(leg, CallStatus.MACHINE)
         note = "sip:amd_machine" if is_advanced else "sip:machine"
         self._base.note(leg.conversation, note, leg, type=event.sub_state or event.status)
         fields = events.detection(leg, self._base.now, event.status, event.sub_state)
@@ -348,7 +350,7 @@ class CallControl:
     ) -> None:
         if status not in NEXT[leg.status]:
             raise IllegalMove(f"{status} may not follow {leg.status}")
-        leg.status = status
+        self._base.register.set_status(leg, status)
         self._report(leg, on_reply, **why)
         if status in (CallStatus.RINGING, CallStatus.ANSWERED):
             self._base.note(leg.conversation, f"{_kind(leg)}:{status}", leg)

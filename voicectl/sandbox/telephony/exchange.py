@@ -64,6 +64,7 @@ class Exchange:
     Attributes:
         legs: All legs, keyed by UUID, in order of creation. Legs are never removed.
         live: The legs that have not ended, keyed by UUID.
+        register: All legs, by status and by conversation.
         conversations: All existing conversations, keyed by UUID.
         base: The object that sends events, and passes on the replies.
         media: The object that plays and records sounds.
@@ -84,6 +85,7 @@ class Exchange:
     ) -> None:
         self.base = base = Base(seed=seed, now=now, host_time=host_time)
         self.legs, self.live, self.conversations = base.legs, base.live, base.conversations
+        self.register = base.register
         self.media = media = Media(base)
         self.rooms = Rooms(base, media, finish=lambda leg: self.calls.finish(leg), hours=room_hours)
         self.calls = CallControl(

@@ -93,7 +93,7 @@ class Rooms:
 
     def enter(self, leg: Leg, conversation: Conversation, seat: Seat) -> None:
         """Add *leg* to *conversation* with the role *seat*. The leg must not be in any other conversation."""
-        leg.conversation = conversation
+        self._base.register.set_conversation(leg, conversation)
         leg.seat = seat
         conversation.legs[leg.uuid] = leg
         self._base.note(conversation, "member:joined" if leg.is_up else "member:invited", leg)

@@ -4,7 +4,8 @@
 #
 # A leg is one record. Each part of the exchange writes its own group of fields, and may read all fields:
 #
-#   - set once by call control: uuid, direction, application_id, region, to, from_, order, far_end, created, made_at;
+#   - set once by call control: uuid, direction, application_id, region, to, from_, order, far_end, created, made_at,
+#     number;
 #   - call control: status, answered_at, ended_at;
 #   - call control and the run (flow_run): flow, which says what the leg runs and what it waits for;
 #   - rooms: conversation, seat, is_joined, is_muted, is_earmuffed;
@@ -216,6 +217,7 @@ class Leg:
         created: The time at which the leg was created, in milliseconds on the call clock. The attributes
             ``answered_at`` and ``ended_at`` are in the same unit.
         made_at: The time at which the leg was created, in Unix seconds on the host clock.
+        number: The position of the leg in the order of creation of all legs, counted from 0.
         timers: The timers that are cancelled when the leg ends.
         is_joined: True if the leg and the other legs in its conversation can hear each other.
         remark: The reason why the leg's flow did not run as written, or None if it did.
@@ -231,6 +233,7 @@ class Leg:
     far_end: FarEnd
     created: int
     made_at: float
+    number: int
     timers: list[Timer] = field(default_factory=list)
 
     # Written by call control.
