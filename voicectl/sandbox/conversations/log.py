@@ -102,7 +102,7 @@ class ConversationLogs:
     def event(self, log: ConversationLog, number: int, note: Note, base: str) -> dict[str, Any]:
         """Return event *number* in the format of API responses, with links that begin with *base*."""
         fields = self.event_fields(log, number, note)
-        member = log.member(note.uuid, number)
+        member = log.member(note.author or note.uuid, number)
         embedded = {}
         if member is not None:
             embedded = {"_embedded": {"from_user": person(member), "from_member": {"id": member.id}}}
@@ -115,7 +115,8 @@ class ConversationLogs:
         For an event that is not kept, *number* is None.
         """
         member = log.member(note.uuid, number)
-        from_ = {} if member is None else {"from": member.id}
+        author = log.member(note.author or note.uuid, number)
+        from_ = {} if author is None else {"from": author.id}
         body = note.body
         if number is not None:
             body = event_bodies.body(log, number, note, member, self.leg(member))

@@ -8,6 +8,7 @@ Source: Conversation API reference, "events".
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -80,7 +81,7 @@ async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     log = requested_log(sandbox, request)
     author = speaker(request, log, posted.from_)
     if posted.type in list(AudioEvent):
-        number, note = await _act(sandbox, log, posted)
+        number, note = await _act(sandbox, log, posted, None if author is None else author.id)
     else:
         note = note_of(sandbox, log, posted.type, None if author is None else author.id, posted.body)
         sandbox.note(note)
@@ -107,8 +108,14 @@ def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     return Response(status_code=204)
 
 
-async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> tuple[int, Note]:
-    """Perform the action that a posted audio event requests. Return the number and content of the logged event."""
+async def _act(
+    sandbox: Sandbox, log: ConversationLog, posted: PostedEvent, author: str | None
+) -> tuple[int, Note]:
+    """Perform the action that a posted audio event requests, for the member *author* if one is given.
+
+    Returns:
+        The number and the content of the logged event.
+    """
     is_lenient = posted.type in (AudioEvent.SAY, AudioEvent.PLAY)
     fields = Fields(posted.body, "body", is_lenient=is_lenient)
     leg_id = fields.text("rtc_id")
@@ -120,13 +127,15 @@ async def _act(sandbox: Sandbox, log: ConversationLog, posted: PostedEvent) -> t
         _ACTS[AudioEvent(posted.type)](sandbox, log, leg, fields)
     except LegNotAnswered as exc:
         raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
+    if author is not None:
+        sandbox.exchange.base.attribute(posted.type, author)
     await sandbox.catch_up()  # records the resulting events
     uuid = None if leg is None else leg.uuid
     for number, note in log.events(before + 1):
         if note.type == posted.type and uuid in (None, note.uuid):
             return number, note
     # The request changed nothing (a second mute, for example), but it still causes an event.
-    note = note_of(sandbox, log, posted.type, uuid, posted.body)
+    note = replace(note_of(sandbox, log, posted.type, uuid, posted.body), author=author)
     sandbox.note(note)
     return log.last_id, note
 
@@ -156,7 +165,7 @@ def _dtmf(sandbox: Sandbox, log: ConversationLog, leg: Leg | None, fields: Field
     for each in [leg] if leg is not None else list(log.conversation.legs.values()):
         if leg is not None or each.is_up:
             sandbox.exchange.dtmf(each, digits)
-            sandbox.note(note_of(sandbox, log, AudioEvent.DTMF, each.uuid, fields.raw))
+            sandbox.exchange.base.emit(note_of(sandbox, log, AudioEvent.DTMF, each.uuid, fields.raw))
 
 
 def _record(sandbox: Sandbox, log: ConversationLog, _leg: Leg | None, fields: Fields) -> None:

@@ -136,7 +136,7 @@ def stop_recording(sandbox: Sandbox, log: ConversationLog) -> None:
         raise refused(404, "audio:error:not-found", "The conversation is not being recorded.")
     for recording in log.conversation.recordings:
         body = {"record_id": recording.uuid}
-        sandbox.note(note_of(sandbox, log, "audio:record:stop", recording.leg_uuid, body))
+        sandbox.exchange.base.emit(note_of(sandbox, log, "audio:record:stop", recording.leg_uuid, body))
     sandbox.exchange.media.stop_recordings(log.conversation.recordings)
 
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from voicectl.sandbox.telephony import events
@@ -151,6 +152,13 @@ class Base:
                 body=body,
             )
         )
+
+    def attribute(self, type_: str, author: str) -> None:
+        """Name *author*, the id of a member, in the events of *type_* that have not been collected yet."""
+        self._effects = [
+            replace(effect, author=author) if isinstance(effect, Note) and effect.type == type_ else effect
+            for effect in self._effects
+        ]
 
     def remark(self, leg: Leg, reason: str) -> None:
         """Store and log *reason*, which explains why the flow of *leg* did not run as written."""

@@ -102,6 +102,7 @@ class Note:
             performed.
         type: The type of the event, such as ``member:joined`` or ``audio:say:done``.
         uuid: The UUID of the leg whose member caused the event, or None if the platform caused it.
+        author: The id of the member who asked for the event, or None if it is the member with the leg ``uuid``.
         body: The fields of the event's body that only the exchange knows, such as ids, texts, digits and reasons. The
             names of the fields are those of the platform.
     """
@@ -112,6 +113,7 @@ class Note:
     type: str
     uuid: str | None
     body: dict[str, Any]
+    author: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
