@@ -80,7 +80,7 @@ def test_a_page_is_part_of_what_a_check_of_each_leg_finds(exchange: Exchange, da
     own = Owner(APPLICATION, {"voice": {"leg_persistence_time": days}})
     search = record.read_search(query | {"page_size": str(size), "record_index": str(index), "order": order})
     found = record.find(exchange.register, search, own, now, region=region)
-    shown = record.page(found, search, "http://127.0.0.1:4010")
+    shown = record.page(found, search, "http://127.0.0.1:4010/v1/calls")
 
     expected = [leg.uuid for leg in legs if finds(leg, query, now=now, days=days, region=region)]
     in_order = expected if order == "asc" else expected[::-1]

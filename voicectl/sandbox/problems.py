@@ -26,7 +26,7 @@ _GATEWAY = {
     500: ("internal-error", "Internal Error"),
 }
 
-_CONVERSATION_PATHS = ("/v1/conversations", "/v1/users")
+_CONVERSATION_PATHS = ("/v1/conversations", "/v1/users", "/v0.1/legs", "/v0.3/legs", "/v0.3/conversations")
 _CONVERSATION_TYPES = "https://developer.nexmo.com/api/conversation#"
 
 _CONVERSATION = {

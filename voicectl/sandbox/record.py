@@ -6,7 +6,7 @@ Source: Voice API reference, "call record" and ``GET /v1/calls``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -115,15 +115,25 @@ def find(
     return found
 
 
-def page(found: Sequence[Leg], search: Search, base: str) -> dict[str, Any]:
+def page(
+    found: Sequence[Leg],
+    search: Search,
+    url: str,
+    *,
+    name: str = "calls",
+    show: Callable[[Leg], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Return one page of the records of the legs in *found*.
 
     Args:
         found: All legs that match *search*, oldest first.
         search: The search, with the order and the number of the page to return.
-        base: The beginning of every link, such as ``http://host:port``. Links are absolute because some clients do
-            not accept relative links.
+        url: The URL of the list, without a query. It must be absolute, because some clients do not accept relative
+            links.
+        name: The name of the list in ``_embedded``.
+        show: A function that returns the record of a leg, or None for :func:`call_record`.
     """
+    show = show or call_record
     places = range(len(found))
     if search.order is SortOrder.DESC:
         places = places[::-1]
@@ -134,7 +144,7 @@ def page(found: Sequence[Leg], search: Search, base: str) -> dict[str, Any]:
         query = search.filters | {"page_size": str(search.page_size)}
         if index is not None:
             query["record_index"] = str(index)
-        return {"href": f"{base}/v1/calls?{urlencode(query)}"}
+        return {"href": f"{url}?{urlencode(query)}"}
 
     links = {"self": link(search.record_index)}
     if found:
@@ -148,7 +158,7 @@ def page(found: Sequence[Leg], search: Search, base: str) -> dict[str, Any]:
         "count": len(found),
         "page_size": search.page_size,
         "record_index": search.record_index,
-        "_embedded": {"calls": [call_record(found[i]) for i in places[start : start + search.page_size]]},
+        "_embedded": {name: [show(found[i]) for i in places[start : start + search.page_size]]},
         "_links": links,
     }
 

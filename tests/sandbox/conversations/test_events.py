@@ -48,7 +48,7 @@ class TestReading:
 
         assert joined["from"] == first["id"]
         assert joined["_embedded"] == {
-            "from_user": first["_embedded"]["user"],
+            "from_user": {name: first["_embedded"]["user"][name] for name in ("id", "name")},
             "from_member": {"id": first["id"]},
         }
 

@@ -45,7 +45,9 @@ class TestLegs:
         [member] = reply["_embedded"]["members"]
         assert set(member) == {"id", "state", "_embedded", "_links"}
         assert member["state"] == "JOINED"
-        assert set(member["_embedded"]["user"]) == {"id", "name"}
+        its_user = member["_embedded"]["user"]
+        assert set(its_user) == {"id", "name", "_links"}
+        assert its_user["_links"]["self"]["href"] == f"{client.url}/v1/users/{its_user['id']}"
         assert reply["_links"]["self"]["href"] == f"{client.url}{path}/members"
 
     def test_a_member_in_full_has_its_leg(self, client: Client, leg: str):
@@ -154,7 +156,7 @@ class TestGuests:
 
         assert invited["state"] == "INVITED"
         assert set(invited["timestamp"]) == {"invited"}
-        assert invited["initiator"] == {"invited": {"isSystem": True}}
+        assert invited["initiator"] == {"invited": {"is_system": True}}
         assert (invited["channel"], invited["media"]) == ({"type": "app"}, media)
         assert invited["knocking_id"] == "KNO-1"
         assert invited["_embedded"]["user"]["display_name"] == "Alice"
@@ -277,10 +279,25 @@ class TestGuests:
             refused(client.get(f"{path}/members/{id_}"), 404, "conversation:error:member-not-found")
             refused(step(client, path, {"id": id_}, "left"), 404, "conversation:error:member-not-found")
 
-    def test_there_is_no_delete(self, client: Client, path: str):
-        reply = client.api("DELETE", f"{path}/members/{enrol(client, path)['id']}")
+    @pytest.mark.parametrize("version", ["v1", "v0.3"])
+    def test_one_is_deleted_by_leaving(self, client: Client, path: str, version: str):
+        member = f"{path}/members/{enrol(client, path)['id']}"
 
-        refused(reply, 405, "http:error:method-not-allowed")
+        deleted = client.api("DELETE", member.replace("/v1/", f"/{version}/"))
+
+        assert (deleted.status_code, deleted.json()) == (200, {})
+        assert client.get(member).json()["state"] == "LEFT"
+        again = client.api("DELETE", member.replace("/v1/", f"/{version}/"))
+        refused(again, 400, "conversation:error:invalid-member-state")
+        other = client.api("DELETE", f"{path}/members/MEM-x".replace("/v1/", f"/{version}/"))
+        refused(other, 404, "conversation:error:member-not-found")
+
+    def test_a_deleted_member_s_leg_is_hung_up(self, client: Client, path: str):
+        leg = client.answered(PERSON, ROOM)
+        [member] = [each for each in members(client, path) if each["channel"].get("id") == leg]
+
+        assert client.api("DELETE", f"{path}/members/{member['id']}").status_code == 200
+        assert client.status(leg) == "completed"
 
 
 class TestUserTokens:
@@ -309,8 +326,8 @@ class TestUserTokens:
             f"{path}/members/{alice['id']}", json={"state": "joined"}, headers=as_user(client)
         )
 
-        by = {"isSystem": False, "user_id": alice["_embedded"]["user"]["id"], "member_id": alice["id"]}
-        assert reply.json()["initiator"] == {"invited": {"isSystem": True}, "joined": by}
+        by = {"is_system": False, "user_id": alice["_embedded"]["user"]["id"], "member_id": alice["id"]}
+        assert reply.json()["initiator"] == {"invited": {"is_system": True}, "joined": by}
 
 
 def test_a_leg_of_a_call_of_its_own_is_a_member_too(client: Client):

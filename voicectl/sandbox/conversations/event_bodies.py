@@ -75,7 +75,7 @@ def _member(log: ConversationLog, note: Note, member: Member, leg: Leg | None) -
     state = _MEMBER[note.type]
     given = member.given or {}
     of = {
-        "initiator": representations.initiators(member, state),
+        "initiator": representations.initiators(member, state, is_system="isSystem"),
         "timestamp": representations.moments(member, state),
     }
     channel = given.get("channel", {"type": "app"}) if leg is None else representations.channel(leg)

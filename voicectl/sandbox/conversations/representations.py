@@ -69,13 +69,16 @@ def media(member: Member, leg: Leg | None) -> dict[str, Any]:
     }
 
 
-def initiators(member: Member, until: MemberState) -> dict[str, Any]:
+def initiators(
+    member: Member, until: MemberState, *, is_system: str = "is_system"
+) -> dict[str, dict[str, Any]]:
     """Return the ``initiator`` object of *member*, which shows who caused each change of state up to *until*.
 
-    Changes made by the platform or with an admin token have the initiator ``{"isSystem": True}``.
+    Changes made by the platform or with an admin token have only the field *is_system*, which is true. The API
+    names it ``is_system``, and RTC events name it ``isSystem``.
     """
     by = member.initiators or {}
-    return {state: by.get(state, {"isSystem": True}) for state in _happened(member, until)}
+    return {state: {is_system: state not in by, **by.get(state, {})} for state in _happened(member, until)}
 
 
 def moments(member: Member, until: MemberState) -> dict[str, str]:
@@ -95,7 +98,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
         "channel": given.get("channel", {"type": "app"}) if leg is None else channel(leg),
         "media": media(member, leg),
         **{name: given[name] for name in ("knocking_id", "invited_by") if name in given},
-        "_embedded": {"user": person(member)},
+        "_embedded": {"user": _linked(person(member), base)},
         "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}/members/{member.id}"),
     }
 
@@ -105,9 +108,33 @@ def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str,
     return {
         "id": member.id,
         "state": member.state,
-        "_embedded": {"user": person(member)},
+        "_embedded": {"user": _linked(person(member), base)},
         "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}/members/{member.id}"),
     }
+
+
+def leg_record(leg: Leg, url: str) -> dict[str, Any]:
+    """Return *leg* in the format of a list of legs. *url* is the URL of that list."""
+    return {
+        "uuid": leg.uuid,
+        "type": party(leg)["type"],
+        "conversation_uuid": leg.conversation.uuid,
+        "status": leg.status,
+        "from": _endpoint(leg.from_),
+        "to": _endpoint(leg.to),
+        "start_time": None if leg.answered_at is None else rfc3339(leg.answered_at),
+        "end_time": None if leg.ended_at is None else rfc3339(leg.ended_at),
+        "rtc": {
+            "session_id": session_id(leg),
+            "state": "terminated" if leg.is_over else "active",
+        },
+        "_links": _self(f"{url}/{leg.uuid}"),
+    }
+
+
+def session_id(leg: Leg) -> str:
+    """Return the id of the session of the call on *leg*."""
+    return f"SES-{derived('session', leg.uuid)}"
 
 
 def conversation_body(log: ConversationLog, *, deleted_at: int | None = None) -> dict[str, Any]:
@@ -150,16 +177,20 @@ def user_record(user: User, base: str) -> dict[str, Any]:
 
 def user_in_list(user: User, base: str) -> dict[str, Any]:
     """Return *user* in the format of an API response that lists users."""
-    return {**_known(user), "_links": _self(f"{base}/v1/users/{user.id}")}
+    return _linked(_known(user), base)
 
 
 def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
     """Return the session of *user* for the call on *leg*, in the format of API responses."""
     return {
-        "id": f"SES-{derived('session', leg.uuid)}",
+        "id": session_id(leg),
         "_embedded": {"user": {"id": user.id, "name": user.name}, "api_key": api_key},
         "properties": {"ttl": SESSION_SECONDS},
     }
+
+
+def _linked(user: dict[str, Any], base: str) -> dict[str, Any]:
+    return {**user, "_links": _self(f"{base}/v1/users/{user['id']}")}
 
 
 def _known(user: User) -> dict[str, Any]:

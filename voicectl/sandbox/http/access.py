@@ -13,7 +13,7 @@ from voicectl.sandbox.conversations.conversation_log import ConversationLog, Mem
 from voicectl.sandbox.http.pipeline import may_see
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
-from voicectl.sandbox.record import Search, find
+from voicectl.sandbox.record import Search, find, is_kept
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Leg
 
@@ -34,6 +34,12 @@ def found_legs(sandbox: Sandbox, request: Request, search: Search) -> Sequence[L
         return ()
     exchange, state = sandbox.exchange, request.state
     return find(exchange.register, search, state.application, exchange.now, region=state.region)
+
+
+def may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
+    """Return True if the record of *leg* is still kept and the sender of *request* is allowed to see it."""
+    may = may_see(request, leg.application_id, leg.region)
+    return may and is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def media_answer(name: str, playing: object, uuid: str) -> Json:

@@ -11,6 +11,7 @@ from voicectl.sandbox.http import (
     control,
     conversation_events,
     conversations,
+    legs,
     members,
     users,
 )
@@ -21,7 +22,7 @@ from voicectl.sandbox.problems import Problem
 
 def app(sandbox: Sandbox) -> Front:
     """Return the ASGI application that serves *sandbox*."""
-    parts = (calls, applications, conversations, members, conversation_events, users, control)
+    parts = (calls, applications, conversations, members, legs, conversation_events, users, control)
     routes = Starlette(
         routes=[route for part in parts for route in part.routes(sandbox)],
         exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from voicectl.sandbox import record
 from voicectl.sandbox.bodies import Json
-from voicectl.sandbox.http.access import base, found_legs, media_answer, region_of
+from voicectl.sandbox.http.access import base, found_legs, may_read, media_answer, region_of
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -45,15 +45,9 @@ def routes(sandbox: Sandbox) -> list[Route]:
 
 def _leg(sandbox: Sandbox, request: Request) -> Leg:
     leg = sandbox.exchange.legs.get(request.path_params["uuid"])
-    if leg is None or not _may_read(sandbox, request, leg):
+    if leg is None or not may_read(sandbox, request, leg):
         raise no_such_leg()
     return leg
-
-
-def _may_read(sandbox: Sandbox, request: Request, leg: Leg) -> bool:
-    """Return True if the record of *leg* is still kept and the sender of *request* is allowed to see it."""
-    may = may_see(request, leg.application_id, leg.region)
-    return may and record.is_kept(leg, request.state.application, sandbox.exchange.now)
 
 
 def _changeable(sandbox: Sandbox, request: Request) -> Leg:
@@ -70,7 +64,7 @@ def _changeable(sandbox: Sandbox, request: Request) -> Leg:
 
 def _get_calls(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     search = record.read_search(request.query_params)
-    return Json(record.page(found_legs(sandbox, request, search), search, base(request)))
+    return Json(record.page(found_legs(sandbox, request, search), search, f"{base(request)}/v1/calls"))
 
 
 def _create_call(sandbox: Sandbox, request: Request, body: Any) -> Response:

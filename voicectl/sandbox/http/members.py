@@ -17,6 +17,7 @@ from starlette.routing import Route
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, requests, searches
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, IllegalState, Member, MemberState
+from voicectl.sandbox.conversations.requests import MemberChange
 from voicectl.sandbox.http.access import base, note_of, own_member, requested_log, speaker, token_user
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
@@ -40,6 +41,8 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.GET_MEMBER, "GET", ONE, _get),
         (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
         (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # used by the API's 2021 version and its examples
+        (Operation.DELETE_MEMBER, "DELETE", ONE, _delete),  # likewise
+        (Operation.DELETE_MEMBER, "DELETE", ONE.replace("/v1/", "/v0.3/"), _delete),
     )
 
 
@@ -99,7 +102,15 @@ def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 
 
 async def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
-    step = requests.read_member_change(body)
+    return await _change(sandbox, request, requests.read_member_change(body))
+
+
+async def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
+    await _change(sandbox, request, MemberChange(state=MemberState.LEFT, from_=None, reason=None))
+    return Json({})
+
+
+async def _change(sandbox: Sandbox, request: Request, step: MemberChange) -> Response:
     log = requested_log(sandbox, request)
     member = _asked(request, log)
     if step.from_ is not None:
@@ -127,7 +138,7 @@ def _note_step(
     """Record an event for the change of *member* to *state*. The member must not have a leg."""
     own = own_member(request, log) or member if token_user(request) is not None else None
     if own is not None and own.user is not None:
-        by = {"isSystem": False, "user_id": own.user.id, "member_id": own.id}
+        by = {"user_id": own.user.id, "member_id": own.id}
         member.initiators = {**(member.initiators or {}), state.lower(): by}
     body = {} if member.reason is None else {"reason": member.reason}
     sandbox.note(note_of(sandbox, log, state.event, member.id, body))
