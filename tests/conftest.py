@@ -64,7 +64,12 @@ def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> I
                 from_=identity.number,
                 api_key=identity.api_key,
             )
-            ProfileStore(room.config).add(profile, key=key, api_secret=identity.api_secret)
+            ProfileStore(room.config).add(
+                profile,
+                key=key,
+                api_secret=identity.api_secret,
+                signature_secret=identity.signature_secret,
+            )
             return room
 
         yield start

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -14,7 +17,7 @@ from tests.support.desk import desk, shell
 from tests.support.key_files import pkcs8
 from tests.support.machines import machine
 from tests.support.room import PERSON, Room
-from tests.support.servers import Canned, Drip, reply
+from tests.support.servers import Canned, Drip, Request, reply
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.core.sandbox_control import ACT_SECONDS, SandboxControl
 from voicectl.errors import TransportError
@@ -53,6 +56,15 @@ def stage(room: Room, live: Canned, application: Application) -> Room:
     store.add(profile, key=application[1])
     store.add(replace(profile, name="test"), key=application[1], replace=True)
     store.use("prod")
+    identity, key = application
+    own = Profile(
+        name="sandbox",
+        application_id=identity.application_id,
+        base_url=room.url,
+        from_=identity.number,
+        api_key=identity.api_key,
+    )
+    store.add(own, key=key, api_secret=identity.api_secret, signature_secret=identity.signature_secret)
     return room
 
 
@@ -206,6 +218,7 @@ def test_what_is_no_sandbox_is_not_believed(stage: Room, answer: object) -> None
         assert (ran.exit_code, ran.stdout) == (7, "")
         assert "not a voicectl sandbox" in ran.stderr
         assert [request.path for request in impostor.requests] == ["/sandbox/identity"]
+        assert not any("authorization" in request.headers for request in impostor.requests)
 
 
 @pytest.mark.parametrize("application_id", [LIVE_APP, "x", "5a4db0c6-0000-4000-8000-000000000000"])
@@ -218,6 +231,7 @@ def test_a_sandbox_with_an_application_that_is_none_s_is_not_believed(
 
         assert ran.exit_code != 0
         assert [request.path for request in impostor.requests] == ["/sandbox/identity"]
+        assert not any("authorization" in request.headers for request in impostor.requests)
 
 
 @pytest.mark.parametrize(
@@ -274,3 +288,132 @@ def test_a_live_profile_inside_exec_reaches_the_sandbox_and_nothing_else(
     assert hung_up == listed
     assert live.connections == 0
     assert room.requests() == []  # nor the other sandbox
+
+
+COMMANDS = (
+    f"call create --to {PERSON} --talk Hi",
+    "call list",
+    "hangup 63f61863-4a51-4f6b-86e1-46edebcf9356",
+    "app show",
+    "app urls --answer http://127.0.0.1:1/answer",
+    "jwt create",
+    "doctor",
+    "profile show",
+    f"call create --to {PERSON} --talk Hi --dry-run",
+    "sandbox ring --to 442079460000",
+    f"sandbox say 63f61863-4a51-4f6b-86e1-46edebcf9356 {PERSON}",
+    "sandbox stop",
+)
+
+
+def _expect_port(room: Room, url: str) -> None:
+    """Let the profile ``sandbox`` name *url*, as if another program had taken the port of its sandbox."""
+    store = ProfileStore(room.config)
+    store.add(replace(store.get("sandbox"), base_url=url), key=None, replace=True)
+
+
+@pytest.mark.parametrize("whose", ["production's", "the sandbox's", "the sandbox's, with a real key"])
+def test_a_foreign_process_gets_no_signature_secret_or_number(
+    stage: Room, application: Application, whose: str
+) -> None:
+    identity = application[0]
+    production = {
+        "application_id": LIVE_APP,
+        "private_key": str(ProfileStore(stage.config).key_path("prod")),
+        "from": "447700900888",
+        "api_key": "abcd1234",
+    }
+    own = {
+        "application_id": identity.application_id,
+        "private_key": identity.private_key_path,
+        "from": "447700900888",
+        "api_key": identity.api_key,
+    }
+    said = {
+        "production's": production,
+        "the sandbox's": own,
+        "the sandbox's, with a real key": own | {"private_key": production["private_key"]},
+    }[whose]
+
+    def lie(_request: Request) -> bytes:
+        return reply(200, said | {"url": impostor.url, "regions": {}, "proof": "0" * 64})
+
+    with Canned(lie) as impostor:
+        _expect_port(stage, impostor.url)
+        for line in COMMANDS:
+            ran = stage(line, env={"VOICECTL_SANDBOX": impostor.url})
+
+            assert (ran.exit_code, ran.stdout) == (9, ""), (line, ran)
+            assert "does not prove that it is your sandbox" in ran.stderr
+        for request in impostor.requests:
+            assert (request.method, request.path) == ("GET", "/sandbox/identity")
+            assert "authorization" not in request.headers
+            assert not request.body
+
+
+def test_a_proof_that_another_address_passes_on_or_repeats_is_refused(stage: Room) -> None:
+    def relayed(request: Request) -> bytes:
+        return reply(200, httpx.get(stage.url + request.target, trust_env=False).json())
+
+    with Canned(relayed) as relay:
+        _expect_port(stage, relay.url)
+
+        ran = stage("call list", env={"VOICECTL_SANDBOX": relay.url})
+
+        assert (ran.exit_code, ran.stdout) == (9, "")
+        old = httpx.get(f"{stage.url}/sandbox/identity?nonce=00", trust_env=False).json()
+    with Canned(reply(200, old)) as repeater:
+        _expect_port(stage, repeater.url)
+
+        assert stage("call list", env={"VOICECTL_SANDBOX": repeater.url}).exit_code == 9
+    assert {request.path for request in relay.requests + repeater.requests} == {"/sandbox/identity"}
+
+
+def test_a_sandbox_without_credentials_on_this_machine_is_refused(bare: Room, room: Room) -> None:
+    env = {"VOICECTL_SANDBOX": room.url, "VOICECTL_CONFIG_DIR": str(room.home / "none")}
+
+    for line in ("call list", "jwt create", "sandbox reset"):
+        ran = bare(line, env=env)
+
+        assert (ran.exit_code, ran.stdout) == (3, "")
+        assert f"no credentials for a sandbox at {room.url}" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "profile remove prod --yes",
+        "profile use test",
+        f"profile add prod --replace --application-id {LIVE_APP} --private-key -",
+        f"profile add new --application-id {LIVE_APP} --private-key -",
+    ],
+)
+def test_a_rehearsal_does_not_change_the_configuration(
+    stage: Room, application: Application, line: str
+) -> None:
+    def files() -> dict[Path, bytes]:
+        return {each: each.read_bytes() for each in stage.config.rglob("*") if each.is_file()}
+
+    before = files()
+    key = pkcs8(application[1])
+
+    by_hand = stage(line, env={"VOICECTL_SANDBOX": stage.url}, stdin=key.decode())
+    executed = stage.process(
+        ["sandbox", "exec", "--", sys.executable, "-m", "voicectl", *shlex.split(line)], stdin=key
+    )
+
+    for ran in (by_hand, executed):
+        assert (ran.exit_code, ran.stdout) == (9, "")
+        assert "a rehearsal changes nothing real" in ran.stderr
+    assert files() == before
+
+
+def test_a_started_sandbox_can_be_chosen_by_its_address(bare: Room) -> None:
+    url = bare.process("sandbox start --detach --port 0 -q").stdout.strip()
+    try:
+        for env in ({"VOICECTL_SANDBOX": url}, {"VOICECTL_SANDBOX": url.replace("127.0.0.1", "localhost")}):
+            ran = bare.process(f"call create --to {PERSON} --talk Hi -q", env=env)
+
+            assert ran.exit_code == 0, ran.stderr
+    finally:
+        bare.process("sandbox stop")

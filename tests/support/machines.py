@@ -28,7 +28,9 @@ def machine(home: Path, application: Application, url: str, **profile: Any) -> R
     home.mkdir(exist_ok=True)
     room = Room(home, FakeClock(), url=url)
     settings = {"application_id": identity.application_id, "from_": identity.number} | profile
-    ProfileStore(room.config).add(Profile(name="test", base_url=url, **settings), key=key)
+    ProfileStore(room.config).add(
+        Profile(name="test", base_url=url, **settings), key=key, signature_secret=identity.signature_secret
+    )
     return room
 
 

@@ -31,7 +31,7 @@ def test_a_receiver_that_was_killed_is_followed_by_one_that_serves_at_once(
     taking = f"{options} --set-urls http://127.0.0.1:{port}"
     may_go = threading.Event()
     with FaultProxy(room.url) as api:
-        room.environ |= {"VOICECTL_SANDBOX": api.url, "VOICECTL_STATE_DIR": str(room.home / "state")}
+        room.environ |= {"VOICECTL_BASE_URL": api.url, "VOICECTL_STATE_DIR": str(room.home / "state")}
 
         def address() -> str:
             ran = room("app urls --fields webhook,address", env={"VOICECTL_SANDBOX": room.url})

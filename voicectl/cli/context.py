@@ -405,7 +405,9 @@ class App:
 
         url, dry_run = self.environ.get("VOICECTL_SANDBOX"), self.options.dry_run
         if url:
-            return SandboxControl(url, source="VOICECTL_SANDBOX", dry_run=dry_run)
+            from voicectl.core.identity import rehearsal
+
+            return rehearsal.control(url, self.profiles, dry_run=dry_run)
         profile = self.profiles.get(SANDBOX)
         return SandboxControl(
             profile.base_url,

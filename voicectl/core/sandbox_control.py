@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -11,6 +13,7 @@ from voicectl.core import hosts
 from voicectl.errors import (
     ConfigError,
     DryRun,
+    GuardError,
     InputError,
     LegError,
     NoAnswer,
@@ -19,9 +22,10 @@ from voicectl.errors import (
     TransportError,
 )
 from voicectl.loopback import is_loopback
+from voicectl.sandbox_proof import proof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from voicectl.api.replies import Reply
 
@@ -43,6 +47,8 @@ class SandboxControl:
         source: The source of the URL, for error messages.
         application_id: The id of the application that the sandbox must serve for changes to be allowed, or None to
             allow changes for any application.
+        secret: A function that returns the secret that the sandbox must prove to know for changes to be allowed, or
+            None to require no proof.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:
@@ -50,7 +56,13 @@ class SandboxControl:
     """
 
     def __init__(
-        self, url: str, *, source: str, application_id: str | None = None, dry_run: bool = False
+        self,
+        url: str,
+        *,
+        source: str,
+        application_id: str | None = None,
+        secret: Callable[[], str] | None = None,
+        dry_run: bool = False,
     ) -> None:
         try:
             host = urlsplit(url).hostname or ""
@@ -65,6 +77,7 @@ class SandboxControl:
         self._wire = Wire(self.url)
         self._source = source
         self._expected = application_id
+        self._secret = secret
         self._dry_run = dry_run
 
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
@@ -76,7 +89,33 @@ class SandboxControl:
         Raises:
             TransportError: No sandbox answers at the URL.
         """
-        found = self.get("/sandbox/identity", timeout=timeout)
+        return self._identity("/sandbox/identity", timeout)
+
+    def proven_identity(self) -> dict[str, Any]:
+        """Return the identity of the sandbox, after the sandbox has proved that it knows the secret.
+
+        The request contains nothing but a random number.
+
+        Raises:
+            GuardError: The server does not know the secret, or passes on the replies of a sandbox at another address.
+            TransportError: No sandbox answers at the URL.
+        """
+        nonce = secrets.token_hex(16)
+        found = self._identity(f"/sandbox/identity?nonce={nonce}", CONTROL_SECONDS)
+        given = str(found.pop("proof", ""))
+        if self._secret is None:
+            return found
+        expected = proof(self._secret(), nonce, found)
+        is_here = urlsplit(str(found.get("url", ""))).port == urlsplit(self.url).port
+        if not is_here or not hmac.compare_digest(given.encode(), expected.encode()):
+            raise GuardError(
+                f"The server at {self.url} does not prove that it is your sandbox, so nothing was sent to it.",
+                hint="If it is a sandbox of an earlier version, stop it and start it again.",
+            )
+        return found
+
+    def _identity(self, path: str, timeout: float) -> dict[str, Any]:
+        found = self.get(path, timeout=timeout)
         if (
             not isinstance(found, dict)
             or not all(isinstance(found.get(key), str) for key in ("application_id", "private_key", "from"))
@@ -147,9 +186,12 @@ class SandboxControl:
         """Check that the sandbox serves the expected application. Another sandbox may have taken over the port.
 
         Raises:
+            GuardError: The server does not prove that it knows the secret.
             InputError: The sandbox serves another application.
             TransportError: No sandbox answers at the URL.
         """
+        if self._secret is not None:
+            self.proven_identity()
         if self._expected is None:
             return
         found = self.identity()["application_id"]

@@ -594,6 +594,7 @@ def test_exec_gives_a_command_a_private_sandbox_and_returns_its_status(bare: Roo
     assert ran.exit_code == 7
     names = [line.partition("=")[0] for line in ran.stdout.splitlines()]
     assert names == [
+        "VOICECTL_CONFIG_DIR",
         "VOICECTL_SANDBOX",
         "VOICECTL_STATE_DIR",
         "VONAGE_API_HOST",
@@ -604,6 +605,55 @@ def test_exec_gives_a_command_a_private_sandbox_and_returns_its_status(bare: Roo
         "VONAGE_SIGNATURE_SECRET",
     ]
     assert list(bare.home.iterdir()) == []
+
+
+def test_exec_hands_on_no_credentials_but_the_sandboxs(bare: Room) -> None:
+    real = {
+        "VOICECTL_APPLICATION_ID": "real-1",
+        "VOICECTL_PRIVATE_KEY": "real-2",
+        "VOICECTL_API_KEY": "real-3",
+        "VOICECTL_API_SECRET": "real-4",
+        "VOICECTL_SIGNATURE_SECRET": "real-5",
+        "VOICECTL_STORE": "postgresql://me:real-6@db/events",
+        "VOICECTL_BASE_URL": "https://real-7",
+        "VONAGE_APPLICATION_ID": "real-8",
+        "VONAGE_PRIVATE_KEY": "real-9",
+        "VONAGE_PRIVATE_KEY_PATH": "real-10",
+        "VONAGE_APPLICATION_PRIVATE_KEY_PATH": "real-11",
+        "VONAGE_APPLICATION_PRIVATE_KEY": "real-12",
+        "VONAGE_APP_ID": "real-13",
+        "VONAGE_API_SIGNATURE_SECRET": "real-14",
+        "VONAGE_SIGNATURE_METHOD": "real-15",
+        "VONAGE_JWT": "real-16",
+        "VONAGE_API_HOST": "real-17",
+        "NEXMO_API_KEY": "real-18",
+        "NEXMO_API_SECRET": "real-19",
+        "NEXMO_PRIVATE_KEY": "real-20",
+        "NEXMO_SIGNATURE_SECRET": "real-21",
+        "API_KEY": "real-22",
+        "PRIVATE_KEY_PATH": "real-23",
+    }
+    bare.environ |= real | {"VOICECTL_OUTPUT": "json", "VONAGE_NUMBER": "447700900123", "EDITOR": "vi"}
+
+    ran = bare.process(["sandbox", "exec", "--", "env"])
+
+    assert ran.exit_code == 0, ran.stderr
+    assert "real-" not in ran.stdout
+    found = dict(line.partition("=")[::2] for line in ran.stdout.splitlines())
+    assert (found["VOICECTL_OUTPUT"], found["VONAGE_NUMBER"], found["EDITOR"]) == (
+        "json",
+        "447700900123",
+        "vi",
+    )
+    for alias, usual in (
+        ("VONAGE_APP_ID", "VONAGE_APPLICATION_ID"),
+        ("VONAGE_PRIVATE_KEY_PATH", "VONAGE_PRIVATE_KEY"),
+        ("VONAGE_APPLICATION_PRIVATE_KEY_PATH", "VONAGE_PRIVATE_KEY"),
+        ("NEXMO_API_SECRET", "VONAGE_API_SECRET"),
+        ("NEXMO_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET"),
+        ("API_KEY", "VONAGE_API_KEY"),
+    ):
+        assert found[alias] == found[usual]
 
 
 def test_exec_says_when_the_command_cannot_be_run(bare: Room) -> None:

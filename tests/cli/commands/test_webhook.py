@@ -29,6 +29,7 @@ from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.webhook import signing
 from voicectl.clock import SystemClock
+from voicectl.core.identity.profiles import ProfileStore
 from voicectl.store.events import Route
 from voicectl.store.events_spool import Spool
 
@@ -674,6 +675,7 @@ def test_what_is_no_request_is_said_so(judge: Room, content: bytes) -> None:
 
 def test_verify_needs_a_secret_and_never_shows_it(judge: Room) -> None:
     secret = judge.environ.pop("VOICECTL_SIGNATURE_SECRET")
+    ProfileStore(judge.config).forget("test", "signature-secret")
     request = told(token(judge, BODY), BODY)
     ran = judge("webhook verify -", stdin=request)
     assert (ran.exit_code, ran.stdout) == (3, "")

@@ -18,7 +18,9 @@ THEIRS = {"VONAGE_SIGNATURE_SECRET": "theirs"}
 
 @pytest.fixture
 def desk(tmp_path: Path, application: Application) -> Room:
-    return machine(tmp_path, application, "http://127.0.0.1:9", api_key="b2")
+    room = machine(tmp_path, application, "http://127.0.0.1:9", api_key="b2")
+    ProfileStore(room.config).forget("test", "signature-secret")
+    return room
 
 
 def keep(desk: Room, secrets: str) -> None:

@@ -15,7 +15,7 @@ from voicectl.cli.output.text import block, clean, remark
 from voicectl.cli.output.writer import View
 from voicectl.cli.terminal import Terminal
 from voicectl.core import hosts
-from voicectl.core.identity import keys, profiles
+from voicectl.core.identity import keys, profiles, rehearsal
 from voicectl.core.identity.account import NOWHERE
 from voicectl.core.identity.policy import Policy, host_name, prefix
 from voicectl.core.identity.profiles import Profile, ProfileStore
@@ -144,6 +144,7 @@ def add(
           --private-key private.pem --region eu-west --allow 44
     """
     app = current(ctx)
+    rehearsal.refuse_changes(app.environ, "the profiles")
     app.consent.refuse_dry_run()
     profiles.check_name(name)
     if name == profiles.SANDBOX:
@@ -304,6 +305,7 @@ def use(ctx: typer.Context, name: Name) -> None:
       $ voicectl profile use prod
     """
     app = current(ctx)
+    rehearsal.refuse_changes(app.environ, "the profiles")
     app.consent.refuse_dry_run()
     app.profiles.use(name)
 
@@ -317,6 +319,7 @@ def remove(ctx: typer.Context, name: Name) -> None:
       $ voicectl profile remove eu
     """
     app = current(ctx)
+    rehearsal.refuse_changes(app.environ, "the profiles")
     app.consent.refuse_dry_run()
     if name == profiles.SANDBOX:
         _refuse_while_running(app)

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from voicectl import times
 from voicectl.cli import errors
 from voicectl.cli.arguments import grouped
+from voicectl.cli.child_environment import sealed
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
@@ -234,7 +235,8 @@ def exec_(
 
     Every voicectl command that it runs uses this sandbox, whatever profile it names, and reaches nothing else, so you
     can rehearse a runbook unchanged. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST
-    and the account's secrets in their environment. The exit status is that of the command.
+    and the account's secrets in their environment. The configuration is private, and no other credentials are passed
+    on. The exit status is that of the command.
 
     Example:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
@@ -252,21 +254,16 @@ def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
     """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it."""
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
-        key_path = room / "sandbox.pem"
-        identity, private_key = new_identity(str(key_path))
-        files.write_private(key_path, private_key.encode())
-        files.write_private(key_path.with_suffix(".api-secret"), identity.api_secret.encode())
-        files.write_private(key_path.with_suffix(".signature-secret"), identity.signature_secret.encode())
-        with running(Sandbox(identity, options, clock=app.clock)) as url:
-            yield dict(app.environ) | {
+        store = ProfileStore(room / "config")
+        identity = _stored_identity(store)
+        sandbox = Sandbox(identity, options, clock=app.clock)
+        with running(sandbox) as url:
+            profile = replace(store.get(SANDBOX), base_url=url, regions=sandbox.region_urls)
+            store.add(profile, key=None, replace=True)
+            yield sealed(app.environ, identity, url) | {
                 "VOICECTL_SANDBOX": url,
+                "VOICECTL_CONFIG_DIR": str(store.directory),
                 "VOICECTL_STATE_DIR": str(room / "state"),
-                "VONAGE_APPLICATION_ID": identity.application_id,
-                "VONAGE_PRIVATE_KEY": str(key_path),
-                "VONAGE_API_KEY": identity.api_key,
-                "VONAGE_API_SECRET": identity.api_secret,
-                "VONAGE_SIGNATURE_SECRET": identity.signature_secret,
-                "VONAGE_API_HOST": url,
             }
 
 

@@ -112,7 +112,7 @@ def resolve(
         GuardError: The application belongs to a sandbox, but the base URL is not on loopback.
     """
     if environ.get("VOICECTL_SANDBOX"):
-        return _rehearsal(environ["VOICECTL_SANDBOX"])
+        return _rehearsal(environ["VOICECTL_SANDBOX"], profiles)
     name, said_by = profile, "--profile"
     if name is None and environ.get("VOICECTL_PROFILE"):
         name, said_by = environ["VOICECTL_PROFILE"], "VOICECTL_PROFILE"
@@ -201,15 +201,16 @@ def request_timeout(environ: Mapping[str, str], option: str | None) -> float | N
     return seconds
 
 
-def _rehearsal(url: str) -> Target:
-    from voicectl.core import sandbox_control  # noqa: PLC0415 (needed only in a rehearsal)
+def _rehearsal(url: str, profiles: ProfileStore) -> Target:
+    """Return the target of a rehearsal. Its credentials are those of the sandbox's profile, never the server's."""
+    from voicectl.core.identity import rehearsal  # noqa: PLC0415 (needed only in a rehearsal)
 
-    identity = sandbox_control.SandboxControl(url, source="VOICECTL_SANDBOX").identity()
-    path = Path(identity["private_key"])
-    source = "VOICECTL_SANDBOX"
+    profile, identity = rehearsal.proven(url, profiles)
+    path = profiles.key_path(profile.name)
+    source = rehearsal.VARIABLE
     return Target(
         profile=None,
-        application_id=application_id(identity["application_id"]),
+        application_id=profile.application_id,
         base_url=hosts.base_url(url),
         regions=hosts.sandbox_regions(identity.get("regions", {})),
         load_key=lambda: _read_key(path),
@@ -217,8 +218,8 @@ def _rehearsal(url: str) -> Target:
         policy=Policy(),
         ca_file=None,
         sources=dict.fromkeys(("application_id", "private_key", "base_url", "from", "api_key"), source),
-        account=account.beside(path, identity.get("api_key", ""), source),
-        signature=signature_secrets.beside(path, identity.get("api_key") or None, source),
+        account=account.beside(path, profile.api_key or "", source),
+        signature=signature_secrets.beside(path, profile.api_key, source),
     )
 
 

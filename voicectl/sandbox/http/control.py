@@ -26,6 +26,7 @@ from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.telephony.exchange import ExchangeError, LegTooEarly
 from voicectl.sandbox.webhooks.request import without_password
+from voicectl.sandbox_proof import MAX_NONCE, proof
 from voicectl.times import rfc3339
 
 Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
@@ -124,19 +125,20 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
     )
 
 
-async def _identity(sandbox: Sandbox, _request: Request, _fields: Fields) -> Response:
+async def _identity(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
     identity, application = sandbox.identity, sandbox.applications.by_id.get(sandbox.applications.own)
     hook = None if application is None else application.answer
-    return Json(
-        {
-            "application_id": identity.application_id,
-            "private_key": identity.private_key_path,
-            "from": identity.number,
-            "api_key": identity.api_key,
-            "regions": sandbox.region_urls,
-            "answer_url": None if hook is None else without_password(hook.url),
-        }
-    )
+    found = {
+        "url": sandbox.url,
+        "application_id": identity.application_id,
+        "private_key": identity.private_key_path,
+        "from": identity.number,
+        "api_key": identity.api_key,
+        "regions": sandbox.region_urls,
+        "answer_url": None if hook is None else without_password(hook.url),
+    }
+    nonce = request.query_params.get("nonce", "")[:MAX_NONCE]
+    return Json(found | ({"proof": proof(identity.signature_secret, nonce, found)} if nonce else {}))
 
 
 async def _reset(sandbox: Sandbox, _request: Request, _fields: Fields) -> Response:
