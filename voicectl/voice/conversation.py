@@ -17,7 +17,7 @@ _GENERATED = re.compile(r"NAM-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}
 
 
 def is_generated(name: str) -> bool:
-    """Return True if the platform generated the *name* of a conversation, so that the conversation is no room."""
+    """Return True if the platform generated *name*. A conversation with such a name is not a room."""
     return _GENERATED.fullmatch(name) is not None
 
 

@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"\+?([1-9][0-9]{6,14})")
 _SEPARATORS = r"[ \t\u00a0\u2000-\u200a\u202f\u3000.()\-\u2010-\u2015\u2212]"
 _TYPED = rf"\(?(?:\+[ (]{{0,2}})?[0-9](?:{_SEPARATORS}{{0,3}}[0-9])*"
 _DECIMAL = r"[0-9]+\.[0-9]{1,2}"
-"""Matches what a spreadsheet makes of a number: 447700900001.0."""
+"""Matches a phone number that a spreadsheet has changed to a decimal, such as 447700900001.0."""
 
 _NATIONAL = rf"0.*|\([0-9].*|[2-9][0-9]{{2}}{_SEPARATORS}+[0-9]{{3}}{_SEPARATORS}+[0-9]{{4}}"
 """Matches numbers that lack a country code, such as 07700 900001, (415) 555-0100 and 415-555-0100."""
@@ -68,9 +68,9 @@ def number(text: str) -> str:
 
 
 def compact(text: str) -> str:
-    """Return a phone number, or the beginning of one, without the blanks, dots, dashes and brackets in and around it.
+    """Remove the blanks, dots, dashes and brackets from a phone number, or from the beginning of a phone number.
 
-    Other text is returned unchanged, except for the blanks around it.
+    From any other text, only leading and trailing blanks are removed.
 
     Raises:
         InputError: *text* has a bracketed 0 that is not part of the number, as in ``+44 (0)7700 900001``.
@@ -92,7 +92,8 @@ def typed(text: str) -> str:
     """Convert a phone number as people write it, such as ``+44 7700 900001``, to E.164 format without the ``+``.
 
     Raises:
-        InputError: *text* is not a phone number, or has no country code. The hint says how to write it.
+        InputError: *text* is not a phone number, or has no country code. The error contains a hint on how to write
+            the number.
     """
     plain = compact(text)
     if plain.isdigit() and len(plain) >= LEAST_DIGITS:
@@ -139,7 +140,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def caller(text: str) -> str:
-    """Return a caller id, which is a SIP URI or a phone number, in the API's format.
+    """Convert a caller id, which is a SIP URI or a phone number, to the API's format.
 
     Raises:
         InputError: *text* is neither a SIP URI nor a phone number.
@@ -148,7 +149,7 @@ def caller(text: str) -> str:
 
 
 def typed_caller(text: str) -> str:
-    """Return a caller id that a person wrote, which is a SIP URI or a phone number, in the API's format.
+    """Convert a caller id as people write it, which is a SIP URI or a phone number, to the API's format.
 
     Raises:
         InputError: *text* is neither a SIP URI nor a phone number.
@@ -159,18 +160,21 @@ def typed_caller(text: str) -> str:
 def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return *endpoint* with *options* added.
 
-    The options are keyed as in :data:`OPTIONS`, and must be supported by the type of the endpoint.
+    The keys of *options* are the same as in :data:`OPTIONS`. The endpoint's type must support each option.
     """
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
 
 
 def in_ncco(endpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return *endpoint*, an endpoint of the REST API, with its fields named as in an NCCO."""
+    """Convert *endpoint* from the field names of the REST API to the field names of an NCCO."""
     return {_IN_NCCO.get(name, name): value for name, value in endpoint.items()}
 
 
 def websocket_authorization(header: str | None) -> dict[str, str]:
-    """Return the ``authorization`` of a WebSocket endpoint: *header*, or a platform token if *header* is None."""
+    """Return the field ``authorization`` for a WebSocket endpoint.
+
+    The field selects *header* as the Authorization header. If *header* is None, it selects a token from the platform.
+    """
     return {"type": "vonage"} if header is None else {"type": "custom", "value": header}
 
 

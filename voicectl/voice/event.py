@@ -75,7 +75,7 @@ LEG_STATUS = "leg:status:update"
 """The type of the RTC event that reports the status of a leg."""
 
 _NUMBERS = frozenset({"sip_code", "size", "id"})
-"""The fields whose values are integers, which the query of a webhook sent by GET contains as text."""
+"""The fields whose values are integers. In the query of a webhook sent by GET, these values are text."""
 
 _EXPLAINING = frozenset({"detail", "sip_code"})
 """The fields that explain the status in the same event."""
@@ -102,7 +102,8 @@ _RANKS: dict[str, int] = {
 def kind_of(fields: Fields) -> Kind:
     """Return the kind of an event, as indicated by the event's *fields*.
 
-    In a request to the fallback URL, ``reason`` says why the original request failed. It does not make an error.
+    In a request to the fallback URL, ``reason`` says why the original request failed. There, this field
+    does not indicate an ``error`` event.
     """
     kind = next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
     return Kind.UNKNOWN if kind is Kind.ERROR and "original_request" in fields else kind
@@ -111,8 +112,8 @@ def kind_of(fields: Fields) -> Kind:
 def leg_of(fields: Fields) -> str | None:
     """Return the id of an event's leg, or None if the event has no leg id.
 
-    The id is in the field ``uuid`` or, for the statuses ``human`` and ``machine``, in ``call_uuid``. It may have any
-    form, so check it before using it for anything but a comparison.
+    The id is in the field ``uuid`` or, for the statuses ``human`` and ``machine``, in ``call_uuid``. The
+    format of the id is not checked. Check it before you use the id for anything except a comparison.
     """
     return _first_text(fields.get(name) for name in ("uuid", "call_uuid"))
 
@@ -193,7 +194,8 @@ def from_query(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Return parameters as a dict in which names with brackets, such as ``dtmf[digits]``, are nested dicts.
 
-    Only the fields of events that may be nested are. The last parameter with a name counts.
+    Brackets are interpreted only in the names of event fields that can contain nested values. If a name occurs more
+    than once, the last value is kept.
     """
     found: dict[str, Any] = {}
     for name, value in pairs:
@@ -211,7 +213,7 @@ def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _with_lists(value: Any) -> Any:
-    """Return *value* with lists in place of the dicts whose keys are 0, 1, 2 and so on."""
+    """Convert each dict in *value* whose keys are 0, 1, 2 and so on to a list."""
     if not isinstance(value, dict):
         return value
     inner = {key: _with_lists(each) for key, each in value.items()}
@@ -241,7 +243,7 @@ class LegState:
     """The state of a leg according to the events received.
 
     Attributes:
-        status: The value of ``reason`` or, if ``reason`` is None, the reported status with the highest rank.
+        status: The same as ``reason``. If ``reason`` is None, this is the reported status with the highest rank.
         reason: The final status other than ``completed`` that says why the leg ended, or None.
         was_answered: True if an event proves that a person or a machine answered.
         detection: The latest result of machine detection (``human`` or ``machine``), or None.

@@ -158,8 +158,8 @@ class _Reader:
         """Find the next element of an array or object, given the end of an element and the closing bracket.
 
         Returns:
-            An offset, and True if the array or object has ended. The offset is that of the next element or, after the
-            last element, the offset just after the closing bracket.
+            An offset, and True if the array or object has ended. At the end, the offset is just after the closing
+            bracket. Otherwise, the offset is that of the next element.
         """
         at = self.skip(end)
         if self.text.startswith(closing, at):

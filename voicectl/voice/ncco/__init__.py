@@ -65,10 +65,10 @@ def conversation(
 
 
 def connect(to: dict[str, Any], *, from_: str | None = None, limit: int | None = None) -> Action:
-    """Return a ``connect`` action, which dials *to* and adds that party to the leg's conversation.
+    """Return a ``connect`` action, which dials *to* and adds the callee to the leg's conversation.
 
     Args:
-        to: The endpoint object to dial, such as :func:`voicectl.voice.endpoint.parse` returns.
+        to: The endpoint object to dial, in the format that :func:`voicectl.voice.endpoint.parse` returns.
         from_: The caller id: one of the account's numbers, as a string. (The REST API requires an object instead.)
         limit: The maximum duration of the connection, in seconds; at most 7200.
     """

@@ -21,7 +21,7 @@ class Finding:
 
     Attributes:
         fault: The rule that is broken.
-        path: The path of the faulty value or, if an option is missing, of the object that lacks the option.
+        path: The path of the faulty value. If an option is missing, the path of the object that lacks the option.
         message: A description of the fault.
         hint: Advice on how to correct the fault.
     """
@@ -50,7 +50,7 @@ class Findings:
         self._guesses = _MOST_GUESSED
 
     def may_guess(self) -> bool:
-        """Count a slow search for a similar word. Return False if too many of these searches have been made."""
+        """Return True if another slow search for a similar word is allowed, and count this search."""
         self._guesses -= 1
         return self._guesses >= 0
 

@@ -121,7 +121,7 @@ def _input(action: dict[str, Any], index: int, found: Findings) -> None:
 
 
 def _sip_headers(action: dict[str, Any], index: int, found: Findings) -> None:
-    """Warn about headers of a SIP endpoint whose names the platform changes, since it puts ``X-`` before each."""
+    """Warn about SIP headers that probably have an unintended name, because the platform adds the prefix ``X-``."""
     endpoints = action.get("endpoint")
     callee = endpoints[0] if isinstance(endpoints, list) and endpoints else None
     headers = callee.get("headers") if isinstance(callee, dict) and callee.get("type") == "sip" else None
@@ -201,9 +201,10 @@ def _never_run(flow: list[Any], found: Findings) -> None:
 
 
 def _recorded_too_late(flow: list[Any], found: Findings) -> None:
-    """Warn about a background recording after a ``connect``, since it begins when that call has ended.
+    """Warn about a background recording after a ``connect``. It begins only when the connected call has ended.
 
-    A recording that waits for silence or a key is left out: it is a message for a callee that did not answer.
+    Recordings that end after a silence or a key press are not reported, because the caller uses them to leave a
+    message for a callee that did not answer.
     """
     call: int | None = None
     for index, action in enumerate(flow):

@@ -22,7 +22,7 @@ _BOM = "\ufeff"
 _OF_REQUESTS = frozenset(
     ("to", "from", "answer_url", "event_url", "destination", "stream_url", "text", "digits", "action")
 )
-"""Fields of requests to the Voice API, by which the linter recognizes a request."""
+"""Field names by which the linter recognizes a request to the Voice API that was given instead of an NCCO."""
 
 _VERBS = frozenset(("hangup", "mute", "unmute", "earmuff", "unearmuff"))
 """The values of ``action`` in requests that change a leg, except for ``transfer``, which is also an action."""
@@ -114,7 +114,11 @@ def _look(value: Any, found: Findings) -> None:
 
 
 def _mix_up(value: dict[str, Any]) -> tuple[str, str] | None:
-    """Return what an object is that was given as an NCCO, and what to write, or None if nothing is known about it."""
+    """Describe an object that was given instead of an NCCO.
+
+    Returns:
+        What the object is, and advice on what to write instead. None if the object is not recognized.
+    """
     name = value.get("action")
     if isinstance(name, str) and "destination" not in value and name not in _VERBS:
         return "This is a single action.", "Put it into an array of actions: [{...}]."

@@ -328,7 +328,7 @@ INSTEAD = {
         ("unmute", "earmuff", "unearmuff"), f"{_VERB}: voicectl mute, unmute, earmuff, unearmuff."
     ),
 }
-"""For words that are no actions but are often written as one, what to write instead."""
+"""Advice on what to write instead of a word that is often mistaken for the name of an action, keyed by the word."""
 
 ACTION = Variant(
     tag="action",

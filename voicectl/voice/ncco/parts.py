@@ -19,7 +19,7 @@ URL = Text(
     schemes=WEB,
 )
 TONE = replace(URL, may_be_in_array=True)
-"""The URL of a ringback tone. The platform's Python SDK declares it as an array, so an array of one is tolerated."""
+"""The URL of a ringback tone. An array of one URL is tolerated, since the platform's Python SDK declares an array."""
 
 ONE_URL = Array(
     item=URL, least=1, most=1, right='an array of one URL, such as ["https://app.example.org/event"]'

@@ -62,7 +62,7 @@ def _text(shape: shapes.Text) -> Schema:
 
 
 def _or_null(schema: Schema) -> Schema:
-    """Return *schema* changed to also allow null, which counts as absent. Descriptions stay outermost."""
+    """Return *schema* changed to also allow null, which counts as absent. Descriptions remain at the top level."""
     words = {name: schema[name] for name in _WORDS if name in schema}
     rest = {name: value for name, value in schema.items() if name not in _WORDS}
     return words | {"anyOf": [rest, {"type": "null"}]}

@@ -25,11 +25,12 @@ class Text:
         pattern: A regular expression for the whole string, in the syntax common to Python and JSON Schema.
         schemes: The allowed schemes, if the string is a URL.
         most: The maximum number of characters.
-        too_long: The fault of a longer string.
-        usual: A regular expression for the strings that raise no doubt.
-        doubt: The fault of another string.
-        effect: What the platform does with another string, for the message.
-        known: The documented values, ignoring case. Others cause only a warning, since the platform may add values.
+        too_long: The fault to report if the string is longer.
+        usual: A regular expression for the strings that cause no warning.
+        doubt: The fault to report if the string does not match ``usual``.
+        effect: What the platform does with a string that does not match ``usual``. The message includes this text.
+        known: The documented values, ignoring case. Other values cause a warning, not an error, since the platform
+            may add values.
         tolerated: A prefix that the platform ignores, such as the ``+`` of a phone number.
         may_be_in_array: True if an array of one such string is tolerated.
     """
@@ -47,7 +48,7 @@ class Text:
     may_be_in_array: bool = False
 
     def allows(self, text: str) -> bool:
-        """Return True if *text* matches the pattern and, if it should be a URL, is one."""
+        """Return True if *text* matches the pattern. If a URL is required, *text* must also be a URL."""
         if self.pattern is not None and not re.fullmatch(self.pattern, text):
             return False
         return not self.schemes or is_url(text, self.schemes)
@@ -158,13 +159,13 @@ class Option:
 class Rule:
     """A rule about two options of an object.
 
-    If the option *option* has the value *value*, then the option *other* must have the value *other_value* or, if
-    *forbids* is True, must be absent. :data:`GIVEN` stands for any value.
+    If the option *option* has the value *value*, the option *other* must have the value *other_value*. However, if
+    *forbids* is True, *other* must be absent. :data:`GIVEN` stands for any value.
 
     Attributes:
         forbids: True if *other* must be absent, False if *other* must be present.
         but_empty: True if an empty object in *other* counts as absent.
-        fault: The fault that breaking the rule is.
+        fault: The fault to report if the rule is broken.
         message: The message to report if the rule is broken.
         hint: Advice on how to correct the value.
     """
@@ -203,7 +204,8 @@ class Variant:
     """The shape of an object in which the field named *tag* selects one of *records* as the actual shape.
 
     Attributes:
-        advice: For names that are no records but are often written, in lower case, what to write instead.
+        advice: Advice on what to write instead of a name that is often mistaken for a record, keyed by the name
+            in lower case.
     """
 
     tag: str

@@ -1,7 +1,8 @@
-"""The table of what can be wrong with an NCCO, and the verdict on each: an error or a warning.
+"""The faults that an NCCO can have, and whether each fault is an error or a warning.
 
-An error is a fault for which the platform refuses the NCCO. A warning is anything that runs all the same. The
-sandbox has a parser of its own, which refuses an NCCO exactly if it contains an error. The tests compare the two.
+The platform refuses an NCCO that contains an error. An NCCO that contains only warnings runs. The sandbox has its
+own parser, which refuses an NCCO if and only if the NCCO contains an error. The tests compare the parser with the
+linter.
 
 Source: NCCO reference, "lint list" and "tolerances".
 """
@@ -85,4 +86,4 @@ _ERRORS = frozenset(
 )
 
 VERDICTS = {fault: Severity.ERROR if fault in _ERRORS else Severity.WARNING for fault in Fault}
-"""The verdict on each fault."""
+"""The severity of each fault."""
