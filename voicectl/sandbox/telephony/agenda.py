@@ -34,7 +34,10 @@ class Agenda:
         self._count = itertools.count()
 
     def after(self, seconds: float, do: Callable[[], object]) -> Timer:
-        """Set a timer that calls *do* after *seconds*, and return it. Timers due at the same time run in order."""
+        """Set a timer that calls *do* after *seconds*, and return the timer.
+
+        Timers that are due at the same time run in the order in which they were set.
+        """
         timer = Timer(do)
         heapq.heappush(self._heap, (self.now + round(seconds * 1000), next(self._count), timer))
         return timer

@@ -204,7 +204,7 @@ class Exchange:
 
         Raises:
             LegOver: The leg has already ended.
-            LegNotAnswered: The leg is not ringing, or the party on it is the caller.
+            LegNotAnswered: The leg is not ringing, or its party is the caller.
         """
         self._require_live(leg)
         if leg.direction is Direction.INBOUND:
@@ -273,7 +273,7 @@ class Exchange:
     def give_up(self, fetch: Fetch, reason: str) -> None:
         """End the leg for which *fetch* requested an NCCO, because the request failed.
 
-        The reason, *reason*, is logged.
+        Log *reason*, which says why the request failed.
 
         If the leg is the callee of a ``connect`` with ``onAnswer``, the leg does not end but joins its caller. Do
         nothing if the leg has ended in the meantime or has received another NCCO.

@@ -67,7 +67,7 @@ from voicectl.sandbox.telephony.state import Leg
 P = ParamSpec("P")
 
 MAX_FLOWS = 100
-"""The maximum number of NCCOs that a leg can receive in replies at the same time on the call clock."""
+"""The maximum number of NCCOs that a leg can receive in replies while the call clock shows the same time."""
 
 
 class Calls(Protocol):
@@ -337,9 +337,10 @@ class FlowRun:
     def _begin_anew(self, actions: Actions) -> None:
         """Run *actions*.
 
-        If the leg has received more than ``MAX_FLOWS`` NCCOs at the same time, end the call instead.
+        If the leg has received more than ``MAX_FLOWS`` NCCOs while the call clock showed the same time, end the call
+        instead.
 
-        The limit is needed because an endless series of NCCOs that take no time would stop the clock for ever.
+        Without this limit, an endless series of NCCOs that take no time would stop the call clock forever.
         """
         self._rest = deque(actions)
         moment, count = self._leg.flow.given

@@ -44,8 +44,8 @@ class Recording:
         started: The time at which the recording began, in milliseconds on the call clock.
         ended: The time at which the recording ended, in milliseconds on the call clock, or None if the recording is
             in progress.
-        among: The list of the recordings in progress of the same leg or conversation. When this recording ends, it is
-            removed from the list.
+        among: The list of recordings in progress that belong to the same leg or conversation. When this recording
+            ends, it is removed from the list.
         tracks: The recorded sounds, in the order in which they began.
         only: The UUID of the only leg whose party is recorded, if the recording was requested with ``saveAudio``. If
             it is None, all parties are recorded.

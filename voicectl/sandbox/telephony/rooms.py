@@ -110,13 +110,13 @@ class Rooms:
         leg.is_joined = True
 
     def mute(self, leg: Leg, *, on: bool) -> None:
-        """Mute or unmute *leg*, also for later conversations. The other legs do not hear a muted leg."""
+        """Mute or unmute *leg*. The setting also applies to later conversations."""
         if leg.is_muted is not on:
             leg.is_muted = on
             self._base.note(leg.conversation, f"audio:mute:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
 
     def earmuff(self, leg: Leg, *, on: bool) -> None:
-        """Turn earmuffs for *leg* on or off, also for later conversations. With earmuffs, it hears no other leg."""
+        """Turn earmuffs for *leg* on or off. The setting also applies to later conversations."""
         if leg.is_earmuffed is not on:
             leg.is_earmuffed = on
             self._base.note(leg.conversation, f"audio:earmuff:{'on' if on else 'off'}", leg, rtc_id=leg.uuid)
