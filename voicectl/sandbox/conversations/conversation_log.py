@@ -76,7 +76,7 @@ class Member:
         """Check that the member can change from the current state to *state*.
 
         Raises:
-            IllegalState: *state* cannot follow the present state.
+            IllegalState: *state* cannot follow the current state.
         """
         order = list(MemberState)
         if state is MemberState.INVITED or order.index(state) <= order.index(self.state):
@@ -86,7 +86,7 @@ class Member:
         """Change the member's state to *state* at the time *at*, in milliseconds on the call clock.
 
         Raises:
-            IllegalState: *state* cannot follow the present state.
+            IllegalState: *state* cannot follow the current state.
         """
         if self.times:
             self.require(state)

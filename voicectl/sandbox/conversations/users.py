@@ -61,7 +61,7 @@ class Users:
         return (application_id, region, name) in self._by_name
 
     def find(self, reference: str, application_id: str, region: str) -> User | None:
-        """Return the user whose id or name is *reference*, or None if the application has none in *region*."""
+        """Return the user in *region* whose id or name is *reference*, or None if there is no such user."""
         user = self.by_id.get(reference)
         if user is not None and (user.application_id, user.region) == (application_id, region):
             return user
