@@ -29,7 +29,7 @@ def transcript(
     Returns:
         An object with the fields ``ver``, ``request_id`` and ``channels``. Times are in milliseconds from the
         beginning of the recording. Words that were cut off, or that are only partly within the recording, are
-            omitted.
+        omitted.
     """
     return {
         "ver": VERSION,
