@@ -119,7 +119,10 @@ def read_listener(body: object) -> str:
 
 
 def _caller(fields: Fields) -> dict[str, Any]:
-    """Return the caller in the format of call records, or an empty dictionary if a random number is to be used."""
+    """Return the caller in the format of call records.
+
+    If the request asks for a random number, return an empty dictionary.
+    """
     if fields.flag("random_from_number"):
         if "from" in fields.raw:
             fields.refuse("from", "Is not supported together with random_from_number")

@@ -59,8 +59,8 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
     """Return the settings in the ``onAnswer`` option of a phone that ``connect`` calls.
 
     Returns:
-        Two values, either of which can be None: the webhook that returns the NCCO that only the callee hears, before
-        the parties are connected, and the URL of the tone that the caller hears meanwhile.
+        Two values, which can both be None. The first is the webhook for an NCCO that runs for the callee before the
+        parties are connected. The second is the URL of the tone that the caller hears during that time.
     """
     options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
     if options is None:
@@ -80,8 +80,8 @@ def read_event_url(fields: Fields) -> Webhook | None:
 def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | None:
     """Return the webhook that ``eventUrl`` and ``eventMethod`` describe, or None if there is no URL.
 
-    Unless the URL is required, an empty array is accepted, because the platform's Node client sends it if there is
-    no URL.
+    Unless the URL is required, an empty array is accepted, because the platform's Node client sends such an
+    array if there is no URL.
     """
     is_empty = fields.raw.get("eventUrl") == [] and not required
     url = None if is_empty else fields.url("eventUrl", required=required)
@@ -92,7 +92,7 @@ def read_ncco_event_url(fields: Fields, *, required: bool = False) -> Webhook | 
 def read_tone(fields: Fields, name: str = "ringbackTone") -> str | None:
     """Return the URL of the tone in the field *name*, or None if the field is absent.
 
-    The documented type is a string, but an array is also accepted, because the platform's Python client sends it.
+    The documented type is a string. An array is also accepted, because the platform's Python client sends one.
     """
     return fields.url(name) if isinstance(fields.raw.get(name), list) else fields.link(name)
 
@@ -100,7 +100,7 @@ def read_tone(fields: Fields, name: str = "ringbackTone") -> str | None:
 def read_caller(fields: Fields, callee: dict[str, Any]) -> str | None:
     """Return the caller id in the ``from`` option of a ``connect`` to *callee*, or None if it is absent.
 
-    A text that is not a phone number is passed on, except to a phone, where the caller is unknown.
+    A caller id that is not a phone number is kept unless the callee is a phone. A phone shows an unknown caller.
     """
     text = fields.text("from")
     if text is None:

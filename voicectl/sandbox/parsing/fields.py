@@ -58,7 +58,7 @@ class Fields:
     """A reader for the fields of one JSON object.
 
     If a field is absent or invalid, the methods return a default. They record every error. After all fields have
-    been read, call :meth:`done`, or use the reader in a ``with`` block, which calls this method at its end.
+    been read, call :meth:`done`, or use the reader in a ``with`` block, which calls :meth:`done` at its end.
 
     A field that is null counts as absent.
 
@@ -75,7 +75,7 @@ class Fields:
     errors: list[dict[str, str]] = field(default_factory=list)
     is_lenient: bool = False
     sent: dict[str, Any] = field(default_factory=dict, init=False)
-    """The object unchanged, with its null fields."""
+    """The object as the client sent it, including fields that are null."""
     _is_void: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -186,7 +186,10 @@ class Fields:
         return default
 
     def level(self) -> None:
-        """Check the field ``level``. If present, it must be a number from -1 to 1, or a string that contains one."""
+        """Check the field ``level``.
+
+        If the field is present, its value must be a number from -1 to 1, or a string that contains such a number.
+        """
         value = self._number("level", _NUMBER, is_lenient=True)
         if value is not None and not -1 <= value <= 1:
             self.refuse("level", "Must be between -1 and 1")

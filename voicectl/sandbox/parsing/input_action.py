@@ -44,7 +44,8 @@ def check_provider(fields: Fields) -> None:
 def _kinds(fields: Fields) -> tuple[str, ...]:
     """Return the kinds of input that the action collects: ``dtmf``, ``speech`` or both.
 
-    Without ``type``, the action collects the kinds that it has settings for, or keys if it has none.
+    If the option ``type`` is absent, the action collects the kinds for which it has settings. If it has no such
+    settings, it collects key presses.
     """
     if "type" not in fields.raw:
         is_for_speech = "speech" in fields.raw

@@ -45,7 +45,7 @@ from voicectl.voice import ssml
 from voicectl.voice.speech import MAX_CHARACTERS, characters
 
 MAX_LOOP = 1_000_000
-"""The maximum value of ``loop``. Greater values are reduced to it. No call lasts for this many repetitions."""
+"""The maximum value of ``loop``. Greater values are reduced to this one. No call lasts for this many repetitions."""
 
 _SPEECH_OPTIONS = ("language", "style", "premium", "loop", "level", "voice_name", "voiceName")
 _AUDIO_OPTIONS = ("loop", "level")
@@ -82,7 +82,11 @@ def read_ncco(
 
 
 def _mix_up(raw: object) -> str:
-    """Return what *raw* seems to be in place of an NCCO, as the end of a sentence, or an empty string."""
+    """Say what *raw*, which is not an NCCO, seems to be.
+
+    Returns:
+        The end of a sentence for an error message. If *raw* is not recognized, an empty string.
+    """
     match raw:
         case {"ncco": _} | {"destination": _} | {"to": _} | {"answer_url": _}:
             return ": this is the body of a request; an NCCO is an array of actions"
@@ -94,7 +98,7 @@ def _mix_up(raw: object) -> str:
 
 
 def _check_barge_in(read: list[tuple[Fields, Action | None]]) -> None:
-    """Refuse ``bargeIn`` in prompts that no ``input`` action follows, since nothing could interrupt them."""
+    """Refuse ``bargeIn`` in a prompt if no ``input`` action follows, since nothing could interrupt the prompt."""
     has_input = False
     for fields, action in reversed(read):
         if not isinstance(action, Play):
@@ -299,7 +303,10 @@ def _transfer(fields: Fields) -> Action:
 
 
 def _pay(fields: Fields) -> None:
-    """Check a payment, an action that the platform's documentation no longer describes. The sandbox skips it."""
+    """Check a ``pay`` action.
+
+    The platform's documentation no longer describes this action, and the sandbox skips it.
+    """
     fields.url("eventUrl")
     fields.amount("amount", high=math.inf)
     fields.text("currency")
@@ -327,7 +334,7 @@ _INSTEAD = {
         ("phone", "sip", "app", "vbc", "websocket"), 'write "connect" with an endpoint of this type'
     ),
 }
-"""For names that are no actions but are often written as one, what to write instead."""
+"""Advice on what to write instead of a name that is often mistaken for the name of an action, keyed by the name."""
 
 _ACTIONS: dict[str, Callable[[Fields], Action | None]] = {
     "talk": _talk,
