@@ -21,7 +21,7 @@ from voicectl.sandbox.telephony.state import Leg
 
 FRAME_MS = 20
 BUFFERED_MESSAGES = 3072
-"""The maximum number of frames of audio from a server that wait to be played."""
+"""The maximum number of audio frames from a server that can wait to be played. Each frame has 20 ms of audio."""
 
 MAX_BEHIND_MS = 1024 * FRAME_MS
 FRAMES_AT_ONCE = 50

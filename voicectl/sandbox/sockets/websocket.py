@@ -324,6 +324,9 @@ def _control(message: str) -> dict[str, Any]:
 
 
 def _connected(leg: Leg) -> dict[str, Any]:
-    """Return the first message: two standard fields, and the endpoint's ``headers`` except those so named."""
+    """Return the first message, which contains two standard fields and the endpoint's ``headers``.
+
+    A header that has the name of a standard field is omitted.
+    """
     own = {"event": "websocket:connected", "content-type": leg.to["content-type"]}
     return own | {name: value for name, value in leg.to.get("headers", {}).items() if name not in own}
