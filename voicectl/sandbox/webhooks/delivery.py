@@ -118,7 +118,7 @@ class WebhookClient:
         self._may_reach = may_reach
 
     async def tell(self, delivery: Delivery) -> None:
-        """Deliver an event, and once more if the receiver does not reply in time. The reply's body is ignored."""
+        """Deliver an event. If the receiver does not reply in time, retry once. The body of the reply is ignored."""
         reply = await self._try(delivery, delivery.hook, delivery.fields, _took_too_long)
         delivery.entry["outcome"] = "delivered" if reply.has_arrived else f"failed: {reply.reason}"
 
@@ -147,7 +147,7 @@ class WebhookClient:
 
     @cached_property
     def _slots(self) -> asyncio.Semaphore:
-        """A semaphore that limits open requests, so that half of the file descriptors remain for clients."""
+        """A semaphore for open requests. The limit leaves half of the file descriptors for clients."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unbounded = soft == resource.RLIM_INFINITY
         return asyncio.Semaphore(SENDS_AT_ONCE if is_unbounded else max(1, min(SENDS_AT_ONCE, soft // 2)))

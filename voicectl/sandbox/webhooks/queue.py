@@ -105,7 +105,7 @@ class WebhookQueue:
         return True
 
     async def caught_up(self) -> None:
-        """Wait until all queued requests have been answered, at most :data:`PATIENCE_SECONDS` for each request."""
+        """Wait for the replies to all queued requests, but at most :data:`PATIENCE_SECONDS` for each request."""
         if self._lines:
             queued = [len(line) for receiver in self._receivers.values() for line in receiver.lines.values()]
             await asyncio.wait(self._lines, timeout=(max(queued, default=0) + 1) * PATIENCE_SECONDS)

@@ -192,8 +192,8 @@ def compact(value: object) -> bytes:
 def _cause(exc: BaseException, otherwise: str) -> str:
     """Return an error message for *exc*.
 
-    If the cause is a failure of DNS or a lack of file descriptors, the message says so. If it is neither, the message
-    is *otherwise*.
+    If the cause is a failure of DNS or a lack of file descriptors, the message states this cause. For any other
+    cause, the message is *otherwise*.
     """
     for each in causes(exc):
         if isinstance(each, socket.gaierror):

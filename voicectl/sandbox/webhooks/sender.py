@@ -276,9 +276,9 @@ class Webhooks:
 
 
 def _hook(own: Webhook | None, applications: Hook | None, read_seconds: float) -> Hook | None:
-    """Return the webhook to use, which is *own* or, if *own* is None, the webhook of the application.
+    """Return the webhook to use.
 
-    *own* is a webhook that was set for a call or an action.
+    *own* is a webhook that was set for a call or an action. If *own* is None, the application's webhook is used.
 
     The time-outs for *own* are those of the application's webhook. If the application has no webhook, the read
     time-out is *read_seconds*.
