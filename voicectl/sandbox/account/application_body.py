@@ -19,10 +19,10 @@ from voicectl.sandbox.parsing.fields import METHODS, Fields
 from voicectl.voice.call import Region
 
 CONVERSATIONS_TTL = 48
-"""Default lifetime of a named conversation, in hours."""
+"""The default lifetime of a named conversation, in hours."""
 
 LEG_PERSISTENCE_TIME = 2
-"""Default number of days for which a leg's record can be read after the leg has ended."""
+"""The default number of days for which a leg's record can be read after the leg has ended."""
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 16_384

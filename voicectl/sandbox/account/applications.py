@@ -21,13 +21,13 @@ from voicectl.sandbox.account.identity import APPLICATION_ID_PREFIX, Identity
 from voicectl.sandbox.telephony.state import DEFAULT_REGION
 
 ROOM_HOURS = CONVERSATIONS_TTL
-"""Lifetime of a named conversation whose application was deleted or has no ``voice`` capability, in hours."""
+"""The lifetime of a named conversation whose application was deleted or has no ``voice`` capability, in hours."""
 
 ANSWER_SECONDS = 5.0
-"""Default time limit for the response from an ``answer_url``, in seconds on the host clock."""
+"""The default time limit for the response from an ``answer_url``, in seconds on the host clock."""
 
 EVENT_SECONDS = 10.0
-"""Default time limit for the response from an ``event_url``, in seconds on the host clock."""
+"""The default time limit for the response from an ``event_url``, in seconds on the host clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

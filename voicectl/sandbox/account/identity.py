@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from voicectl.loopback import is_loopback
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
-"""Prefix of the ids of all sandbox applications. No real application has an id with this prefix."""
+"""The prefix of the ids of all sandbox applications. No real application has an id with this prefix."""
 
 NUMBER = "442079460000"
 KEY_BITS = 2048

@@ -15,7 +15,7 @@ from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.problems import gateway
 
 MAX_SECONDS = 2**53
-"""Upper limit for the times in a token, in Unix seconds.
+"""The upper limit for the times in a token, in Unix seconds.
 
 Larger integers cannot all be represented exactly as floating-point numbers.
 """
