@@ -89,7 +89,10 @@ def token_user(request: Request) -> str | None:
 
 
 def own_member(request: Request, log: ConversationLog) -> Member | None:
-    """Return the member of the user whose token was sent, preferably a joined one, or None."""
+    """Return the member that belongs to the user whose token was sent, or None if there is no such member.
+
+    If the user has several members, a member who has joined is preferred.
+    """
     name = token_user(request)
     mine = [each for each in log.present() if each.user is not None and each.user.name == name]
     return next((each for each in mine if each.state is MemberState.JOINED), mine[0] if mine else None)

@@ -38,7 +38,7 @@ CALLER = "447700900000"
 
 MAX_CALLER = 256
 MAX_SIP_HEADER = 256
-"""Maximum length of the value of a SIP header, in characters."""
+"""The maximum length of the value of a SIP header, in characters."""
 
 _SIP_HEADER = re.compile(r"[Xx]-[A-Za-z0-9-]{1,100}|User-to-User")
 _SIP_URI = re.compile(r"sips?:\S+", re.IGNORECASE)
@@ -56,7 +56,7 @@ Because of the wait, the reply to the control request can report that the NCCO c
 
 SHORTEST_PREFIX = 4
 CANDIDATES = 100
-"""Maximum number of legs that are listed in the error message for an unknown or ambiguous leg id."""
+"""The maximum number of legs that are listed in the error message for an unknown or ambiguous leg id."""
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
