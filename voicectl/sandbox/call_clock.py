@@ -10,7 +10,7 @@ from voicectl.clock import Clock
 DAY_MS = 86_400_000
 
 FROZEN_START = 1_767_225_600_000
-"""Start time of a frozen call clock (2026-01-01T00:00:00Z), in milliseconds since 1970.
+"""The start time of a frozen call clock (2026-01-01T00:00:00Z), in milliseconds since 1970.
 
 The start time is always the same, so that the logs of different runs can be compared.
 """

@@ -19,7 +19,7 @@ Clocks and networks have jitter, so requests may arrive slightly too early.
 class TokenBucket:
     """A token bucket, which limits a rate.
 
-    It is full at first, and receives tokens for its full capacity each second.
+    It is full at first. Each second, it receives enough tokens to be filled once.
 
     The only state is the time at which the bucket will be full again.
     """

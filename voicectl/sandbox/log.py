@@ -10,7 +10,7 @@ from typing import Any
 from voicectl.times import rfc3339
 
 KEPT = 100_000
-"""Maximum number of log entries that are kept. The oldest entries are dropped first."""
+"""The maximum number of log entries that are kept. The oldest entries are dropped first."""
 
 
 class Log:

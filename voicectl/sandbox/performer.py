@@ -65,7 +65,7 @@ class Performer:
         self._file_url = file_url
 
     def perform(self) -> list[Wait]:
-        """Perform the quick pending effects, and return a coroutine for each slow one.
+        """Perform the pending effects that are quick, and return a coroutine for each slow effect.
 
         The caller must await the coroutines.
         """
