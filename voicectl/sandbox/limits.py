@@ -10,16 +10,16 @@ from collections.abc import Callable
 CREATES_PER_SECOND = 3
 OTHERS_PER_SECOND = 15
 GRACE_SECONDS = 0.1
-"""The number of seconds by which a request may exceed the rate limit without being refused.
+"""How much too early a request may arrive without being refused, in seconds.
 
-Clocks and networks have jitter, so requests may arrive slightly too early.
+Clocks and networks have jitter, so requests may arrive slightly earlier than intended.
 """
 
 
 class TokenBucket:
     """A token bucket, which limits a rate.
 
-    It is full at first. Each second, it receives enough tokens to be filled once.
+    It is full at first. Each second, it receives as many tokens as it can hold.
 
     The only state is the time at which the bucket will be full again.
     """
