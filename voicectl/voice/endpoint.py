@@ -205,5 +205,5 @@ def far_end(call: Call | None) -> str | None:
 
 
 def is_same(shown: object, asked: str) -> bool:
-    """Return True if *shown*, an address in a record, equals the requested address, ignoring a leading ``+``."""
+    """Return True if *shown*, an address in a record, is the same as *asked*, ignoring a leading ``+``."""
     return isinstance(shown, str) and shown.removeprefix("+") == asked.removeprefix("+")

@@ -24,7 +24,7 @@ _LINE = re.compile(r"\n")
 
 
 class BadJson(ValueError):
-    """A text is not valid JSON. The exception contains the reason and the offset of the error."""
+    """Raised if a text is not valid JSON. The exception contains the reason and the offset of the error."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The length of text that is to be spoken, in characters and in seconds.
+"""Functions that calculate the length of spoken text, in characters and in seconds.
 
 Source: NCCO reference, "talk" (1,500 characters, not counting SSML tags).
 """

@@ -58,7 +58,7 @@ class Doubt(NamedTuple):
 
 
 class BadSsml(ValueError):
-    """A text begins like SSML but is not valid SSML."""
+    """Raised if a text begins like SSML but is not valid SSML."""
 
 
 def check(text: str) -> list[Doubt]:

@@ -1,4 +1,4 @@
-"""The rule for URLs that the platform requests: web pages, audio files, webhooks and WebSocket servers."""
+"""Validation of URLs that the platform requests: web pages, audio files, webhooks and WebSocket servers."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Text:
         known: The documented values, ignoring case. Other values cause a warning, not an error, since the platform
             may add values.
         tolerated: A prefix that the platform ignores, such as the ``+`` of a phone number.
-        may_be_in_array: True if an array of one such string is tolerated.
+        may_be_in_array: True if an array that contains one such string is tolerated.
     """
 
     right: str = "a string"
