@@ -53,7 +53,10 @@ class Media:
             leg.audio.playing[sound] = self.play(leg, prompt)
 
     def play_to_all(self, conversation: Conversation, sound: Sound, prompt: Prompt | None) -> None:
-        """Stop the last prompt of the kind *sound* in *conversation*, and play *prompt*, if any, to all parties."""
+        """Stop the last prompt of the kind *sound* in *conversation*.
+
+        Then play *prompt* to all parties, unless *prompt* is None.
+        """
         self.cut(conversation.playing.pop(sound, None))
         if prompt is not None:
             legs = [leg for leg in conversation.legs.values() if leg.is_up and leg.is_joined]
