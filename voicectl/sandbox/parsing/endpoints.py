@@ -59,8 +59,8 @@ def read_on_answer(callee: Fields) -> tuple[Webhook | None, str | None]:
     """Return the settings in the ``onAnswer`` option of a phone that ``connect`` calls.
 
     Returns:
-        Two values, which can both be None. The first is the webhook for an NCCO that runs for the callee before the
-        parties are connected. The second is the URL of the tone that the caller hears during that time.
+        The webhook for an NCCO that runs for the callee before the parties are connected, and the URL of the tone
+        that the caller hears during that time. Each of the two values is None if the option does not contain it.
     """
     options = callee.inside("onAnswer") if callee.raw.get("type") == "phone" else None
     if options is None:

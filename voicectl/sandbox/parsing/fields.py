@@ -42,7 +42,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class Invalid(Exception):
-    """A request is invalid.
+    """Raised if a request is invalid.
 
     Attributes:
         errors: The errors, in the order in which the fields were read, each as ``{"name": ..., "reason": ...}``.
