@@ -58,7 +58,7 @@ class Ages:
         return any(age < seconds for age in self._known(uuid))
 
     def of(self, call: Call) -> tuple[float, bool] | None:
-        """Return the age of a live leg, in seconds, and True if the age is exact or False if the leg may be older.
+        """Return the age of a live leg in seconds, and whether the age is exact. An inexact age is a minimum.
 
         The time at which the leg was answered or first listed shows only a minimum age. The result is None if nothing
         is known about the leg's age.

@@ -30,7 +30,7 @@ MAX_LISTED = 10
 def conversation_id(api: ConversationApi, text: str) -> str:
     """Return the id of the conversation that *text* names.
 
-    A ``CON-...`` id is returned without surrounding blanks. Any other text is looked up as the name of a room.
+    Blanks around a ``CON-...`` id are removed. Any other text is looked up as the name of a room.
 
     Raises:
         InputError: *text* is neither a conversation id nor a possible room name.

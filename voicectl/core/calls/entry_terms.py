@@ -57,9 +57,7 @@ class EntryTerms:
 def entry_detail(flow: Sequence[Mapping[str, Any]] | None) -> dict[str, Any] | None:
     """Return the room that a leg with the NCCO *flow* enters, and the entry terms.
 
-    The result has the format of the action log.
-
-    The result is None if the flow enters no room.
+    The result has the format of the action log. It is None if the flow enters no room.
     """
     for action in flow or ():
         if action.get("action") == "conversation" and isinstance(action.get("name"), str):

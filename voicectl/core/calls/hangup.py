@@ -56,8 +56,8 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
     Raises:
         NotFoundError: No region knows the leg, and no signed event shows that the leg has ended.
         ApiError: The API still refused after 20 seconds.
-        TransportError: The API gave no usable answer within 20 seconds, or no answer after a 404 showed whether the
-            leg has ended.
+        TransportError: The API gave no usable answer within 20 seconds. Or the API returned 404, and no later answer
+            showed whether the leg has ended.
         RateLimitedError: The API rate-limited the requests that would show whether the leg has ended.
     """
     give_up = clock.monotonic() + HANGUP_SECONDS
@@ -115,7 +115,7 @@ def _is_over(api: VoiceApi, uuid: str, refusal: ApiError, history: History | Non
 
 
 def speech_seconds(text: str) -> float:
-    """Return how many seconds to wait, once the API has accepted *text*, until the text has been spoken."""
+    """Estimate how long it takes to speak *text* after the API has accepted it, in seconds."""
     return min(LEAD_SECONDS + SLOWNESS * speech.seconds(text), MAX_SPEECH_SECONDS)
 
 

@@ -98,8 +98,8 @@ def find(
     live leg, as matching a date filter. So a leg counts as old enough only if three conditions are met: it is listed
     as older than the cut-off, it is not listed as younger, and it is not listed as older than
     :data:`BEFORE_ALL_CALLS`. No leg that may be younger is then selected, even if the server does not date live legs,
-    dates them all to 1970, or knows only the day. The creation times that this machine knows can exclude a leg, but
-    never include a leg.
+    dates them all to 1970, or knows only the day on which they began. The creation times that this machine
+    knows can exclude a leg, but never include a leg.
 
     Args:
         ages: A function that returns what this machine knows about the ages of legs. It is called only if
