@@ -1,4 +1,4 @@
-"""The entries of one leg, and which actions from this machine had which of the reported effects."""
+"""The entries of one leg, and the pairing of this machine's actions with their reported effects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 NOTED_SECONDS = 20.0
-"""The longest time until an action is noted in the action log, in seconds. It is noted after the API answers."""
+"""The longest time between an action's entry in the action log and the action's effect, in seconds."""
 
 _END = "end"
 EFFECTS: dict[str, str] = {
@@ -45,7 +45,7 @@ class Own:
 
     Args:
         rooms: The known names of conversations, by the conversations' ids.
-        has_entered: True if the NCCO with which the leg was created brings it into a room.
+        has_entered: True if the NCCO with which the leg was created brings the leg into a room.
     """
 
     def __init__(
@@ -95,14 +95,17 @@ class Own:
     def _paired(
         self, what: str, actions: Sequence[Happening], effects: Sequence[Happening], ahead: float
     ) -> list[tuple[Happening, Happening]]:
-        """Return the actions with those of *effects* that they had. Both are sorted.
+        """Pair *actions* with the *effects* that they caused. Both must be sorted by time.
 
-        If there are as many of both, and all or none are near, they are paired in order; otherwise, only near ones
-        are paired. A flow moves its leg, too: by an entry that was noted, before all actions, or by one that was not,
-        so without a note, only near transfers are paired.
+        An action and an effect are near if their times differ by at most :data:`NOTED_SECONDS`. In general, only near
+        ones are paired. But if there are equal numbers of actions and effects, and none are near, they are paired in
+        order.
+
+        The flow with which a leg was created may also move the leg. If it is known to do so, the first transfer is
+        ignored when pairing in order. If this is not known, only near transfers are paired.
 
         Args:
-            what: The effect, as in :data:`EFFECTS`.
+            what: The name of the effect, as in :data:`EFFECTS`.
         """
         effects = [each for each in effects if any(self._fits(action, each) for action in actions)]
         is_transfer = what == Kind.TRANSFER
@@ -118,9 +121,9 @@ class Own:
     def _nearest(
         self, actions: Sequence[Happening], effects: Sequence[Happening], ahead: float
     ) -> list[tuple[Happening, Happening]]:
-        """Return the pairs that are at most :data:`NOTED_SECONDS` apart, the nearest first of all.
+        """Pair each action with an effect at most :data:`NOTED_SECONDS` away. The nearest pairs are formed first.
 
-        Actions that follow each other have effects that follow each other.
+        The pairs preserve order: if one action is later than another, its effect is later too.
         """
         times = [each.time for each in effects]
         near: list[tuple[float, int, int]] = []
@@ -144,7 +147,7 @@ class Own:
         return [(actions[number], effects[each]) for number, each in found]
 
     def _fits(self, action: Happening, effect: Happening) -> bool:
-        """Return False if a move is known to be into another room than a transfer."""
+        """Return False if *action* is known to move the leg to a different room than *effect* reports."""
         names = self._rooms.get(effect.conversation)
         return not names or action.facts.get("room") in (None, *names)
 

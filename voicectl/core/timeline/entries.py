@@ -84,8 +84,8 @@ class Happening:
     Attributes:
         at: The time in Unix seconds, on the source's clock, or None if no source gives a time.
         by: The time by which the thing had happened, in Unix seconds, if only that is known; otherwise None.
-        uuid: The id of the leg concerned, or None for no leg. The id has the form of :func:`.leg_key` until
-            :meth:`.Trace.called` changes it to the form in which it was reported.
+        uuid: The id of the leg, or None if the entry is not about a leg. The id has the form of :func:`.leg_key`
+            until :meth:`.Trace.called` changes it to the form in which it was reported.
         what: A status, a kind of event, or an action that a user requested on this machine, such as ``mute``.
         identity: A value that is equal in all reports of the same thing.
         facts: The details, as a mapping of names to texts.
@@ -129,7 +129,7 @@ class Happening:
     def key(self) -> tuple[Any, ...]:
         """The entry's sort key, for a total order that does not depend on the order in which reports are read.
 
-        RTC events of the same time are ordered by their numbers, then by arrival.
+        RTC events with the same time are ordered by their numbers, and then by their ids in the event store.
         """
         return (
             self.time,

@@ -63,7 +63,7 @@ def find(
         calls: The API records of the legs, keyed by :func:`.leg_key`, as are the other mappings.
         reported: The summaries of the legs' events.
         gone: The API's error messages about legs of which it has no record.
-        effective: The Python ids of the actions whose effects were reported.
+        effective: The ``id()`` of each action whose effect was reported.
         has_events: True if there is an event store that can be read.
     """
     own: defaultdict[str, list[_Numbered]] = defaultdict(list)
@@ -158,9 +158,9 @@ class _Whereabouts:
         self._left_at = -math.inf
 
     def changes(self, instant: Sequence[_Numbered]) -> Iterator[tuple[int, str]]:
-        """Read the reports of one instant, and yield the changes of conversation that they do not explain.
+        """Read reports that have the same time, and yield the changes of conversation that they do not explain.
 
-        Each change is the index of the report after it, and the id of the conversation that the leg was in before.
+        For each change, the index of the next report is yielded, and the id of the conversation that the leg left.
         """
         ends = {each.left for _, each in instant if each.left} | {
             each.conversation for _, each in instant if each.what == LEFT
@@ -187,7 +187,7 @@ class _Whereabouts:
             self._since = number
 
     def is_ours(self, before: float, by: float) -> bool:
-        """Return True if a move from this machine explains a change of conversation, and then use up that move.
+        """Return True if a move from this machine explains a change of conversation. The move is then used up.
 
         Args:
             before: The index of the first report after the change.

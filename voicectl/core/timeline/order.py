@@ -130,7 +130,7 @@ def trace(
     all_events: bool = False,
     gaps: Iterable[Gap] = (),
 ) -> Trace:
-    """Return the trace of *happenings*, with its gaps. Those that report the same thing are merged.
+    """Return the trace of *happenings*, with its gaps. Entries that report the same thing are merged.
 
     Args:
         calls: The API records of the legs, keyed by :func:`.leg_key`.
@@ -246,7 +246,10 @@ def _clock_ahead(legs: Iterable[Own], pairs: Iterable[_Pair]) -> float:
 
 
 def _requested_ahead(legs: Iterable[Own]) -> float:
-    """Return how far this machine's clock was ahead at least, by the requests for calls, or -infinity."""
+    """Return how far this machine's clock must at least have been ahead of the platform's, in seconds.
+
+    No call can be reported before it was requested. The result is -infinity if there are no such reports.
+    """
     found = -math.inf
     for own in legs:
         verified = _moments(each for each in own.all if not _VERIFIED.isdisjoint(each.sources))

@@ -33,11 +33,11 @@ _STATUSES: dict[str, tuple[str, ...]] = {
     "sip:machine": _DETECTED,
     "sip:amd_machine": _DETECTED,
 } | dict.fromkeys(("sip:hangup", "rtc:hangup", "sip:status", "rtc:status"), tuple(FINAL))
-"""The statuses of which an RTC event reports one, by the type of the event."""
+"""The statuses that an RTC event may report, by the type of the event. Each event reports one status."""
 
 
 def statuses(happening: Happening) -> tuple[str, ...]:
-    """Return the statuses of which an RTC event reports one; empty for other events."""
+    """Return the statuses that an RTC event may report; empty for other events."""
     if happening.number is None:
         return ()
     if happening.what == LEG_STATUS:
@@ -88,9 +88,10 @@ def _repeated_entry(
 
 
 def _rules(event: Happening) -> Iterator[tuple[Sequence[str], float, Callable[[Happening], bool]]]:
-    """Yield what an entry must be that *event* repeats: its name, how near it must be in seconds, and a condition.
+    """Yield the rules for finding the entry that *event* repeats. The most specific rules come first.
 
-    The most specific rules come first.
+    A rule contains the possible names of the entry, the greatest difference between the times of the entry and the
+    event in seconds, and a condition that the entry must meet.
     """
     here = event.conversation
     match event.what:
@@ -117,7 +118,11 @@ def _is_status(happening: Happening) -> bool:
 
 
 def _with(kept: Happening, repeats: Iterable[Happening]) -> Happening:
-    """Return an entry with the events that repeat it. If a leg left a conversation to join this one, add that."""
+    """Return *kept* with the ids of the events in *repeats* added.
+
+    If *kept* reports that a leg joined a conversation, and *repeats* shows which conversation the leg left, this
+    conversation is added too.
+    """
     numbers = set(kept.events)
     for each in repeats:
         numbers.update(each.events)

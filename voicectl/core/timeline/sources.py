@@ -309,7 +309,7 @@ class Gatherer:
             self._miss("api", f"The records of {len(asked) - MAX_ASKED} more legs were not requested.")
 
     def _leave_apart(self, own: str) -> None:
-        """Drop the legs that were in the conversations of the leg *own*, but not at the same time as it.
+        """Drop the legs that were in the conversations of the leg *own*, but not at the same time as *own*.
 
         For example, a conversation that is used every day contains such legs.
         """
@@ -426,7 +426,7 @@ def _recordings_between(events: Iterable[Stored], first: float, last: float) -> 
 
 
 def _recording(stored: Stored) -> str | None:
-    """Return the id of the recording that an event is about, or None if it is about none."""
+    """Return the id of the recording that an event is about, or None if it is not about a recording."""
     found = stored.arrival.fields.get("recording_uuid")
     return found if stored.arrival.kind in _RECORDING_KINDS and isinstance(found, str) else None
 
