@@ -32,7 +32,7 @@ If a late event about a leg arrives within this time, the leg is not reported as
 """
 
 LOST_SECONDS = 30.0
-"""How long the API may still have no record of a leg after an event has reported the leg, in seconds."""
+"""How long after the beginning of a leg the API may have no record of the leg yet, in seconds."""
 
 _NOTHING_MARKED = Marks()
 
@@ -74,7 +74,7 @@ class Board:
 
     @property
     def named(self) -> list[str] | None:
-        """The ids of the legs to watch, without repetitions, or None if all legs are watched."""
+        """The ids of the legs to watch, without duplicates, or None if all legs are watched."""
         return None if self._named is None else list(self._named.values())
 
     def records(self, calls: Iterable[Call], at: float) -> list[Change]:
