@@ -45,8 +45,8 @@ class Recording:
         uuid: The ``recording_uuid``, in lower case, or None if it is missing or not valid.
         is_transcription: True if the file is the transcription of a recording, False if it is the recording itself,
             or None if its kind is not known.
-        start: The start of the recording or, if that is not known, of its announcement, in Unix seconds, or None
-            if no event announced it.
+        start: The time at which the recording started or, if that is not known, was announced, in Unix seconds. It is
+            None if no event announced the recording.
         conversation: The conversation's id, or None if it is missing or not valid.
         size: The file's size in bytes, or None if the size is not known.
         is_signed: False if any of these attributes comes from an unverified event.
@@ -67,7 +67,7 @@ class Recording:
 
     @property
     def key(self) -> tuple[str, bool | None]:
-        """The key that identifies the file: its :attr:`id` or else its *url*, and *is_transcription*."""
+        """The key of the file: the :attr:`id` (or the *url* if there is no id), and *is_transcription*."""
         return self.id or self.url, self.is_transcription
 
 
@@ -77,7 +77,7 @@ class Name:
 
     Attributes:
         start: The start of the recording, such as ``20260203T091500Z``, or None.
-        conversation: The conversation's id, or :data:`NO_CONVERSATION`, or None if *start* is.
+        conversation: The conversation's id, or :data:`NO_CONVERSATION` if it is not known. None if *start* is None.
         uuid: The recording's :attr:`~Recording.id`.
         extension: The extension without its dot: one of :data:`AUDIO`, or :data:`TRANSCRIPT`.
     """

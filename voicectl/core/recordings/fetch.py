@@ -416,7 +416,7 @@ def _blocks(handle: int, size: int) -> Iterator[bytes]:
 
 
 def _http_date(text: str | None) -> float | None:
-    """Return the time in a header in Unix seconds, or None if there is no valid one."""
+    """Return the time in an HTTP header, in Unix seconds, or None if there is no valid time."""
     try:
         found = parsedate_to_datetime(text or "").timestamp()
         times.utc(found)
