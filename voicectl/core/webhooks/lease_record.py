@@ -138,7 +138,7 @@ class Lease:
     def anothers(self) -> tuple[Lent, ...]:
         """The webhooks that seem to have pointed to another receiver before the lease.
 
-        The own URLs of an application may end in ``/webhooks/answer`` and ``/webhooks/event``, too. But a receiver
+        The URLs of the user's own app may also end in ``/webhooks/answer`` and ``/webhooks/event``. But a receiver
         that answers calls has the fallback URL as well.
         """
         bases = {each.webhook: each.base for each in self.lent}
@@ -296,7 +296,7 @@ def _put(hook: dict[str, Any], before: Mapping[str, Any], name: str) -> None:
 
 
 def _has_method(hook: Mapping[str, Any] | None) -> bool:
-    """Return True if a webhook has an HTTP method, be it only the platform's default for its URL."""
+    """Return True if a webhook has an HTTP method, even if that is only the platform's default for its URL."""
     return bool(hook and (hook.get("http_method") or hook.get("address")))
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUCCESSES = range(200, 300)
 
 ANY_ACCOUNT = "voicectl"
-"""The API key in a token if the account of its signature secret is unknown. Such receivers accept any key."""
+"""The API key in a token if it is not known to which account the signature secret belongs."""
 
 _QUERY_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -62,7 +62,8 @@ class Replayer:
 
     Args:
         wire: The connection to the origin of the URL.
-        url: The URL to which webhooks are sent. If it has a query, that is put before the query of each webhook.
+        url: The URL to which webhooks are sent. If this URL has a query, the query is put before the
+            query of each webhook.
         timeout: The time limit for each webhook, in seconds.
         sign: The function that signs webhooks, or None to send all webhooks unsigned.
 
@@ -103,7 +104,7 @@ class Replayer:
     def request(self, arrival: Arrival) -> tuple[str, str, Any]:
         """Return the method, URL and body of the request that sends a webhook.
 
-        The body is a JSON value or, if it is not JSON, text. It is None if the answer has no body.
+        The body is a JSON value or, if the webhook's body is not JSON, text. It is None if the webhook has no body.
         """
         text = arrival.body.decode("utf-8", "replace")
         try:

@@ -269,7 +269,7 @@ def _webhooks(
 
     With a public URL, this yields what :func:`.lease.urls` yields; without one, it yields None. The webhooks of a
     killed receiver may still point to this receiver. So they are restored in a thread while the ``with`` block
-    answers calls. The forwarder gets the URLs that the application had.
+    answers calls. The forwarder is given the URLs that the application had before.
     """
 
     def on_lease(taken: Lease) -> None:
