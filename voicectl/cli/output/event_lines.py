@@ -37,7 +37,7 @@ class EventLines:
     RTC events repeat much of what call events report, so they are left out unless *all_events* is set.
 
     Args:
-        local_time: Formats a time in Unix seconds.
+        local_time: A function that formats a time in Unix seconds.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class EventLines:
         self._cut = cut_for(stream)
 
     def __enter__(self) -> Self:
-        """Write nothing yet."""
+        """Start without writing anything."""
         return self
 
     def __exit__(
@@ -91,7 +91,7 @@ class EventLines:
         return self._fitted(parts, width)
 
     def _fitted(self, parts: list[tuple[str, str]], width: int) -> str:
-        """Return the parts beside each other, cut where the line would be wider than the terminal."""
+        """Join the parts into one line, cut to the width of the terminal."""
         line, left = "", width
         for number, (text, style) in enumerate(parts):
             shown = fitted((GAP if number else "") + text, left, self._cut)
@@ -126,7 +126,7 @@ def _facts(stored: Stored, *, is_wide: bool) -> Iterator[tuple[str, str]]:
 
 
 def _parties(arrival: Arrival, *, is_wide: bool) -> str:
-    """Return the parties of the leg: both, or on a narrow terminal only the one at the other end."""
+    """Return the leg's caller and callee or, on a narrow terminal, only the party at the other end."""
     from_, to = (arrival.fields.get(name) for name in ("from", "to"))
     if arrival.route is Route.RTC or not (isinstance(from_, str) and isinstance(to, str)):
         return ""
@@ -136,6 +136,6 @@ def _parties(arrival: Arrival, *, is_wide: bool) -> str:
 
 
 def _length(fields: Mapping[str, Any]) -> str:
-    """Return the length of a recording, for example ``  12 s``, or an empty text if the event does not tell it."""
+    """Return the length of a recording, for example ``  12 s``, or an empty string if the event does not give it."""
     began, ended = moment(fields.get("start_time")), moment(fields.get("end_time"))
     return "" if began is None or ended is None else f"  {ended - began:.0f} s"

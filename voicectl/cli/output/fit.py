@@ -15,7 +15,7 @@ def columns(text: str) -> int:
 
 
 def fitted(text: str, width: int, cut: str = CUT) -> str:
-    """Return *text*, or its beginning and *cut*, a single character, if it takes more than *width* columns."""
+    """Return *text*, shortened to *width* columns if necessary. The single character *cut* marks the cut."""
     if columns(text) <= width:
         return text
     if width < 1:
@@ -28,7 +28,7 @@ def fitted(text: str, width: int, cut: str = CUT) -> str:
 
 
 def fitted_party(text: str, width: int, cut: str = CUT) -> str:
-    """Return a caller or callee in at most *width* columns. Numbers keep their end, for it tells them apart."""
+    """Return a caller or callee in at most *width* columns. Numbers keep their last, most distinctive digits."""
     if text.removeprefix("+").isdecimal() and len(text) > width > 0:
         return cut + text[len(text) - width + 1 :]
     return fitted(text, width, cut)

@@ -1,7 +1,7 @@
 """Draw who hears whom: a row for each listener and a column for each speaker.
 
-Rows bear the number, the id and the party of a leg, and columns the same if there is room, otherwise the number only.
-If the columns do not fit beside each other, the table is continued below.
+Each row is labelled with the number, the id and the party of a leg. The columns have the same labels if there is
+room; otherwise, only the numbers. Columns that do not fit beside the others are drawn in another table below.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MEANINGS = {SELF: "the leg itself", UNKNOWN: "unknown; -o json shows why"}
 
 
 class Party(NamedTuple):
-    """A leg of the conversation: its whole id, and its number or name. Both are safe to show."""
+    """A leg of the conversation, with its full id and its telephone number or name. Both are safe to show."""
 
     uuid: str
     name: str
@@ -43,7 +43,7 @@ def draw(
 
     Args:
         verdicts: For each listener, whether it hears each speaker: ``yes``, ``no``, ``?``, or ``.`` for itself.
-        cut: The character that stands for what was cut off.
+        cut: The character that marks where text was cut off.
     """
     short = shortest(party.uuid for party in parties)
     ids = [short.get(party.uuid, party.uuid) for party in parties]

@@ -26,7 +26,7 @@ class HeldRemarks(io.TextIOBase):
         self._rest = ""
 
     def isatty(self) -> bool:
-        """Return True, because remarks are shown on the terminal in the end."""
+        """Return True, because the remarks are eventually shown on the terminal."""
         return True
 
     def writable(self) -> bool:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 HERE = "here"
 
 BAD, OURS = "red", "cyan"
-"""The styles of what is wrong or missing, and of what was done from this machine."""
+"""The styles for things that are wrong or missing, and for actions from this machine."""
 
 STATUS, END, OTHER, ACTION, MISSING = "*", "x", "o", ">", "?"
 REORDERED, KNOWN_BY, UNKNOWN_TIME = "~", "<", "?"

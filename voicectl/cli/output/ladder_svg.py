@@ -1,8 +1,8 @@
 """Draw a ladder as SVG for an incident report, in one file that contains no scripts or references to other files.
 
-The drawing is filled from top to bottom. All lines are placed first, to determine their vertical positions. Then the
-rail of each lane is drawn from the lane's first line to its last line, behind the marks. Text is first escaped as for
-a terminal, and then for XML.
+The drawing is filled from top to bottom. All lines are placed first, to determine their vertical positions. Then a
+rail (a vertical line) is drawn for each lane, from the lane's first line to its last line, behind the marks. Text is
+first escaped as for a terminal, and then for XML.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class _Sheet:
                 yield self._text(self._x(lane), party, anchor="middle", color=_GRAY)
 
     def foot(self) -> Iterator[str]:
-        """Yield the SVG elements for the gaps that concern no single leg, and for the key."""
+        """Yield the SVG elements for the gaps that concern no single leg, and for the legend."""
         for each in self._ladder.rest:
             yield from self._paragraph(f"? {each}", color=_COLORS[BAD])
         self.y += ROW

@@ -1,9 +1,9 @@
 """Draw a ladder as text of any width, in color if the terminal may show colors.
 
 A line consists of the time, the lanes and the text, from left to right. If there is room, lanes are wide enough for
-the beginning of the leg's id and for the party; otherwise, they bear the numbers of the legs in the list above. The
+the beginning of the leg's id and for the party; otherwise, they show the numbers of the legs in the list above. The
 text gets at least :data:`LEAST_TEXT` columns, and the lanes get the rest. If some lanes do not fit, the remaining
-legs share the last lane (``+``). If no lane fits, lines are drawn without lanes. Long text is wrapped, and the rails
+legs share the last lane (``+``). If no lane fits, lines are drawn without lanes. Long text is wrapped, and the lanes
 continue beside the wrapped lines. Only the names above the lanes are cut off, because the list has them in full.
 """
 
@@ -36,7 +36,7 @@ def draw(ladder: Ladder, width: int, *, is_colored: bool = False, cut: str = CUT
     """Return *ladder* as lines of at most *width* columns, or of :data:`LEAST_WIDTH` if that is greater.
 
     Args:
-        cut: The character that stands for what was cut off.
+        cut: The character that marks where text was cut off.
     """
     width = max(width, LEAST_WIDTH)
     rails = Rails(ladder, width - TIME_WIDTH, is_colored=is_colored, cut=cut)
@@ -135,7 +135,10 @@ class Rails:
 
 
 def _colored(lines: Sequence[str], line: Line) -> list[str]:
-    """Return the text of a line in color: all of it if something is wrong or missing, else what happened."""
+    """Return the text of a line in color.
+
+    If something is wrong or missing, the whole text is colored. If not, only the words for what happened are colored.
+    """
     if line.is_bad:
         return [styled(each, BAD) for each in lines]
     first, *others = lines

@@ -19,7 +19,7 @@ LEAST_CELLS = 12
 """The width to which a column may be cut, which is enough for a telephone number."""
 
 LONGEST_ID = 40
-"""The length of a conversation id. Longer values are no ids, whatever their column, and can be cut."""
+"""The length of a conversation id. A longer value is not an id, even in a column for ids, so it can be cut."""
 
 IDS = frozenset({"id", "uuid", "conversation_uuid", "recording_uuid", "reference", "application_id"})
 """The columns that are never cut, because a part of an id is useless."""
@@ -42,8 +42,8 @@ def draw(
         width: The width of the terminal, or None to draw every cell whole. On a narrow terminal the last columns are
             left out, and long cells are cut.
         may_omit: False to keep all columns, even if they do not fit.
-        whole: The columns that are not cut, besides those of ids.
-        encoding: The encoding of the output. Characters that it does not have are escaped.
+        whole: The columns that are not cut, in addition to the columns for ids.
+        encoding: The encoding of the output. Characters that it cannot represent are escaped.
     """
     rule, mark = "─" if can_encode("─", encoding) else "-", cut_mark(encoding)
     if not encoding.lower().startswith("utf"):
@@ -61,7 +61,7 @@ def draw(
 
 
 def _fit(widths: Sequence[int], limit: int, is_whole: Sequence[bool], *, may_omit: bool) -> list[int]:
-    """Return the widths of the columns that fit in *limit* cells, which are the first ones.
+    """Return the widths of the first columns, as many as fit in *limit* terminal columns.
 
     A column can be cut to :data:`LEAST_CELLS`, unless it should stay whole. The widest column is cut first.
     """

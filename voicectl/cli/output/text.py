@@ -20,7 +20,7 @@ _UNSAFE = re.compile(
 """Matches control, format, surrogate and line-separating characters, and all invisible characters."""
 
 CUT = "\u2026"
-"""The character that stands for what was cut off."""
+"""The character that marks where text was cut off."""
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -86,7 +86,7 @@ def has_screen(environ: Mapping[str, str], stream: TextIO | None) -> bool:
 
 
 def can_encode(text: str, encoding: str) -> bool:
-    """Return True if *encoding* has all characters of *text*."""
+    """Return True if *encoding* can represent all characters of *text*."""
     try:
         text.encode(encoding)
     except (UnicodeEncodeError, LookupError):
@@ -95,12 +95,12 @@ def can_encode(text: str, encoding: str) -> bool:
 
 
 def cut_mark(encoding: str) -> str:
-    """Return the character that stands for what was cut off, in output with the given encoding."""
+    """Return the character that marks where text was cut off, in output with the given encoding."""
     return CUT if can_encode(CUT, encoding) else "~"
 
 
 def cut_for(stream: TextIO | None) -> str:
-    """Return the character that stands for what was cut off, in output to *stream*."""
+    """Return the character that marks where text was cut off, in output to *stream*."""
     return cut_mark(getattr(stream, "encoding", None) or "utf-8")
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voicectl.cli.output.template import Template
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""The characters that make a spreadsheet evaluate a cell that begins with one of them."""
+"""If a cell begins with one of these characters, a spreadsheet evaluates the cell."""
 
 
 class Format(StrEnum):
@@ -150,7 +150,7 @@ class Writer:
         return not self._is_quiet and not is_whole and path in self._columns
 
     def tell_apart(self, legs: Iterable[str]) -> None:
-        """Keep the shortened ids of legs distinct from the ids *legs* too, whose records are not written."""
+        """Shorten ids so that they also differ from the ids in *legs*, whose records are not written."""
         self._legs.update(legs)
 
     def add(self, record: Mapping[str, Any]) -> None:
