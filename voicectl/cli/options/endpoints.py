@@ -1,4 +1,4 @@
-"""The options of commands that belong to the endpoint to call, such as its headers."""
+"""The command options that apply to the called endpoint, such as its headers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class EndpointOptions:
 
     @cached_property
     def _sip_headers(self) -> dict[str, dict[str, str]]:
-        """The headers of a SIP endpoint. A remark tells about each header that is sent under another name.
+        """The headers of a SIP endpoint. If a header is sent under another name, the user is told.
 
         The platform puts ``X-`` before the name of each header, except for the header ``User-to-User``, which has a
         field of its own.

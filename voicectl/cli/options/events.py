@@ -77,12 +77,12 @@ class EventWriter(Protocol):
     """Shows stored events during a ``with`` block."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Prepare to show events."""
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write what is left."""
+        """Write everything that has not been written yet."""
 
     def add(self, stored: Stored) -> None:
         """Show an event."""
@@ -126,8 +126,8 @@ def event_record(stored: Stored) -> dict[str, Any]:
     """Return the record that commands output for a stored event.
 
     ``event`` contains all fields of the webhook. If the fields could not be read, ``body`` contains the request body,
-    and ``fault`` contains the reason. ``signed`` is false if the event was not signed. ``id`` is null while the event
-    waits for the store.
+    and ``fault`` contains the reason. ``signed`` is false if the event was not signed. ``id`` is null until the
+    event is in the store.
     """
     arrival = stored.arrival
     fields = arrival.fields

@@ -80,7 +80,7 @@ class ListOptions:
 
 
 def _key(record: dict[str, Any], path: str, view: View) -> tuple[bool, float, str] | None:
-    """Return the place of a record among others, or None if it does not have the field."""
+    """Return the sort key of a record, or None if the record does not have the field."""
     value = find(record, path)
     if isinstance(value, Measured):
         return False, value.number, ""
