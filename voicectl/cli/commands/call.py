@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from voicectl.voice.call import Call
 
 NAMES_SECONDS = 3.0
-"""How long a list waits for each page of the names of rooms, in seconds. Legs without names are better than none."""
+"""How long a list waits for each page of the names of rooms, in seconds. After that, names are left out."""
 
 _DETAILS = ("room", "age")
-"""The fields that the record of a leg does not have."""
+"""The fields of a list that the records of legs do not contain."""
 
 
 @grouped
@@ -166,7 +166,8 @@ def _live(app: App, status: CallStatus | None, filters: dict[str, Any], *, is_wh
     """Return the live legs that match the options.
 
     Args:
-        is_whole: True if all live legs are needed anyway. They are then selected here, if their records allow it.
+        is_whole: True if all live legs are needed for other reasons too. If possible, the legs are then selected from
+            the list of all live legs, without further requests.
     """
     room = str(filters.get("conversation_uuid", "")).lower()
     if filters.keys() <= {"conversation_uuid"} and (is_whole or not (status or filters)):
@@ -179,7 +180,7 @@ def _live(app: App, status: CallStatus | None, filters: dict[str, Any], *, is_wh
 
 
 class _Details:
-    """Adds what a list shows of legs besides their records: the room and the age.
+    """Adds the room and the age, which the records of legs do not contain, for a list of legs.
 
     Args:
         names: The fields to add.

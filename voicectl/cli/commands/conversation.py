@@ -170,7 +170,7 @@ def show(ctx: typer.Context, room: Room) -> None:
 def _participants(
     app: App, id_: str, conversation: Conversation | None, live: Sequence[Call]
 ) -> Participants:
-    """Return the legs with their members, and remark on the legs whose members could not be read."""
+    """Return the legs with their members, and report the legs whose members could not be read."""
     faults: list[VoicectlError] = []
     found = conversations.participants(
         app.conversations,
@@ -196,7 +196,10 @@ def _as_json(
     heard: list[tuple[Participant, Participant, Heard]],
     paths: Sequence[str],
 ) -> dict[str, Any]:
-    """Return *known*, a conversation's record, with its legs: their fields in *paths*, or all fields and "hears"."""
+    """Return *known*, the record of a conversation, with the records of its legs added.
+
+    If *paths* is empty, the legs have all fields, and "hears" is added. If not, the legs have the fields in *paths*.
+    """
     if paths:
         rows = [_row(leg, heard) for leg in participants.legs]
         return {**known, "legs": [{path: find(row, path) for path in paths} for row in rows]}

@@ -1,4 +1,4 @@
-"""``dtmf``: press keys on a leg, or have the keys that its party presses sent to a URL."""
+"""``dtmf``: press keys on a leg, or send the keys that the person on the leg presses to a URL."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def ring(
 
 
 def _caller(text: str) -> str:
-    """Return the number that *text* stands for or, since networks pass on other text as well, *text* itself."""
+    """Return the number in *text*. If *text* is not a number, return it unchanged, as networks pass on any text."""
     try:
         return endpoint.typed(text)
     except InputError:

@@ -36,7 +36,9 @@ def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
 
 
 def _checked(app: App, leg: str) -> str:
-    """Return the full id of the leg that *leg* names, if the leg is live. No text is asked for if it has ended.
+    """Return the full id of the leg that *leg* names, after checking that the leg is live.
+
+    This is done before the user is asked for the text to speak.
 
     Raises:
         LegError: The leg has ended.

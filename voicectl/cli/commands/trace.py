@@ -124,7 +124,7 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
 
 
 def _is_odd(events: EventStore, text: str) -> bool:
-    """Return True if *text* is the id of a leg in stored events, but has not the form of other legs' ids."""
+    """Return True if *text* is the id of a leg in stored events, but does not have the form of other legs' ids."""
     with suppress(StoreError):  # the gatherer reports it
         return not is_leg_id(text) and is_stored(events, text)
     return False
