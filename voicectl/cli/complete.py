@@ -4,7 +4,7 @@ A script in the shell (see :mod:`voicectl.cli.commands.completion`) passes the c
 metavar of an argument or option selects its completer, so commands contain no code for completion.
 
 To be fast, completion uses only data on this machine: it sends no requests, reads no keys and waits for no locks.
-After offering legs or rooms, it starts a process that refreshes the lists of them for the next completion
+After offering legs or rooms, it starts a process that refreshes their lists for the next completion
 (:mod:`voicectl.cli.refresh`). Errors are never shown.
 """
 

@@ -87,7 +87,7 @@ class Consent:
             legs: A line of text for each leg.
             limit: The greatest number of legs to act on, from ``--max``.
             is_selected: True if the legs come from a selection. They are then shown even with ``--yes``.
-            how: What the question says after the legs, such as ``to support-17``.
+            how: The text that follows the legs in the question, such as ``to support-17``.
             later: The duration for which legs that match later are acted on too. They need confirmation even if
                 *legs* is empty.
 
@@ -190,7 +190,7 @@ class Consent:
 
 
 def imperative(action: str) -> str:
-    """Return the first words of a sentence that asks for *action*, the name of a leg verb."""
+    """Return the verb for *action* as it begins a question to the user, such as ``Hang up``."""
     return "Hang up" if action == "hangup" else action.capitalize()
 
 

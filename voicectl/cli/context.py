@@ -1,6 +1,7 @@
 """The parts of a running command, each created on first use.
 
-Imports are deferred here, so that ``--help`` loads no HTTP client, cryptography or rich, and ``dtmf`` no SQLite.
+Imports are deferred here, so that ``--help`` does not load an HTTP client, cryptography or rich, and
+``dtmf`` does not load SQLite.
 """
 
 from __future__ import annotations
@@ -357,7 +358,7 @@ class App:
 
     @property
     def is_receiving(self) -> bool | None:
-        """True if a receiver runs on this machine, False if none does, None if others may receive events."""
+        """True if a receiver runs on this machine, False if not, None if other machines may receive events."""
         from voicectl.store import receiver_lock
 
         return receiver_lock.is_receiving(self.state_directory) or (None if self._store_url(None) else False)

@@ -154,7 +154,7 @@ def load(name: str, entry: Entry) -> Any:
 
 
 def view_of(entry: Entry) -> View | None:
-    """Return the view of a command's records, or None if it writes none."""
+    """Return the view of a command's records, or None if the command writes no records."""
     if entry.view is None:
         return None
     is_own = entry.view.startswith(":")

@@ -73,7 +73,7 @@ class NamedLegs:
         return dict(found.values())
 
     def _refuse(self, faults: list[VoicectlError]) -> NoReturn:
-        """Report *faults* except for one, and raise that one, which is about a malformed name if there is any."""
+        """Raise one of *faults*, preferably one about a malformed name, and report all others."""
         faults.sort(key=lambda exc: isinstance(exc, InputError))
         for exc in faults[: MAX_REPORTED - 1] if len(faults) > MAX_REPORTED else faults[:-1]:
             self._report(exc)

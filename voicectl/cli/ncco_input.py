@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_LINES = 10
 
 _CHECKED_BY_PARSING = {"type", "number", "user", "extension"}
-"""The fields of an endpoint that need no linter, because the command line cannot name an invalid value."""
+"""The fields of an endpoint that are not linted, because parsing the command line has already checked them."""
 
 NoLint = Annotated[bool, typer.Option("--no-lint", help="Send the NCCO without checking it.")]
 
@@ -72,7 +72,7 @@ def check_ncco(terminal: Terminal, flow: Ncco) -> None:
 
 
 def check_endpoints(terminal: Terminal, endpoints: list[dict[str, Any]]) -> None:
-    """Check *endpoints*, which are the callees of new calls, by the rules for those that an NCCO connects to.
+    """Check the endpoints of new calls by the rules for the endpoints in a ``connect`` action.
 
     Raises:
         InputError: An endpoint has an error.

@@ -28,7 +28,7 @@ REQUEST_TIMEOUT = "5"
 
 
 def start(environ: Mapping[str, str]) -> None:
-    """Start a process that refreshes the listings, and return at once.
+    """Start a process that refreshes the listings, and return immediately.
 
     Args:
         environ: The environment of the process, which selects the application.

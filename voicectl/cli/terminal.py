@@ -91,7 +91,7 @@ class Terminal:
 
     @property
     def cut(self) -> str:
-        """The character that stands for what was cut off, as far as standard output can write it."""
+        """The character that marks where text was cut off, in a form that standard output can encode."""
         return cut_for(sys.stdout)
 
     def ask(self, question: str, *, is_hidden: bool = False) -> str:
