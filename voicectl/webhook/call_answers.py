@@ -1,4 +1,4 @@
-"""Answers calls with NCCOs from ``--answer`` or the user's own app. Nothing delays this, since callers wait."""
+"""Answers calls with NCCOs from ``--answer`` or the user's own app, without delay, since callers are waiting."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ class CallAnswers:
     async def _ask(self, app: UserApp, request: Request) -> Response | None:
         """Return a response with the NCCO from the user's app, or None if the app sends no valid NCCO in time.
 
-        A media type that the platform refuses stays: otherwise, this would be noticed only without the receiver.
+        If the app's response has a media type that the platform refuses, this media type is kept. Otherwise, the user
+        would notice the mistake only when the app runs without the receiver.
         """
         from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
 
@@ -151,5 +152,5 @@ class CallAnswers:
 
 
 def _is_page(response: Response) -> bool:
-    """Return True if the platform refuses the media type of an answer, whatever it contains."""
+    """Return True if the platform refuses the response because of its media type, whatever its body contains."""
     return (response.content_type or "").partition(";")[0].strip().lower() in _PAGES

@@ -1,8 +1,8 @@
 """Passes webhooks on to the user's own application, and checks the application's answers.
 
 The platform waits for the answer, so the whole exchange has one deadline. A failure counts as "no answer" and raises
-no exception. A request is passed on as it came, so that an application that works alone works behind the receiver: it
-can verify the signature itself, and build further URLs from the host of the request.
+no exception. A request is passed on as it was received, so that an application that works without the receiver also
+works behind it. For example, the application can verify the signature, and build URLs from the host of the request.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _NOT_PASSED = frozenset(
         *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
     }
 )
-"""The headers that concern only the connection to the receiver, and those that are added."""
+"""The headers that are not passed on: they concern only the connection, or the forwarder sets them itself."""
 
 _USUAL = ((b"user-agent", f"voicectl/{__version__}".encode()), (b"accept", b"application/json, */*"))
 _OURS = (
@@ -74,10 +74,11 @@ class Forwarder:
 
     Args:
         url: The application's http or https URL. For each request, the name of its route is appended to the URL's
-            path, unless :meth:`follow` says otherwise. A request to a path of its own goes to the same path.
+            path, unless :meth:`follow` says otherwise. A request to a path that is not one of the receiver's
+            own is sent to the same path of the application.
         on_trouble: Called with the reason if there is no usable answer. The reason is one line, without any content
             from the request.
-        scheme: The scheme of the public URL, for the application, or None if it is not known.
+        scheme: The scheme of the public URL, to be sent to the application in a header, or None if it is not known.
 
     Raises:
         InputError: *url* is not an http or https URL, or it has a user name, password, query or fragment.
@@ -99,10 +100,10 @@ class Forwarder:
         self._tls: ssl.SSLContext | None = None
 
     def follow(self, earlier: Mapping[str, str]) -> None:
-        """Forward each route to the path that its webhook had before, if this path is below that of the URL.
+        """Forward each route to the path in the webhook's earlier URL, if that is below the path of the app's URL.
 
-        The query that the webhook had is put before that of the request, where the platform would put it. Events are
-        not forwarded if the application had other webhooks, but not the one for these events.
+        The query of the earlier URL is put before the query of the request, as the platform would do. If some
+        webhooks were set before, events whose webhook was not set are not forwarded.
 
         Args:
             earlier: The webhooks' URLs before they pointed to the receiver, by the names of the routes.
@@ -114,7 +115,7 @@ class Forwarder:
         }
 
     def is_for_app(self, asked: Request) -> bool:
-        """Return True if the application would get a request without the receiver, as far as this is known."""
+        """Return True if, as far as is known, the application would get this request if there were no receiver."""
         return bool(asked.path) or asked.route not in self._unheard
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
@@ -167,9 +168,10 @@ class Forwarder:
         )
 
     def _headers(self, asked: Request) -> list[tuple[bytes, bytes]]:
-        """Return the headers of a request for the application, with its own host and those of proxies.
+        """Return the headers of a request to the application, including ``X-Forwarded-...`` headers.
 
-        A server of https finds the application by its host, so only ``X-Forwarded-Host`` has the public one there.
+        The header ``Host`` contains the public host if the application's URL is an http URL. An https server may need
+        its own name in this header, so only ``X-Forwarded-Host`` then contains the public host.
         """
         came: dict[bytes, list[bytes]] = {}
         for name, value in asked.headers:
@@ -268,8 +270,8 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
 async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response | str:
     """Return the answer to *request*, or the reason why there is no usable answer.
 
-    The application may close an idle connection just as the request is written to it. It has then not read the
-    request, so the request is sent again over the next connection. The last attempt uses a new connection.
+    The application may close an idle connection just as the request is sent over it. In this case, it has not read
+    the request, so the request is sent again over the next connection. The last attempt uses a new connection.
     """
     is_new = False
 
@@ -325,7 +327,7 @@ def _checked(url: str) -> httpx.URL:
 
 
 def _path(address: str) -> bytes | None:
-    """Return the path and the query of an application's URL, or None if it has no usable one."""
+    """Return the path and the query of an application's URL, or None if the URL is not usable."""
     try:
         found = httpx.URL(address) if _URL.fullmatch(address) else None
     except httpx.InvalidURL:

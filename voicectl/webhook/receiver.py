@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 PREFIX = "/webhooks/"
 
 _ROUTES = {f"{PREFIX}{route}".encode(): route for route in Route}
-"""The routes, by the path as it was sent: a path that only means the same after decoding is another one."""
+"""The routes, by their paths as sent in requests. A path that is equal only after decoding does not match."""
 
 _MAX_SHOWN = 200
 _BROWSERS = frozenset({b"origin", b"sec-fetch-site"})
-"""Headers that only browsers send, which any web page can make send requests to this machine."""
+"""Headers that only browsers send. Any web page can make a browser send requests to this machine."""
 
 _METHODS = frozenset({"GET", "POST"})
 _OK_MESSAGES = OK.messages()
@@ -137,7 +137,7 @@ class Receiver:
         return await self._respond(request, is_foreign=self._is_foreign(scope))
 
     def _is_foreign(self, scope: Scope) -> bool:
-        """Return True if a request to this machine is for another host, to which a web page may have led it."""
+        """Return True if a request on loopback names a different host, as a request caused by a web page may do."""
         if not is_loopback((scope.get("server") or ("",))[0]):
             return False
         hosts = [value for name, value in scope["headers"] if name == b"host"]

@@ -1,8 +1,9 @@
-"""Reads the answers to calls from a file: one NCCO for all calls, or rules, of which the first that matches is used.
+"""Reads the answers to calls from a file, which contains one NCCO for all calls, or rules.
 
-The answers are checked and prepared when the file is read, so that a call can be answered in microseconds. Values
-from a request are inserted only into the texts of ``talk`` actions, and all actions are written by a JSON serializer.
-So a caller cannot change which actions are run.
+A call is answered with the NCCO of the first rule that matches the call. The answers are checked and prepared when
+the file is read, so that a call can be answered in microseconds. Values from a request are inserted only into the
+texts of ``talk`` actions, and all actions are written by a JSON serializer. So a caller cannot change which actions
+are run.
 """
 
 from __future__ import annotations

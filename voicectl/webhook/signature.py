@@ -239,12 +239,13 @@ def signed_content(method: str, query: bytes, body: bytes) -> bytes:
 def uncovered(payload_hash: str, query: bytes) -> tuple[str, ...] | None:
     """Return the names of the parameters in the query of a GET that a token's hash does not cover.
 
-    Two deviations from the documented hash occur. The hash may be of nested objects instead of their text, which says
-    the same. Or it may be of the platform's parameters only, without those that the webhook's own URL has. Then
-    nothing says whether these were altered, so they are accepted only if they are none of the platform's.
+    Tokens may deviate from the documentation in two ways. First, the hash may cover nested objects in place of their
+    text, which has the same content. Second, the hash may cover only the parameters that the platform added, and not
+    those in the webhook's own URL. It is then unknown whether the uncovered parameters were altered, so they are
+    accepted only if none of them has the name of a parameter that the platform sends.
 
     Returns:
-        The names, which are none if the hash covers the whole query, or None if the hash is of something else.
+        The names, or an empty tuple if the hash covers the whole query, or None if the hash does not match.
     """
     pairs = _parameters(query)
     for own, covered in _parts(pairs):
@@ -270,7 +271,7 @@ def _parts(pairs: Pairs) -> Iterator[tuple[Pairs, Pairs]]:
 
 
 def _contents(pairs: Pairs) -> Iterator[bytes]:
-    """Yield the contents that a token for a GET with these parameters may cover, without repetitions."""
+    """Yield the contents that a token for a GET with these parameters may cover, without duplicates."""
     yield (flat := _flat(pairs))
     names = [name for name, _ in pairs]
     roots = {name.partition("[")[0] for name in names if "[" in name}

@@ -28,13 +28,13 @@ class UserApp:
         self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
-        """Pass *request* on, and return the app's answer, or None if there is no usable one within *seconds*."""
+        """Pass *request* on, and return the app's answer, or None if there is no usable answer within *seconds*."""
         response = await self._forwarder.ask(request, within=seconds)
         self._metrics.forwarded(request.route, is_answered=response is not None)
         return response
 
     def is_for_app(self, request: Request) -> bool:
-        """Return True if the app would get *request* without the receiver, as far as this is known."""
+        """Return True if, as far as is known, the app would get *request* if there were no receiver."""
         return self._forwarder.is_for_app(request)
 
     def pass_on(self, request: Request) -> None:
