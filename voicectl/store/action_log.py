@@ -165,7 +165,10 @@ def _notes(content: bytes, wanted: bytes) -> Iterator[Note]:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """Return the last *size* bytes of a file, perhaps from the middle of a line, or ``b""`` if it is unreadable."""
+    """Return the last *size* bytes of a file. The first line may be incomplete.
+
+    If the file cannot be read, return ``b""``.
+    """
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(os.fstat(file.fileno()).st_size - size, 0))
         return file.read(size)

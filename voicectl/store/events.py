@@ -76,7 +76,8 @@ class Arrival:
         kind: A ``voicectl.voice.event.Kind`` if the webhook reports an event (even on the fallback route), or the
             route if it does not.
         status: The status in the event or, on the route ``rtc``, the type of the event, such as ``member:joined``.
-        conversation_from: The id of the conversation that the leg has left, or None if the event reports none.
+        conversation_from: The id of the conversation that the leg has left, or None if the event reports no such
+            conversation.
         told: The timestamp in the event, in Unix seconds, or None if the event has none.
         reference: The call's reference from the query of the ``event_url``, or None if the query contains no
             reference.
