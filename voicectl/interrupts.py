@@ -68,9 +68,9 @@ class Interrupts:
 
     @contextmanager
     def shield(self, *, in_doubt: bool = False) -> Iterator[None]:
-        """Hold back signals during the ``with`` block, and after it until :meth:`check` or :meth:`waiting` is called.
+        """Hold back signals during the ``with`` block and then until :meth:`check` or :meth:`waiting` is called.
 
-        Thus, no signal interrupts the program between the end of a request and the output of its result.
+        So no signal interrupts the program between the end of a request and the output of its result.
 
         Args:
             in_doubt: True if exiting during the block would leave the request's outcome unknown. A second signal then
