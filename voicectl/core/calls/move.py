@@ -1,4 +1,4 @@
-"""Moving legs into rooms, finding out which legs a move would leave alone, and checking where moved legs arrived.
+"""Moving legs into rooms, finding out which legs would be alone after a move, and checking where moved legs arrived.
 
 Legs share a conversation in one of two ways. Legs joined by a ``connect`` depend on each other: when one of two such
 legs leaves, the platform ends the call of the other leg. Legs in a room (a named conversation) are independent: a leg
@@ -6,7 +6,7 @@ stays when other legs leave. Renaming a conversation made by ``connect`` turns i
 joined, so the action log of this machine records each rename.
 
 Before a move, :func:`surroundings` finds out in which way the legs share their conversation, and which leg would be
-left alone. All legs in a conversation can be moved together (:func:`move_group`), by one of two methods:
+alone after the move. All legs in a conversation can be moved together (:func:`move_group`), by one of two methods:
 
 - If no conversation has the room's name, one conversation made by ``connect`` is given that name. The legs of this
   conversation are then in the room without being moved, so no call ends.

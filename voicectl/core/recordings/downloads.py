@@ -274,7 +274,7 @@ class Downloader:
         self._remark(f"{what} {task.recording.id} was not fetched: {why}")
 
     def _drop(self, task: _Task) -> bool:
-        """Remove *task* and return True; return False if another announcement has replaced that of *task*."""
+        """Remove *task*, and return True. If another announcement has replaced the task's, return False instead."""
         with self._changed:
             is_wanted = self._is_wanted(task)
             if is_wanted:

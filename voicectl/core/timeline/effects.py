@@ -121,7 +121,7 @@ class Own:
     def _nearest(
         self, actions: Sequence[Happening], effects: Sequence[Happening], ahead: float
     ) -> list[tuple[Happening, Happening]]:
-        """Pair each action with an effect at most :data:`NOTED_SECONDS` away. The nearest pairs are formed first.
+        """Pair actions with effects at most :data:`NOTED_SECONDS` before or after them. The nearest are paired first.
 
         The pairs preserve order: if one action is later than another, its effect is later too.
         """

@@ -141,7 +141,7 @@ class _Whereabouts:
     """Follows a leg from one conversation to the next.
 
     Several events report a move: the call event ``transfer``, and RTC events about leaving and joining. Their times
-    are equal or nearly so, and neither their order nor that of other events around the move can be relied on.
+    are equal or almost equal, so their order cannot be relied on. The same is true of other events around the move.
 
     Args:
         unspent: The moves from this machine whose effects no event reports.

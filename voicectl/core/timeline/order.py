@@ -137,7 +137,7 @@ def trace(
         reported: The summaries of the legs' events, keyed by :func:`.leg_key`.
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. A message may
             be empty.
-        entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings it into a room.
+        entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings the leg into a room.
         has_events: True if there is an event store that can be read.
         all_events: True to keep the RTC events that only repeat another entry.
         gaps: The gaps that are already known, to be included in the trace.
@@ -246,9 +246,10 @@ def _clock_ahead(legs: Iterable[Own], pairs: Iterable[_Pair]) -> float:
 
 
 def _requested_ahead(legs: Iterable[Own]) -> float:
-    """Return how far this machine's clock must at least have been ahead of the platform's, in seconds.
+    """Return the minimum by which this machine's clock was ahead of the platform's, in seconds.
 
-    No call can be reported before it was requested. The result is -infinity if there are no such reports.
+    The minimum follows from the fact that no call can be reported before it was requested. The result is -infinity
+    if the entries contain no request or no report of a call.
     """
     found = -math.inf
     for own in legs:

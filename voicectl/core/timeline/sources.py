@@ -79,7 +79,7 @@ class Gathered:
         events: The events, keyed by their ids.
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. The message is
             empty for every leg except the one that the user asked for.
-        entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings it into a room.
+        entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings the leg into a room.
         gaps: The gaps for sources that failed, and for limits that were reached.
         asked_at: The time of the requests to the API, in Unix seconds.
         asked_for: The id of the leg that the user asked for, as the user wrote it.
