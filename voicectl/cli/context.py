@@ -358,7 +358,7 @@ class App:
 
     @property
     def is_receiving(self) -> bool | None:
-        """True if a receiver runs on this machine, False if not, None if other machines may receive events."""
+        """True if a receiver runs on this machine, False if not, None if other machines may have receivers."""
         from voicectl.store import receiver_lock
 
         return receiver_lock.is_receiving(self.state_directory) or (None if self._store_url(None) else False)

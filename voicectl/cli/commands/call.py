@@ -180,7 +180,7 @@ def _live(app: App, status: CallStatus | None, filters: dict[str, Any], *, is_wh
 
 
 class _Details:
-    """Adds the room and the age, which the records of legs do not contain, for a list of legs.
+    """Adds the room and the age to the records of listed legs.
 
     Args:
         names: The fields to add.

@@ -401,7 +401,7 @@ def _urls(url: str | None, option: str) -> list[str] | None:
 def _one_conversation(
     app: App, room: str, action: str, **detail: Any
 ) -> AbstractContextManager[ActionRecord]:
-    """Return a context manager that yields the record of an action on *room*, and then logs and writes it."""
+    """Return a context manager for an action on *room*. It yields a record, and logs and writes it at the end."""
     return one_target(
         app, ACTED, lambda: conversations.conversation_id(app.conversations, room), action, detail
     )

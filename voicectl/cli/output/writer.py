@@ -281,7 +281,7 @@ class Writer:
 
 
 class _Cell(str):
-    """A cell of a line that is padded first and then styled, because escape sequences take no columns."""
+    """A cell of a line. Its text is padded before it is styled, because escape sequences take no columns."""
 
     __slots__ = ("_style",)
     _style: str
