@@ -137,7 +137,7 @@ class Receiver:
         return await self._respond(request, is_foreign=self._is_foreign(scope))
 
     def _is_foreign(self, scope: Scope) -> bool:
-        """Return True if a request on loopback names a different host, as a request caused by a web page may do."""
+        """Return True if a request on loopback names an unknown host. A web page may have caused such a request."""
         if not is_loopback((scope.get("server") or ("",))[0]):
             return False
         hosts = [value for name, value in scope["headers"] if name == b"host"]
