@@ -1,7 +1,7 @@
 """Conversion of times between the formats that users type and the formats that the APIs use.
 
-A DURATION is a number of seconds, or text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION. In the
-second case, it means the time that long ago.
+A DURATION is a number of seconds, or text such as ``1h30m``. A TIME is an RFC 3339 date-time, or a DURATION, which
+then stands for a time that long before the current time.
 """
 
 from __future__ import annotations
