@@ -80,7 +80,7 @@ def resolve(
 
 
 def shortest(uuids: Iterable[str]) -> dict[str, str]:
-    """Return each leg id with its shortest beginning that names only that leg among *uuids*.
+    """Return the shortest unambiguous beginning of each leg id in *uuids*, by leg id.
 
     A beginning has at least :data:`SHORTEST` characters. Texts that are not leg ids are left out, because
     :func:`resolve` does not find them by their beginnings.

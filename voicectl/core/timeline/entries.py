@@ -145,7 +145,9 @@ class Happening:
 
 
 def of_call(call: Call, asked_at: float) -> Iterator[Happening]:
-    """Yield the entries for a leg's API record: its status and, for an answered leg that has ended, its answer.
+    """Yield the entries for a leg's API record.
+
+    One entry is for the leg's status. If an ended leg was answered, another entry says so.
 
     Args:
         asked_at: The time at which the API returned the record, in Unix seconds.

@@ -160,7 +160,7 @@ class _Whereabouts:
     def changes(self, instant: Sequence[_Numbered]) -> Iterator[tuple[int, str]]:
         """Read reports that have the same time, and yield the changes of conversation that they do not explain.
 
-        For each change, the index of the next report is yielded, and the id of the conversation that the leg left.
+        Each pair contains the index of the next report, and the id of the conversation that the leg left.
         """
         ends = {each.left for _, each in instant if each.left} | {
             each.conversation for _, each in instant if each.what == LEFT

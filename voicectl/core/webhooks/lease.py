@@ -153,7 +153,7 @@ def is_left(directory: Path) -> bool:
 
 
 def check_public_url(text: str) -> str:
-    """Check a public URL, and return it without slashes at its end.
+    """Check a public URL, and return it without trailing slashes.
 
     Raises:
         InputError: The URL is neither an https URL nor an http URL on this machine, or it has a user name, password,
