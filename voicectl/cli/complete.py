@@ -254,8 +254,8 @@ def _live(place: Completion) -> list[Leg]:
 def _state(place: Completion) -> Path | None:
     """Return the state directory of the application. In a rehearsal, return None if there is no such directory yet.
 
-    In a rehearsal (under ``sandbox exec``), only the sandbox knows the application id. To avoid a request, the last
-    used directory is returned.
+    In a rehearsal (under ``sandbox exec``), only the sandbox knows the application id. To avoid a request, the most
+    recently used directory is returned.
     """
     from voicectl.core.identity import target  # noqa: PLC0415
     from voicectl.core.identity.profiles import SANDBOX  # noqa: PLC0415

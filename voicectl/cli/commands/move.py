@@ -289,7 +289,7 @@ class _MoveOperation(LegOperation):
         return moving.surroundings(app.api, app.conversations, app.clock, uuid, notes_of=app.action_log.of)
 
     def _look(self, uuid: str) -> None:
-        """Warn if another leg would be alone after the move of the leg *uuid*. Failures of this check are only reported."""
+        """Warn if another leg would be alone after the leg *uuid* moves. Failures of this check are only reported."""
         if self._is_blind:
             remark(f"The partners of {uuid} were not checked: the API did not answer the previous check.")
             return

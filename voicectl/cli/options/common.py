@@ -25,7 +25,7 @@ def _option(
     """Return an option that stores its value in the field of ``app.options`` with the same name.
 
     Args:
-        store: A function that stores the value instead.
+        store: A function that stores the value in another way, or None.
     """
     field = names[-1].removeprefix("--").replace("-", "_")
 
