@@ -162,7 +162,7 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
 
 
 class _Server(Server):
-    """A uvicorn server that stops when *stopping* is set, and enforces the limiter's deadlines at each tick."""
+    """A uvicorn server that stops when *stopping* is set, and regularly enforces the limiter's deadlines."""
 
     def __init__(
         self,

@@ -265,7 +265,8 @@ def _parameters(query: bytes) -> list[tuple[str, str]]:
 def _parts(pairs: Pairs) -> Iterator[tuple[Pairs, Pairs]]:
     """Yield each way to split parameters into those of the webhook's own URL and all others.
 
-    The former are at the beginning or at the end of the query."""
+    The former are at the beginning or at the end of the query.
+    """
     yield [], pairs
     for count in range(1, min(len(pairs) - 1, MAX_OWN_PARAMETERS) + 1):
         yield pairs[:count], pairs[count:]
