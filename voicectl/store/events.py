@@ -293,7 +293,8 @@ class EventStore(Protocol):
 def read_fields(method: str, query: bytes, body: bytes) -> tuple[dict[str, Any], str | None]:
     """Return a webhook's fields, and the reason if they cannot be read.
 
-    If the fields can be read, the reason is None. If not, the fields are an empty dictionary."""
+    If the fields can be read, the reason is None. If not, the fields are an empty dictionary.
+    """
     if method == "GET":
         return event.from_query(_pairs(query)), None
     try:
