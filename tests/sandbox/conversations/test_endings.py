@@ -87,7 +87,9 @@ def test_a_recording_whose_leg_left_the_conversation_is_reported_where_the_leg_i
 
 
 @pytest.mark.parametrize("end", ["hangup", "transfer"])
-def test_a_party_that_speaks_at_the_end_stops_speaking_before_it_leaves(client: Client, receiver: Receiver, end):
+def test_a_party_that_speaks_at_the_end_stops_speaking_before_it_leaves(
+    client: Client, receiver: Receiver, end
+):
     set_up(client, rtc=f"{receiver.url}/rtc")
     leg = client.answered(PERSON, LONG)
     client.control("say", leg=leg, text="one two three four five six seven eight nine ten")
