@@ -1,7 +1,8 @@
-"""A machine whose clock is wrong: voicectl reports by how much, and the next command corrects for it."""
+"""A machine whose clock is wrong: voicectl signs with the time of the API, or reports how far off the clock is."""
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.support.clock import FakeClock
 from tests.support.machines import Application, machine
 from tests.support.room import PERSON, Ran, Room
-from tests.support.servers import Canned, page, reply
+from tests.support.servers import Canned, Request, page, reply
 
 MINUTE = 60
 HOUR = 3600
@@ -29,41 +30,77 @@ def test_a_small_difference_goes_unnoticed(room: Room, skew: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("skew", "words"),
+    "skew",
     [
-        (7 * MINUTE + 12, "7 min 12 s fast"),
-        (-(16 * MINUTE + 1), "16 min 1 s slow"),
-        (HOUR, "1 h fast"),
-        (-HOUR, "1 h slow"),
-        (23 * HOUR + 0.9, "23 h 1 s fast"),
-        (DAY, "24 h fast"),
-        (-DAY, "24 h slow"),
-        (DAY + 0.5, "24 h"),
-        (-DAY - 0.5, "24 h"),
+        7 * MINUTE + 12,
+        -(16 * MINUTE + 1),
+        HOUR,
+        -HOUR,
+        23 * HOUR + 0.9,
+        DAY,
+        -DAY,
+        DAY + 0.5,
+        -DAY - 0.5,
     ],
 )
-def test_a_401_says_how_far_off_the_clock_is_and_the_next_command_allows_for_it(
-    room: Room, skew: float, words: str
-) -> None:
-    ran = run(room, skew)
-    assert ran.exit_code == 3
-    assert ran.error["http_status"] == 401
-    assert f"This machine's clock is {words}" in ran.error["hint"]
-
+def test_a_401_corrects_the_clock_and_the_request_is_signed_again(room: Room, skew: float) -> None:
     for line in ("call list -o json", f"call create --to {PERSON} --talk Hello -o json"):
         ran = run(room, skew, line)
         assert (ran.exit_code, ran.stderr) == (0, "")
 
 
-def test_a_clock_that_was_put_right_is_allowed_for_too(room: Room) -> None:
-    assert run(room, -5 * HOUR).exit_code == 3
-    assert run(room, -5 * HOUR).exit_code == 0
+@pytest.mark.parametrize("skew", [10 * MINUTE, -15 * MINUTE, HOUR])
+def test_the_first_command_may_be_one_that_must_not_repeat(room: Room, skew: float) -> None:
+    """A 401 changed nothing, so the call is placed once."""
+    ran = run(room, skew, f"call create --to {PERSON} --talk Hello -o json")
+    assert (ran.exit_code, ran.stderr) == (0, "")
 
-    ran = run(room, 0)
-    assert ran.exit_code == 3
-    assert "clock changed" in ran.error["hint"]
+    assert [call["uuid"] for call in run(room, skew, "call list --all -o json").json] == [ran.json["uuid"]]
+
+
+@pytest.mark.parametrize("skew", [15 * MINUTE, -15 * MINUTE - 1])
+def test_a_clock_is_corrected_without_any_file(room: Room, skew: float) -> None:
+    leg = room(f"call create --to {PERSON} --talk Hello -o json").json["uuid"]
+    (directory,) = room.state.iterdir()
+    (directory / "clock-offset").mkdir()  # nothing can be stored there
+
+    ran = run(room, skew, f"hangup {leg}")
+
+    assert ran.exit_code == 0
+    assert room(f"call show {leg} -o json").json["status"] == "cancelled"
+
+
+def test_a_clock_that_was_put_right_is_allowed_for_too(room: Room) -> None:
+    assert run(room, -5 * HOUR).exit_code == 0
+    assert list(room.state.rglob("clock-offset"))
+
     assert run(room, 0).exit_code == 0
     assert not list(room.state.rglob("clock-offset"))
+
+
+def test_a_request_is_signed_again_only_once(tmp_path: Path, application: Application) -> None:
+    """A server whose ``Date`` is another each time is believed once."""
+    hours = iter(range(1, 20))
+
+    def refuse(_: Request) -> bytes:
+        moment = FakeClock().time() + next(hours) * HOUR
+        return reply(401, {"title": "Unauthorized"}, date=formatdate(moment, usegmt=True))
+
+    with Canned(refuse) as server:
+        ran = machine(tmp_path, application, server.url)(f"call create --to {PERSON} --talk Hello -o json")
+
+    assert ran.exit_code == 3
+    assert "This machine's clock is 2 h slow" in ran.error["hint"]
+    first, second = [request.headers["authorization"] for request in server.requests]
+    assert first != second
+
+
+def test_a_403_is_final_whatever_the_clock(tmp_path: Path, application: Application) -> None:
+    date = formatdate(FakeClock().time() + HOUR, usegmt=True)
+    with Canned(reply(403, {"title": "Forbidden"}, date=date)) as server:
+        ran = machine(tmp_path, application, server.url)("call list -o json")
+
+    assert (ran.exit_code, len(server.requests)) == (3, 1)
 
 
 @pytest.mark.parametrize(("skew", "words"), [(3 * DAY, "72 h fast"), (-400 * DAY, "9600 h slow")])
@@ -77,11 +114,12 @@ def test_a_clock_that_is_days_off_is_told_but_not_believed(room: Room, skew: flo
 
 
 def test_a_call_that_was_refused_for_the_clock_is_not_in_doubt(room: Room) -> None:
-    ran = run(room, HOUR, f"call create --to {PERSON} --talk Hello -o json --idempotency-key k")
+    line = f"call create --to {PERSON} --talk Hello -o json --idempotency-key k"
+    ran = run(room, 3 * DAY, line)
     assert ran.exit_code == 3
-    assert run(room, HOUR, "call reconcile -o json").json == []
+    assert run(room, 0, "call reconcile -o json").json == []
 
-    ran = run(room, HOUR, f"call create --to {PERSON} --talk Hello -o json --idempotency-key k")
+    ran = run(room, 0, line)
     assert ran.exit_code == 0
     assert "replayed" not in ran.json
 
@@ -99,7 +137,15 @@ def test_a_wrong_key_is_no_matter_of_the_clock(tmp_path: Path, application: Appl
 
 @pytest.mark.parametrize(
     "date",
-    ["", "yesterday", "Mon, 99 Foo 2026 99:99:99 GMT", "0", "Thu, 01 Jan 99999999 00:00:00 GMT", "\xff"],
+    [
+        "",
+        "yesterday",
+        "Mon, 99 Foo 2026 99:99:99 GMT",
+        "0",
+        "Thu, 01 Jan 99999999 00:00:00 GMT",
+        f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT",
+        "\xff",
+    ],
 )
 def test_a_date_that_is_none_changes_nothing(tmp_path: Path, application: Application, date: str) -> None:
     with Canned(reply(body=page(), date=date)) as server:

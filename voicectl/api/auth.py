@@ -29,10 +29,13 @@ class Credentials(Protocol):
         whose: A description of the application or account that the credentials belong to.
         offset: How far the API's clock is ahead of this machine's clock, in seconds. The offset is always 0 for
             credentials that do not depend on a clock.
+        was_corrected: True if the last response changed :attr:`offset`, so that the next token may be accepted even
+            if this one was refused.
     """
 
     whose: str
     offset: float
+    was_corrected: bool
 
     @property
     def doubt(self) -> str:
@@ -60,6 +63,7 @@ class Basic:
     """
 
     offset = 0.0
+    was_corrected = False
     doubt = "Check that the secret belongs to this API key."
 
     def __init__(self, api_key: str, api_secret: str) -> None:
@@ -96,7 +100,7 @@ class Bearer:
         self.whose = f"application {application_id}"
         self.offset = offset
         self._difference = offset  # the last measured difference, even if it was ignored
-        self._has_learnt = False  # True if the last response corrected the offset
+        self.was_corrected = False
         self._load_key = load_key
         self._clock = clock
         self._token = ""
@@ -121,7 +125,7 @@ class Bearer:
         Args:
             server_time: The API's time in Unix seconds, or None if the response has no valid ``Date`` header.
         """
-        self._has_learnt = False
+        self.was_corrected = False
         if server_time is None:
             return False
         offset = self._difference = server_time - self._clock.time()
@@ -129,7 +133,7 @@ class Bearer:
             return False
         self.offset = 0.0 if abs(offset) < MIN_OFFSET_SECONDS else offset
         self._ends = 0.0
-        self._has_learnt = True
+        self.was_corrected = True
         return True
 
     @property
@@ -137,9 +141,9 @@ class Bearer:
         """Advice for a user whose credentials were refused."""
         off = self._difference
         wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
-        if self._has_learnt and self.offset:
+        if self.was_corrected and self.offset:
             return f"{wrong} The next command corrects for it."
-        if self._has_learnt:
+        if self.was_corrected:
             return "This machine's clock changed since the last command; the next command corrects for it."
         return (
             wrong

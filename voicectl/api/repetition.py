@@ -5,17 +5,18 @@ a harmless "mute", or a "transfer" that restarts a flow and dials someone. An at
 
 - *Not sent.* Name lookup, connection or TLS failed before the first byte of the request left this machine. The
   request had no effect, so it may be sent again. For a request of kind CALLER, however, the calling code decides.
-- *Answered.* The response is complete and well-formed, and reports a success or a refusal. A refusal is final, except
-  for a 429 response, which means that nothing was done. The session then waits and sends the request again.
+- *Answered.* The response is complete and well-formed, and reports a success or a refusal. A refusal is final, with
+  two exceptions, in which nothing was done: after a 429 response, the session waits and sends the request again, and
+  after a 401 response that shows that this machine's clock is wrong, it sends the request once more with a new token.
 - *Unknown.* Something else happened after the first byte was sent: a timeout, a reset, a 5xx status, or an unreadable
   response. The request may have been carried out, or may be carried out later. The request is retried only if sending
   it twice has the same effect as sending it once.
 
-A request of kind NEVER (create call, talk, stream, DTMF, transfer, start of a recording) therefore has at most one
-attempt in which a byte is sent. Such a request also uses a new connection (see ``wire``): if no response came on a
-reused connection, the server might have closed the connection before the request arrived, or might have carried out
-the request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the calling code must look for the effect of
-the request instead of retrying it.
+A request of kind NEVER (create call, talk, stream, DTMF, transfer, start of a recording) is therefore not sent again
+unless each earlier attempt was not sent or was refused. Such a request also uses a new connection (see ``wire``): if
+no response came on a reused connection, the server might have closed the connection before the request arrived, or
+might have carried out the request. After an unknown outcome, ``OutcomeUnknown`` is raised, and the calling code must
+look for the effect of the request instead of retrying it.
 
 A hangup is different: sending it twice does no harm, but a leg that does not end costs money and annoys people. So a
 hangup is retried for longer than any other request. The pauses between attempts are random ("full jitter"), so that

@@ -1,8 +1,9 @@
 """Sessions, which send requests and handle rate limits, signals, retries, 429 responses and dry runs.
 
 The module :mod:`~voicectl.api.repetition` decides whether a request is sent again, and the module
-:mod:`~voicectl.api.refusals` translates error responses. A refusal is final, except for a 429 response, after which
-the session waits and sends the request again.
+:mod:`~voicectl.api.refusals` translates error responses. A refusal is final, with two exceptions: after a 429
+response the session waits and sends the request again, and after a 401 response whose ``Date`` header shows that this
+machine's clock is wrong, it sends the request once more, with a token for the correct time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from voicectl.api import refusals, replies
 from voicectl.api.repetition import Repeat, Request
-from voicectl.errors import DryRun, NoAnswer, NotSent, OutcomeUnknown, RateLimitedError, TransportError
+from voicectl.errors import (
+    AuthError,
+    DryRun,
+    NoAnswer,
+    NotSent,
+    OutcomeUnknown,
+    RateLimitedError,
+    TransportError,
+)
 from voicectl.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -30,8 +39,9 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 10.0
 WAIT_BUDGET_SECONDS = 60.0
-MAX_RATE_LIMIT_WAITS = 3
+MAX_RATE_LIMIT_WAITS = 2
 
+UNAUTHORIZED = 401
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 STREAMED = frozenset({200, 206, 416, *REDIRECTS})
 """The HTTP statuses of the responses that :meth:`Session.download` passes to its *take* argument."""
@@ -176,6 +186,7 @@ class Session:
         started = self._clock.monotonic()
         waited = 0.0
         failures = limited = 0
+        has_signed_again = False
         while True:
             with self._interrupts.waiting():
                 waited += self._limiter.take(
@@ -193,6 +204,11 @@ class Session:
                 if again is None:
                     raise self._failure(request, exc) from exc
                 pause = again
+            except AuthError as exc:
+                if exc.status != UNAUTHORIZED or has_signed_again or not self._credentials.was_corrected:
+                    raise
+                has_signed_again = True
+                continue
             except RateLimitedError as exc:
                 limited += 1
                 if exc.retry_after is None:
