@@ -49,6 +49,22 @@ def test_a_file_on_a_listed_host_is_asked_for(host: str, version: str) -> None:
     assert file_url(f"https://{host}:443{path}", "https://api-eu-3.vonage.com") == expected
 
 
+def test_scheme_and_host_are_compared_without_case() -> None:
+    expected = FileUrl(origin="https://api.nexmo.com", path=PATH, file_id=ID)
+
+    assert file_url("HTTPS://API.NEXMO.COM" + PATH, LIVE) == expected
+    assert file_url("https://Api.Nexmo.com:443" + PATH, LIVE) == expected
+    assert file_url(HERE.upper() + PATH, HERE).origin == HERE
+    assert (
+        file_url("http://[::FFFF:1]:4010" + PATH, "http://[::ffff:1]:4010").origin == "http://[::ffff:1]:4010"
+    )
+    for other in ("HTTP://API.NEXMO.COM", "HTTPS://API.NEXMO.COM.EVIL.ORG"):
+        with pytest.raises(GuardError):
+            file_url(other + PATH, LIVE)
+    with pytest.raises(GuardError):
+        file_url("https://api.nexmo.com" + PATH.upper(), LIVE)
+
+
 def test_no_other_host_is_listed() -> None:
     assert sorted(file_urls.FILE_HOSTS) == sorted(FILE_HOSTS)
     assert "api-us-1.nexmo.com" not in HOSTS  # for files only
@@ -105,7 +121,6 @@ TRICKS = [
     f"https://api-us-1.vonage.com{PATH}",
     f"https://api.nexmo.com.{PATH}",
     f"https://.api.nexmo.com{PATH}",
-    f"https://API.nexmo.com{PATH}",
     f"https://api.nexmo.com\u3002evil.org{PATH}",
     f"https://api\u3002nexmo\u3002com{PATH}",
     f"https://\u0430pi.nexmo.com{PATH}",
@@ -153,7 +168,6 @@ TRICKS = [
     f"https://localhost{PATH}",
     # schemes
     f"http://api.nexmo.com{PATH}",
-    f"HTTPS://api.nexmo.com{PATH}",
     f"ftp://api.nexmo.com{PATH}",
     f"file://api.nexmo.com{PATH}",
     f"wss://api.nexmo.com{PATH}",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MAX_SHOWN = 200
 
 _FILE_URL = re.compile(
-    r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?"
+    r"((?i:https?))://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::([1-9][0-9]{0,4}))?"
     r"(/v[13]/files/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))"
 )
 
@@ -52,6 +52,7 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     if found is None:
         raise _no_file(url, "it does not have the form https://HOST/v1/files/UUID")
     scheme, host, port, path, file_id = found.groups()
+    scheme, host = scheme.lower(), host.lower()
     origin = without_default_port(f"{scheme}://{host}" + (f":{port}" if port else ""))
     if not hosts.is_home(origin):
         if hosts.is_here:
