@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +23,8 @@ MAX_BODY_BYTES = 1 << 20
 PART_BYTES = 1 << 16
 MAX_DEPTH = 64
 MAX_RETRY_AFTER_SECONDS = 1e12
+
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Reply(NamedTuple):
@@ -55,9 +59,13 @@ class Incoming:
         length: The length of the body according to ``Content-Length``, or None if that header is absent.
         is_framed: True if a complete body can be distinguished from a body cut short by a broken connection.
         will_close: True if the connection cannot be used for another request.
+
+    Raises:
+        NoAnswer: The headers are malformed, or contradict each other about where the body ends.
     """
 
     def __init__(self, response: http.client.HTTPResponse, connection: Connection) -> None:
+        _check_framing(response.headers)
         self.status = response.status
         self.headers = response.headers
         self.length = response.length
@@ -98,20 +106,43 @@ class Incoming:
             raise NoAnswer("the answer was cut short")
 
 
-def retry_after(reply: Reply) -> float | None:
-    """Return the value of the ``Retry-After`` header, in seconds, or None if the header is absent or not a number.
+def _check_framing(headers: http.client.HTTPMessage) -> None:
+    """Check that the headers define the length of the body in one way only, since ``http.client`` accepts more."""
+    lengths = headers.get_all("Content-Length", [])
+    codings = headers.get_all("Transfer-Encoding", [])
+    if headers.defects or any(name != name.strip() for name in headers):
+        raise NoAnswer("the answer has malformed headers")
+    if any(not _LENGTH.fullmatch(length.strip(" \t")) for length in lengths):
+        raise NoAnswer("the answer has an invalid Content-Length")
+    if len(lengths) + len(codings) > 1 and (codings or len(set(map(int, lengths))) > 1):
+        raise NoAnswer("the answer states its length in two ways")
+    if codings and codings[0].lower() != "chunked":
+        raise NoAnswer("the answer has an unknown Transfer-Encoding")
 
-    A header that contains a date is ignored, since the platform does not document this form, and since it would
-    require synchronized clocks.
+
+def retry_after(reply: Reply) -> float | None:
+    """Return the wait that the ``Retry-After`` header asks for, in seconds, or None if it asks for no valid wait.
+
+    If the header contains a date, the wait is counted from the ``Date`` header of the same response, so that this
+    machine's clock does not matter. A date without a valid ``Date`` header is ignored.
     """
     text = (reply.headers.get("Retry-After") or "").strip()
-    return min(float(text), MAX_RETRY_AFTER_SECONDS) if text.isascii() and text.isdigit() else None
+    if text.isascii() and text.isdigit():
+        return min(float(text), MAX_RETRY_AFTER_SECONDS)
+    until, now = _http_date(text), server_time(reply)
+    return None if until is None or now is None else max(until - now, 0.0)
 
 
 def server_time(reply: Reply | Incoming) -> float | None:
     """Return the time in the ``Date`` header, in Unix seconds, or None if the header is absent or invalid."""
+    return _http_date(reply.headers.get("Date"))
+
+
+def _http_date(text: str | None) -> float | None:
+    """Convert a date to Unix seconds. A date without a time zone is in UTC, as all dates in HTTP are."""
     try:
-        return parsedate_to_datetime(reply.headers["Date"]).timestamp()
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
 
