@@ -15,10 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clock import FakeClock
-from tests.support.machines import Application, client, machine
+from tests.support.machines import Application, Unpaced, client, machine
 from tests.support.room import PERSON, Ran
 from tests.support.servers import LEG, Canned, Listener, Request, page, read_request, reply
+from voicectl.api.auth import Bearer
+from voicectl.api.conversations import ConversationApi
+from voicectl.api.session import Session
+from voicectl.api.wire import Wire
 from voicectl.errors import OutcomeUnknown, RateLimitedError, TransportError
+from voicectl.voice.conversation import Conversation
 
 CREATE = f"call create --to {PERSON} --talk Hello -o json"
 SHOW = f"call show {LEG} -o json"
@@ -438,3 +443,20 @@ def test_what_must_not_repeat_is_not_repeated_whatever_the_status(
             with pytest.raises(OutcomeUnknown):
                 change()
         assert len(server.requests) == 5
+
+
+def test_a_conversation_may_be_renamed_twice(application: Application) -> None:
+    """The same name twice has the effect of once."""
+    conversation = Conversation.from_json({"id": "CON-6f1d2c3b-4a59-4687-9786-a5b4c3d2e1f0", "name": "a"})
+    identity, key = application
+    clock = FakeClock()
+    with Canned(reply(503)) as server:
+        wire = Wire(server.url, environ={})
+        bearer = Bearer(identity.application_id, lambda: key, clock)
+        api = ConversationApi(Session(wire, bearer, Unpaced(), clock))
+        with pytest.raises(TransportError):
+            api.rename(conversation, "b")
+        wire.close()
+
+    assert len(server.requests) == 3
+    assert all(0.2 <= pause <= 1 for pause in clock.slept)

@@ -279,6 +279,7 @@ def test_what_somebody_would_hear_twice_is_sent_once(
         ("mute {leg}", 3),
         ("unearmuff {leg}", 3),
         ("talk {leg} --stop", 3),
+        ("stream {leg} --stop", 3),
         ("dtmf {leg} --listen https://app.example.org/keys", 3),
         ("dtmf {leg} --no-listen", 3),
     ],

@@ -137,7 +137,21 @@ def test_a_profile_extends_the_list_by_whole_hosts() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "x", "https://x.org", "x.org/", "x.org:443", "*.x.org", "x..org", ".x.org", "é.org"]
+    "name",
+    [
+        "-api.example.org",
+        "api.-example.org",
+        "api.example.-org",
+        "",
+        "x",
+        "https://x.org",
+        "x.org/",
+        "x.org:443",
+        "*.x.org",
+        "x..org",
+        ".x.org",
+        "é.org",
+    ],
 )
 def test_a_host_is_listed_by_its_whole_name(name: str) -> None:
     with pytest.raises(InputError):
