@@ -214,6 +214,10 @@ def test_cleaning_is_safe_keeps_what_is_harmless_and_is_done_once(text: str) -> 
     assert cleaned == text or unsafe(text) or set("\n\t") & set(text)
 
 
+def test_each_unsafe_character_is_escaped_alone() -> None:
+    assert not [f"{code:x}" for code in range(0x110000) if unsafe(clean(chr(code)))]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
