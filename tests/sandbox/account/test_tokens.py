@@ -79,6 +79,9 @@ def test_a_claim_changed_after_signing_is_refused(client: Client):
         {"exp": float("nan")},
         {"exp": float("inf")},
         {"nbf": "soon"},
+        {"iat": True},
+        {"exp": True},
+        {"nbf": True},
     ],
 )
 def test_missing_and_malformed_claims_are_refused(client: Client, claims):
@@ -128,6 +131,8 @@ def test_an_expired_token_is_told_apart(client: Client):
         ({"paths": {"/*/call/**": {}}}, "GET", "/v1/calls", False),
         ({"paths": {"/*/users/**": {}}}, "GET", "/v1/calls", False),
         ({"paths": {}}, "GET", "/v1/calls", False),
+        ({"paths": {"/*/calls": None}}, "GET", "/v1/calls", True),
+        ({"paths": {"/*/calls": {"methods": "GETTER"}}}, "GET", "/v1/calls", False),
         ([], "GET", "/v1/calls", False),
     ],
 )
