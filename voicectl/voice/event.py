@@ -102,8 +102,8 @@ _RANKS: dict[str, int] = {
 def kind_of(fields: Fields) -> Kind:
     """Return the kind of an event, as indicated by the event's *fields*.
 
-    In a request to the fallback URL, ``reason`` says why the original request failed. There, this field
-    does not indicate an ``error`` event.
+    The field ``reason`` normally indicates an ``error`` event. In a request to the fallback URL, however, it only
+    says why the original request failed.
     """
     kind = next((kind for name, kind in _ROUTER if name in fields), Kind.UNKNOWN)
     return Kind.UNKNOWN if kind is Kind.ERROR and "original_request" in fields else kind

@@ -171,7 +171,7 @@ def say(
 def hangup(ctx: typer.Context, leg: Party) -> None:
     """Hang up as the person on a leg.
 
-    Before the call is answered, the called party declines it, and a caller cancels it.
+    If the call has not been answered yet, this declines it (as the called party) or cancels it (as the caller).
 
     Example:
       $ voicectl sandbox hangup "$LEG"

@@ -105,7 +105,7 @@ def _is_named_by_status(stored: Stored) -> bool:
 
 
 def _facts(stored: Stored, *, is_wide: bool) -> Iterator[tuple[str, str]]:
-    """Yield the texts about an event, with their styles."""
+    """Yield the pieces of text that describe an event, each with its style."""
     arrival = stored.arrival
     event = of_event(stored)
     if parties := _parties(arrival, is_wide=is_wide):

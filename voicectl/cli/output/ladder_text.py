@@ -26,10 +26,10 @@ LANE_WIDTH = 4
 HERE_WIDTH = 6
 LEAST_WIDTH = 16
 LEAST_TEXT = 26
-"""The smallest number of columns that is left for text beside the lanes."""
+"""The minimum number of columns that is kept free for text. Lanes for which there is no room are left out."""
 
 GOOD_TEXT = 42
-"""The smallest number of columns that is left for text beside wide lanes."""
+"""The number of columns that is kept free for text if lanes are widened to fit the names above them."""
 
 
 def draw(ladder: Ladder, width: int, *, is_colored: bool = False, cut: str = CUT) -> str:

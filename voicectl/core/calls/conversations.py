@@ -194,7 +194,7 @@ class Participant:
     Attributes:
         call: The leg's record in the Voice API.
         member: The leg's member record in the Conversation API, or None if the record could not be read.
-        entry: The terms on which the leg entered the room, or None if they are unknown.
+        entry: The options with which voicectl moved the leg into the room, or None if they are unknown.
     """
 
     call: Call

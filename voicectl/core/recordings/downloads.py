@@ -145,7 +145,7 @@ class Downloader:
             return len(self._wanted)
 
     def add_missed(self, store: EventStore) -> None:
-        """Schedule the recent recordings that events in *store* announce but that the manifest does not list."""
+        """Schedule downloads of the recent recordings that *store* has events about but that the manifest lacks."""
         since = self._clock.time() - KEPT_SECONDS
         try:
             for each in missed(store, self._directory, since=since, allow_unsigned=self._allow_unsigned):

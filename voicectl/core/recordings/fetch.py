@@ -402,7 +402,10 @@ def _claim(handle: int, path: Path, origin: str | None) -> None:
 
 
 def _clear(path: Path) -> None:
-    """Remove a finished part and the record of its origin. The caller must have locked the part."""
+    """Remove the partial file of a download that is finished, and the record of where it came from.
+
+    The caller must have locked the partial file.
+    """
     path.unlink(missing_ok=True)
     path.with_suffix(_NOTE).unlink(missing_ok=True)
 

@@ -267,9 +267,10 @@ def _webhooks(
 ) -> Iterator[dict[str, Any] | None]:
     """Lease the webhooks. If *public_url* is None, restore the webhooks that a killed receiver leased, if any.
 
-    With a public URL, this yields what :func:`.lease.urls` yields; without one, it yields None. The webhooks of a
-    killed receiver may still point to this receiver. So they are restored in a thread while the ``with`` block
-    answers calls. The forwarder is given the URLs that the application had before.
+    With a public URL, this yields what :func:`.lease.urls` yields; without one, it yields None. Until the webhooks
+    that a killed receiver leased are restored, calls may still arrive here. They are therefore restored in a thread
+    of their own, so that the ``with`` block can answer these calls. The forwarder is given the URLs that the
+    application had before.
     """
 
     def on_lease(taken: Lease) -> None:

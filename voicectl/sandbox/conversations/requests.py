@@ -225,7 +225,7 @@ def is_message(type_: str) -> bool:
 def is_user_name(name: str) -> bool:
     """Return True if *name* can be the name of a user.
 
-    A name must differ from a user id, because URL paths can contain either of the two.
+    A name must not look like a user id, because a URL path can contain either a name or an id.
     """
     return name != "me" and not name.startswith(_RESERVED)
 

@@ -1,4 +1,4 @@
-"""The Conversation API routes for legs, which exist only in the versions 0.1 and 0.3 of that API.
+"""The Conversation API routes for legs, which exist only in versions 0.1 and 0.3 of that API.
 
 Source: Conversation API reference, versions 0.1 and 0.3, "legs"; the vendor's curl examples.
 """

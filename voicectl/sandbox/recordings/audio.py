@@ -69,7 +69,7 @@ def mix(
 
 
 def _sounds(heard: Heard, start_ms: int, end_ms: int, rate: int, espeak: Espeak) -> Iterator[Piece]:
-    """Yield the parts of *heard* between *start_ms* and *end_ms*. The sample at *start_ms* has the number 0."""
+    """Yield the parts of *heard* between *start_ms* and *end_ms*. Samples are numbered from *start_ms* on."""
     first_ms = max(start_ms, heard.at)
     last_ms = end_ms if heard.until is None else min(end_ms, heard.until)
     if first_ms >= last_ms:

@@ -261,7 +261,7 @@ class FlowRun:
         self._collector.begin()
 
     def _listen(self, terms: Input) -> None:
-        """Carry out an asynchronous ``input`` action: begin to report each key press immediately."""
+        """Carry out an asynchronous ``input`` action: from now on, report each key press as soon as it occurs."""
         self._stop_listening()
         listeners = self._leg.audio.key_listeners
         self._key_listener = listener = partial(self._pressed, terms)

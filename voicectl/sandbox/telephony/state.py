@@ -101,8 +101,8 @@ class Seat:
     See :class:`voicectl.sandbox.telephony.actions.Join` for the other attributes.
 
     Attributes:
-        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a leg has no flow. If all
-            other legs leave the conversation of a single call, the platform ends these legs.
+        is_guest: True if a ``transfer`` action moved the leg to this conversation. Such a leg has no flow. If
+            only such legs remain in the conversation of a single call, the platform ends them.
     """
 
     ends: bool = False
