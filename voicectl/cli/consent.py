@@ -38,7 +38,7 @@ class Consent:
 
     @contextmanager
     def writer(self, view: View, *, is_many: bool) -> Iterator[Writer]:
-        """Yield a writer for the records of changes. In a dry run, nothing is added, because requests are printed.
+        """Yield a writer for the records of changes. In a dry run, the requests are printed instead of records.
 
         Args:
             is_many: True if JSON output should be an array. In a dry run, it is always an array.

@@ -54,7 +54,7 @@ INSTEAD_OF_OPTION = {
     "--force": "--yes",
     "-f": "--yes",
 }
-"""The options of voicectl, by the options of other tools that have the same meaning."""
+"""Options that other tools use, each mapped to the voicectl option with the same meaning."""
 
 
 class Command(TyperCommand):

@@ -198,7 +198,7 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
 
     Args:
         events: The event store.
-        text: The beginning of the ids: hexadecimal digits and hyphens.
+        text: A prefix of the ids: hexadecimal digits and hyphens.
     """
     begins = dict.fromkeys((text, text.lower()))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):

@@ -197,7 +197,7 @@ class Query:
     """Conditions that events must match. An attribute that is None imposes no condition.
 
     Attributes:
-        leg_begins: The beginning of a leg's id: hexadecimal digits and hyphens.
+        leg_begins: A prefix of a leg's id: hexadecimal digits and hyphens.
         conversation: The id of the conversation that an event is about, or that a leg has left.
         since: The earliest time of receipt, in Unix seconds.
         before: The time before which events must have been received, in Unix seconds.

@@ -259,7 +259,7 @@ class Reading:
 
         Args:
             flow: The NCCO, in which the linter has found no errors.
-            place: A function that takes a path in the NCCO, and returns a text that gives its position, for error
+            place: A function that takes a path in the NCCO and returns a description of its position, for error
                 messages.
         """
         self.allows(flow)

@@ -32,7 +32,7 @@ NAMES_SECONDS = 3.0
 """How long a list waits for each page of the names of rooms, in seconds. After that, names are left out."""
 
 _DETAILS = ("room", "age")
-"""The fields of a list that the records of legs do not contain."""
+"""Fields that are shown in a list of legs but are not part of a leg's record."""
 
 
 @grouped

@@ -59,7 +59,7 @@ class Lane:
 
     Attributes:
         number: The number that stands for the leg in the ladder, counted from 1.
-        short: The beginning of the leg's id, which tells it apart from the other legs.
+        short: A prefix of the leg's id that no other leg's id begins with.
         far_end: The callee of an outbound leg or the caller of an inbound leg, or ``-`` if unknown.
         about: The direction and status of the leg.
         first: The index of the line in which the lane begins.

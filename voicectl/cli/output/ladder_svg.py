@@ -123,7 +123,7 @@ class _Sheet:
                 yield self._text(self._x(lane), party, anchor="middle", color=_GRAY)
 
     def foot(self) -> Iterator[str]:
-        """Yield the SVG elements for the gaps that concern no single leg, and for the legend."""
+        """Yield the SVG elements for the legend, and for the gaps that do not belong to one particular leg."""
         for each in self._ladder.rest:
             yield from self._paragraph(f"? {each}", color=_COLORS[BAD])
         self.y += ROW

@@ -1,7 +1,7 @@
 """Draw a ladder as text of any width, in color if the terminal may show colors.
 
 A line consists of the time, the lanes and the text, from left to right. If there is room, lanes are wide enough for
-the beginning of the leg's id and for the party; otherwise, they show the numbers of the legs in the list above. The
+a prefix of the leg's id and for the party; otherwise, they show the numbers of the legs in the list above. The
 text gets at least :data:`LEAST_TEXT` columns, and the lanes get the rest. If some lanes do not fit, the remaining
 legs share the last lane (``+``). If no lane fits, lines are drawn without lanes. Long text is wrapped, and the lanes
 continue beside the wrapped lines. Only the names above the lanes are cut off, because the list has them in full.

@@ -94,7 +94,10 @@ class LostCallFinder:
             raise in_doubt(intent, f"{why} Looking for the call failed: {exc.message}") from exc
 
     def find_again(self, intent: Intent) -> Intent:
-        """Look once for the call of an intent that an ended process left open. For the errors, see :meth:`find`."""
+        """Look once for the call of an intent that was left open by a process that is no longer running.
+
+        For the errors, see :meth:`find`.
+        """
         if intent.state is IntentState.INTENT:
             why = "the process that requested it ended"
             self.journal.settle(intent.reference, IntentState.IN_DOUBT, why)

@@ -1,4 +1,4 @@
-"""References to legs: a leg's full id, the beginning of the id, ``@last``, or the number at one end of the leg.
+"""References to legs: a leg's full id, a prefix of the id, ``@last``, or the number at one end of the leg.
 
 Only a full id, with or without hyphens, is put into a URL. Text such as ``../x`` is refused.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LAST = "@last"
 MAX_LISTED = 10
 SHORTEST = 8
-"""The length of the shortest beginning of an id that is shown, in characters."""
+"""The minimum length of a shortened id, in characters."""
 
 _PREFIX = re.compile(r"[0-9a-fA-F][0-9a-fA-F-]{3,35}")
 _DIGITS = re.compile(r"[0-9]{4,15}")
@@ -39,7 +39,7 @@ def resolve(
     """Return the full id of the leg that *text* refers to. A full id is returned without a look-up.
 
     Args:
-        candidates: A function that returns the legs to search. It is called only if *text* is the beginning of an id,
+        candidates: A function that returns the legs to search. It is called only if *text* is a prefix of an id,
             or a number.
         last: A function that returns the id of the call created last, or None if no call was created. If ``@last``
             may not be used, it raises an exception.
@@ -80,10 +80,10 @@ def resolve(
 
 
 def shortest(uuids: Iterable[str]) -> dict[str, str]:
-    """Return the shortest unambiguous beginning of each leg id in *uuids*, by leg id.
+    """Return the shortest unambiguous prefix of each leg id in *uuids*, keyed by the leg id.
 
-    A beginning has at least :data:`SHORTEST` characters. Texts that are not leg ids are left out, because
-    :func:`resolve` does not find them by their beginnings.
+    A prefix has at least :data:`SHORTEST` characters. Strings that are not leg ids are left out, because
+    :func:`resolve` cannot find them by a prefix.
     """
     spelled = {uuid.lower(): uuid for uuid in uuids if is_leg_id(uuid)}
     lengths = dict.fromkeys(spelled, SHORTEST)

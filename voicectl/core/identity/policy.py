@@ -112,7 +112,7 @@ def prefix(text: str) -> str:
     """Validate a prefix from an ``allow`` or ``deny`` list, and return it without the leading ``+``.
 
     Raises:
-        InputError: *text* is not the beginning of an E.164 number.
+        InputError: *text* is not a prefix of an E.164 number.
     """
     digits = text.removeprefix("+")
     if not _PREFIX.fullmatch(digits):

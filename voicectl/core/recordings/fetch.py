@@ -210,10 +210,10 @@ class Fetcher:
         return name if audio is None else replace(audio, extension=extension)
 
     def _put(self, path: Path, final: Path, sha256: str) -> str:
-        """Move a complete part to its final name, and return the outcome. Other files are not overwritten.
+        """Rename the partial file of a complete download to its final name, and return the outcome.
 
-        Empty files are an exception: a process that is killed on a file system without hard links can leave one
-        behind.
+        An existing file of that name is not overwritten unless it is empty. A process that is killed on a file
+        system without hard links can leave an empty file behind.
         """
         outcome = DONE
         try:

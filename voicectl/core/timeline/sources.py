@@ -80,7 +80,7 @@ class Gathered:
         gone: The API's error messages about legs of which it has no record, keyed by :func:`.leg_key`. The message is
             empty for every leg except the one that the user asked for.
         entered: The :func:`.leg_key` of each leg that was created with an NCCO that brings the leg into a room.
-        gaps: The gaps for sources that failed, and for limits that were reached.
+        gaps: The gaps left by sources that failed, and by limits that were reached.
         asked_at: The time of the requests to the API, in Unix seconds.
         asked_for: The id of the leg that the user asked for, as the user wrote it.
     """
@@ -399,7 +399,7 @@ def kept_legs(events: EventStore, text: str) -> Iterator[Call]:
     A search by number covers the last :data:`MAX_EVENTS` status events.
 
     Args:
-        text: The beginning of a leg's id, or of a number, written as ``to:NUMBER`` or ``from:NUMBER``.
+        text: A prefix of a leg's id, or of a number, written as ``to:NUMBER`` or ``from:NUMBER``.
     """
     named = number_reference(text)
     if named is None:

@@ -191,10 +191,9 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 
 
 def _find(sandbox: Sandbox, reference: str) -> Leg:
-    """Return the leg whose id is *reference*.
+    """Return the leg whose id is *reference*, or the only leg whose id begins with *reference*.
 
-    If there is no such leg, *reference* can be the beginning of an id. Live legs are searched first, and then all
-    legs. Exactly one leg must match.
+    Prefixes are looked for among the live legs first, and then among all legs.
     """
     exchange, wanted = sandbox.exchange, reference.lower()
     if wanted in exchange.legs:

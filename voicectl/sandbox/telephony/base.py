@@ -154,7 +154,7 @@ class Base:
         )
 
     def attribute(self, type_: str, author: str) -> None:
-        """Name *author*, the id of a member, in the events of *type_* that have not been collected yet."""
+        """Set the author of all events of type *type_* that have not been collected yet to *author*, a member id."""
         self._effects = [
             replace(effect, author=author) if isinstance(effect, Note) and effect.type == type_ else effect
             for effect in self._effects

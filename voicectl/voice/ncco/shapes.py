@@ -204,8 +204,8 @@ class Variant:
     """The shape of an object in which the field named *tag* selects one of *records* as the actual shape.
 
     Attributes:
-        advice: Advice on what to write instead of a name that is often mistaken for a record, keyed by the name
-            in lower case.
+        advice: Advice on what to write instead of wrong names that are often used as the tag, keyed by the wrong
+            name in lower case.
     """
 
     tag: str
