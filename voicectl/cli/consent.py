@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicectl.core.identity.target import Target
 
 MAX_SHOWN = 20
-"""The greatest number of legs to show before a question."""
+"""The maximum number of legs to list before the user is asked for confirmation."""
 
 
 class Consent:

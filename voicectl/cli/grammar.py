@@ -58,7 +58,7 @@ INSTEAD_OF_OPTION = {
 
 
 class Command(TyperCommand):
-    """A command that also accepts the options of every command."""
+    """A command that, besides its own options, accepts the options that all commands have in common."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

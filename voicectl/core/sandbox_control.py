@@ -47,8 +47,8 @@ class SandboxControl:
         source: The source of the URL, for error messages.
         application_id: The id of the application that the sandbox must serve for changes to be allowed, or None to
             allow changes for any application.
-        secret: A function that returns the secret that the sandbox must prove to know for changes to be allowed, or
-            None to require no proof.
+        secret: A function that returns a secret. Changes are allowed only if the sandbox proves that it knows the
+            secret. None to require no proof.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:

@@ -102,8 +102,8 @@ class Forwarder:
     def follow(self, earlier: Mapping[str, str]) -> None:
         """Forward each route to the path in the webhook's earlier URL, if that is below the path of the app's URL.
 
-        The query of the earlier URL is put before the query of the request, as the platform would do. If some
-        webhooks were set before, events whose webhook was not set are not forwarded.
+        The query of the earlier URL is put before the query of the request, as the platform would do. If at
+        least one webhook was set before, events whose webhook was not set are not forwarded.
 
         Args:
             earlier: The webhooks' URLs before they pointed to the receiver, by the names of the routes.

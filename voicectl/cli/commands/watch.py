@@ -243,7 +243,7 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
 
 
 def _record(change: Change) -> dict[str, Any]:
-    """Return a record that names the kind of a change, and describes the leg after the change."""
+    """Return a record that names the kind of change, and describes the leg after the change."""
     sight = change.sight
     age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
     return sight.call.raw | {

@@ -101,7 +101,7 @@ class Rails:
         return heads
 
     def at(self, number: int, line: Line) -> str:
-        """Return the lanes beside *line*, as text with its mark. If the mark is an action, an arrow leads to it."""
+        """Return the lanes beside *line* as text, with the mark of the line. An arrow leads to the mark of an action."""
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)

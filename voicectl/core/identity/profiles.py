@@ -164,7 +164,8 @@ class ProfileStore:
 
         Raises:
             InputError: A profile of that name already exists, and *replace* is false.
-            ConfigError: A file could not be written, or others could replace it. Nothing was written.
+            ConfigError: A file could not be written, or its permissions allow other users to replace it. Nothing was
+                written.
         """
         secrets = {"api-secret": api_secret, "signature-secret": signature_secret}
         if key is not None:
@@ -281,7 +282,8 @@ class ProfileStore:
         """Yield the content of the profiles file, and write it afterwards. Other processes wait meanwhile.
 
         Raises:
-            ConfigError: The file could not be read, locked or written, or others could replace it.
+            ConfigError: The file could not be read, locked or written, or its permissions allow other users to replace
+                it.
         """
         files.check_directory(files.private_directory(self.directory), what="profiles")
         with ExitStack() as stack:

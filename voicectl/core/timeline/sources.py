@@ -64,7 +64,7 @@ The time is measured from the end of one leg to the beginning of the other, on t
 _RECORDING_KINDS = (Kind.RECORD, Kind.TRANSCRIBED)
 
 LATE_SECONDS = 600.0
-"""How long after a leg's end events about its conversation still belong to the leg's trace, in seconds.
+"""The time after the end of a leg during which events about its conversation belong to its trace, in seconds.
 
 For example, transcriptions arrive after the leg has ended.
 """

@@ -17,10 +17,10 @@ from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.sounds import Heard
 
 BLOCK_MS = 2_000
-"""The maximum duration of the sound that is mixed and yielded at one time, in milliseconds."""
+"""The maximum duration of the sound that is mixed and yielded at a time, in milliseconds."""
 
 SILENCE_MS = 600_000
-"""The maximum duration of the silence that is yielded at one time, in milliseconds.
+"""The maximum duration of the silence that is yielded at a time, in milliseconds.
 
 A long silence is split into such parts, so that writing can be stopped after each part.
 """

@@ -252,7 +252,10 @@ class Exchange:
             self.calls.refuse(leg, DECLINED)
 
     def replied(self, event: Event, actions: Actions | None) -> None:
-        """Pass on the reply to *event*. *actions* is the NCCO in the reply, or None if the reply contains no NCCO."""
+        """Pass the reply to a webhook to the flow that sent *event*.
+
+        *actions* is the NCCO in the reply, or None if the reply contains no NCCO.
+        """
         self.base.replied(event, actions)
 
     def resume(self, fetch: Fetch, actions: Actions) -> None:

@@ -121,7 +121,7 @@ class RunningFlow(Protocol):
         """Go on to the next action, because the callee of the current ``connect`` did not answer or has left."""
 
     def callee_asks(self) -> OnReply:
-        """Return a function that takes an NCCO or None, and then does the same as :meth:`callee_left`."""
+        """Wait for the reply to the event about the callee, and return the function to call with its NCCO or None."""
 
     def room_closed(self) -> None:
         """Move the leg to a new conversation or end the leg, because its room has been closed."""
