@@ -1,4 +1,4 @@
-"""The proof with which a sandbox shows a client that it knows the secret that they share, without revealing the secret."""
+"""The proof with which a sandbox shows a client that it knows their shared secret, without revealing the secret."""
 
 from __future__ import annotations
 

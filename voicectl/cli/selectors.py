@@ -306,7 +306,10 @@ def _excepted(app: App, name: str) -> str:
 
 
 def _line(call: Call) -> str:
-    """Return a line that describes a leg. On a terminal, it lacks the direction, so that it usually fits into 80 columns."""
+    """Return a line that describes a leg.
+
+    On a terminal, the line lacks the direction, so that it usually fits into 80 columns.
+    """
     from_, to = (endpoint.label(party) or "-" for party in (call.from_, call.to))
     direction = "" if is_terminal(sys.stderr) else f"  {call.direction or '-'}"
     return f"{call.uuid}  {call.status}{direction}  {from_} -> {to}"

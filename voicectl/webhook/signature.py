@@ -240,8 +240,8 @@ def uncovered(payload_hash: str, query: bytes) -> tuple[str, ...] | None:
     """Return the names of the parameters in the query of a GET that a token's hash does not cover.
 
     Tokens may deviate from the documentation in two ways. First, if a parameter contains JSON, the hash may cover
-    the decoded value instead of the text. Second, the hash may cover only the parameters that the platform added, and not
-    those in the webhook's own URL. It is then unknown whether the uncovered parameters were altered, so they are
+    the decoded value instead of the text. Second, the hash may cover only the parameters that the platform added, and
+    not those in the webhook's own URL. It is then unknown whether the uncovered parameters were altered, so they are
     accepted only if none of them has the name of a parameter that the platform sends.
 
     Returns:

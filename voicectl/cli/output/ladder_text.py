@@ -101,7 +101,10 @@ class Rails:
         return heads
 
     def at(self, number: int, line: Line) -> str:
-        """Return the lanes beside *line* as text, with the mark of the line. An arrow leads to the mark of an action."""
+        """Return the lanes beside *line* as text, with the mark of the line.
+
+        If the mark stands for an action, an arrow leads to it.
+        """
         there = self._there(lane.first <= number <= lane.last for lane in self._lanes)
         if line.lane is None:
             return self._joined(there)

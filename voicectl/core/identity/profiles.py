@@ -282,8 +282,7 @@ class ProfileStore:
         """Yield the content of the profiles file, and write it afterwards. Other processes wait meanwhile.
 
         Raises:
-            ConfigError: The file could not be read, locked or written, or its permissions allow other users to replace
-                it.
+            ConfigError: The file could not be read, locked or written, or its permissions let other users replace it.
         """
         files.check_directory(files.private_directory(self.directory), what="profiles")
         with ExitStack() as stack:

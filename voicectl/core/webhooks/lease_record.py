@@ -76,7 +76,7 @@ class Lent:
 
     @property
     def was_ours(self) -> bool:
-        """True if the webhook pointed to the lease's receiver even before the lease, so there is nothing to restore."""
+        """True if the webhook already pointed to the receiver before the lease, so there is nothing to restore."""
         return self.before is not None and self.before.get("address") in self.ours
 
 
