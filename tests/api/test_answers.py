@@ -46,6 +46,11 @@ def framed(*headers: str, content: bytes = FINE) -> bytes:
     return "\r\n".join(["HTTP/1.1 201 Created", *headers, "", ""]).encode() + content
 
 
+def in_chunks(content: bytes) -> bytes:
+    """Return a reply whose body *content* is said to be chunked."""
+    return framed("Transfer-Encoding: chunked", content=content)
+
+
 DEEP_KEY = '{"a":'
 UNUSABLE: dict[str, bytes] = {
     "a page of HTML": reply(200, b"<!doctype html><title>Sign in</title>", content_type="text/html"),
@@ -87,8 +92,24 @@ UNUSABLE: dict[str, bytes] = {
     "an unknown transfer coding": framed("Transfer-Encoding: gzip, chunked", content=CHUNKED),
     "a transfer coding of no change": framed("Transfer-Encoding: identity"),
     "a header without a colon": framed("Some words", f"Content-Length: {len(FINE)}"),
+    "a header that is none's continuation": framed(" X: y", f"Content-Length: {len(FINE)}"),
     "a blank before the colon": framed(f"Content-Length : {len(FINE)}"),
-    "a chunk of negative length": framed("Transfer-Encoding: chunked", content=b"-1\r\n" + FINE),
+    "a chunk of negative length": in_chunks(b"-1\r\n" + FINE),
+    "a chunk of negative length and its end": in_chunks(b"-1\r\n" + FINE + b"\r\n0\r\n\r\n"),
+    "a chunk's length with a sign": in_chunks(b"+" + CHUNKED),
+    "a chunk's length with an underscore": in_chunks(b"%x_%x" % divmod(len(FINE), 16) + CHUNKED[2:]),
+    "a chunk's length with a prefix": in_chunks(b"0x" + CHUNKED),
+    "a chunk's length after a blank": in_chunks(b" " + CHUNKED),
+    "a chunk's length of 5 000 digits": in_chunks(b"f" * 5000 + CHUNKED[2:]),
+    "a chunk's length of 5 000 zeros": in_chunks(b"0" * 5000 + CHUNKED),
+    "a chunk's length of a mebibyte": in_chunks(b"0" * (1 << 20) + CHUNKED),
+    "a chunk of no length": in_chunks(b";x" + CHUNKED[2:]),
+    "a chunk longer than its length": in_chunks(b"%x\r\n%s \r\n0\r\n\r\n" % (len(FINE), FINE)),
+    "a chunk without its end": in_chunks(b"%x\r\n%s0\r\n\r\n" % (len(FINE), FINE)),
+    "chunks with bare line feeds": in_chunks(CHUNKED.replace(b"\r\n", b"\n")),
+    "a chunk's extension of a mebibyte": in_chunks(CHUNKED[:2] + b";" + b"x" * (1 << 20) + CHUNKED[2:]),
+    "trailers without end": in_chunks(CHUNKED[:-2] + b"X: y\r\n" * 1000),
+    "a trailer without end": in_chunks(CHUNKED[:-2] + b"X: " + b"y" * (1 << 20)),
     "no HTTP": b"+OK ready\r\n",
     "an old HTTP": b'{"uuid": "63f61863-4a51-4f6b-86e1-46edebcf9356"}',
     "a status that is none": b"HTTP/1.1 20 Created\r\n\r\n{}",
@@ -187,8 +208,23 @@ def test_what_is_odd_but_readable_is_believed(
         b'HTTP/1.0 201\r\n\r\n{"uuid": "' + LEG.encode() + b'"}',
         framed(f"Content-Length: {len(FINE)}", f"content-length: {len(FINE)}"),
         framed("Transfer-Encoding:  Chunked", content=CHUNKED),
+        in_chunks(b"000" + CHUNKED.upper()[:2] + b' ; name="a;b"' + CHUNKED[2:]),
+        in_chunks(CHUNKED[:-5] + b"00;last\r\nX: y\r\n\r\n"),
+        in_chunks(CHUNKED[:-2]),
+        reply(201, FINE, content_type="multipart/mixed; boundary=x"),
     ],
-    ids=["in chunks", "up to the end", "after a 100", "of an older HTTP", "one length twice", "capitals"],
+    ids=[
+        "in chunks",
+        "up to the end",
+        "after a 100",
+        "of an older HTTP",
+        "one length twice",
+        "capitals",
+        "a chunk's extension",
+        "a trailer",
+        "no line after the last chunk",
+        "another content type",
+    ],
 )
 def test_an_answer_may_be_framed_in_any_way_that_http_has(
     tmp_path: Path, application: Application, answer: bytes
@@ -199,24 +235,54 @@ def test_an_answer_may_be_framed_in_any_way_that_http_has(
 
 
 class Flood(Listener):
-    """Announces 100 MB and sends as much of it as is read."""
+    """Sends the beginning of a reply and then up to 100 MB, as much of it as is read."""
 
-    def __init__(self) -> None:
+    def __init__(self, begin: bytes, block: bytes) -> None:
         super().__init__()
+        self._begin = b"HTTP/1.1 200 OK\r\n" + begin
+        self._block = block * (65_536 // len(block))
         self.sent = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
-        block = b" " * 65_536
+        writer.write(self._begin)
         while self.sent < 100_000_000:
-            writer.write(block)
+            writer.write(self._block)
             await writer.drain()
-            self.sent += len(block)
+            self.sent += len(self._block)
 
 
-def test_an_answer_of_100_mb_is_left_after_the_first(tmp_path: Path, application: Application) -> None:
-    with Flood() as server:
+@pytest.mark.parametrize(
+    ("begin", "block"),
+    [
+        (b"Content-Length: 100000000\r\n\r\n", b" "),
+        (b"\r\n", b" "),
+        (b"Transfer-Encoding: chunked\r\n\r\n5f5e100\r\n", b" "),
+        (b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", b" "),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"400\r\n" + b" " * 1024 + b"\r\n"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"f"),
+        (b"Transfer-Encoding: chunked\r\n\r\n5;", b"x"),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"X: y\r\n"),
+        (b"", b"X: y\r\n"),
+        (b"X: ", b"y"),
+    ],
+    ids=[
+        "a length",
+        "no length",
+        "one chunk",
+        "a chunk of negative length",
+        "small chunks",
+        "a chunk's length",
+        "an extension",
+        "trailers",
+        "headers",
+        "a header",
+    ],
+)
+def test_an_answer_of_100_mb_is_left_after_the_first(
+    tmp_path: Path, application: Application, begin: bytes, block: bytes
+) -> None:
+    with Flood(begin, block) as server:
         room = machine(tmp_path, application, server.url)
         room("call list --dry-run")  # loads what is to be loaded
         tracemalloc.start()

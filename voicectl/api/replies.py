@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import email.errors
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from voicectl import strict_json
+from voicectl.api import chunked
 from voicectl.errors import NoAnswer
 
 if TYPE_CHECKING:
@@ -25,6 +28,12 @@ MAX_DEPTH = 64
 MAX_RETRY_AFTER_SECONDS = 1e12
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
+_MALFORMED = (
+    email.errors.FirstHeaderLineIsContinuationDefect,
+    email.errors.MisplacedEnvelopeHeaderDefect,
+    email.errors.MissingHeaderBodySeparatorDefect,
+)
+"""The defects of headers themselves. The parser also reports a multipart body, which it is not given, as missing."""
 
 
 class Reply(NamedTuple):
@@ -81,36 +90,40 @@ class Incoming:
         Raises:
             NoAnswer: The body is incomplete, or is longer than *max_bytes* bytes.
         """
-        with self._connection.failures():
-            content = self._response.read(max_bytes + 1)
-        if len(content) > max_bytes:
-            raise NoAnswer("the answer is too long")
-        self._check_end()
-        return Reply(self.status, self.headers, content)
+        content = bytearray()
+        for part in self.parts():
+            content += part
+            if len(content) > max_bytes:
+                raise NoAnswer("the answer is too long")
+        return Reply(self.status, self.headers, bytes(content))
 
     def parts(self) -> Iterator[bytes]:
         """Yield the body as it arrives, in parts of up to :data:`PART_BYTES` bytes.
 
         Raises:
-            NoAnswer: The body is incomplete.
+            NoAnswer: The body is incomplete, or is not encoded as its headers say.
         """
+        if self._response.chunked:
+            parts = chunked.content(self._response.fp, PART_BYTES)
+        else:
+            parts = iter(partial(self._response.read1, PART_BYTES), b"")
         while True:
             with self._connection.failures():
-                part = self._response.read1(PART_BYTES)
+                part = next(parts, b"")
             if not part:
-                return self._check_end()
+                break
             yield part
-
-    def _check_end(self) -> None:
         if self._response.length or not self._has_whole_head:
             raise NoAnswer("the answer was cut short")
+        self._response.close()  # so that http.client allows the next request
 
 
 def _check_framing(headers: http.client.HTTPMessage) -> None:
     """Check that the headers define the length of the body in one way only, since ``http.client`` accepts more."""
     lengths = headers.get_all("Content-Length", [])
     codings = headers.get_all("Transfer-Encoding", [])
-    if headers.defects or any(name != name.strip() for name in headers):
+    is_malformed = any(isinstance(defect, _MALFORMED) for defect in headers.defects)
+    if is_malformed or any(name != name.strip() for name in headers):
         raise NoAnswer("the answer has malformed headers")
     if any(not _LENGTH.fullmatch(length.strip(" \t")) for length in lengths):
         raise NoAnswer("the answer has an invalid Content-Length")
