@@ -299,6 +299,27 @@ def test_a_recording_is_named_by_its_uuid_its_file_or_its_url(
     assert several.splitlines() == both
 
 
+FORMS = [
+    "http://localhost:{port}/v1/files/{id}",
+    "HTTP://LOCALHOST:{port}/v1/files/{id}",
+    "http://localhost:{port}/v1/files/{ID}",
+]
+
+
+@pytest.mark.parametrize(("announced", "typed"), [(0, 1), (0, 2), (1, 0), (2, 1)])
+def test_the_scheme_host_and_id_of_a_url_have_no_case(
+    tmp_path: Path, application: Application, platform: Canned, there: Path, announced: int, typed: int
+) -> None:
+    room = machine(tmp_path / "home", application, f"http://localhost:{platform.port}")
+    urls = [form.format(port=platform.port, id=FILE_ID, ID=FILE_ID.upper()) for form in FORMS]
+    keep(room, recorded(platform.url, recording_url=urls[announced]))
+
+    ran = room(["recording", "download", urls[typed], "--dir", str(there)])
+
+    assert (ran.exit_code, ran.rows[0][1]) == (0, MP3), "named as it was announced"
+    assert room(["recording", "download", *urls, "--dir", str(there), "-q"]).stdout.splitlines() == [MP3]
+
+
 def test_a_list_of_names_is_read(told: Room, there: Path) -> None:
     listed = told("recording list").stdout
 

@@ -23,7 +23,7 @@ from voicectl.cli.targets import stop, stops_all
 from voicectl.core.recordings.announcement import UUID_FORM, Recording, announced, announcements, file_id
 from voicectl.core.recordings.checksums import Manifest
 from voicectl.core.recordings.downloads import KINDS, directory_for, missed
-from voicectl.core.recordings.file_urls import file_url
+from voicectl.core.recordings.file_urls import file_url, is_same
 from voicectl.errors import DryRun, InputError, VoicectlError
 from voicectl.store.events import Query
 from voicectl.voice.call import is_leg_id
@@ -206,7 +206,7 @@ def _find(app: App, kept: EventStore | None, named: Sequence[str]) -> list[Recor
     found: dict[tuple[str, bool | None], Recording] = {}
     for name in map(str.strip, named):
         if "://" in name:
-            meant = [each for each in known if each.url == name]
+            meant = [each for each in known if is_same(each.url, name)]
         elif not is_leg_id(name) or "-" not in name:
             raise InputError(f"{name!r} is not the id or the URL of a recording.", hint=UUID_FORM)
         else:

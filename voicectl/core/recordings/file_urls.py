@@ -52,8 +52,7 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     if found is None:
         raise _no_file(url, "it does not have the form https://HOST/v1/files/UUID")
     scheme, host, port, path, file_id = found.groups()
-    scheme, host = scheme.lower(), host.lower()
-    origin = without_default_port(f"{scheme}://{host}" + (f":{port}" if port else ""))
+    origin = _origin(found)
     if not hosts.is_home(origin):
         if hosts.is_here:
             hint = (
@@ -61,11 +60,26 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
                 " -p sandbox."
             )
             raise _no_file(url, f"it is not on {hosts.base_url}, where this profile's files are", hint)
-        if scheme != "https" or port not in (None, DEFAULT_PORTS["https"]):
+        if scheme.lower() != "https" or port not in (None, DEFAULT_PORTS["https"]):
             raise _no_file(url, "it is not https on port 443")
-        if host not in FILE_HOSTS and host not in hosts.extra_hosts:
+        if host.lower() not in FILE_HOSTS | set(hosts.extra_hosts):
             raise _no_file(url, f"{host} is not a listed host")
     return FileUrl(origin=origin, path=path, file_id=file_id.lower())
+
+
+def is_same(url: str, other: str) -> bool:
+    """Return True if two URLs name the same file. Schemes, hosts and UUIDs have no case."""
+    return _comparable(url) == _comparable(other)
+
+
+def _comparable(url: str) -> str:
+    found = _FILE_URL.fullmatch(url)
+    return url if found is None else _origin(found) + found[4].lower()
+
+
+def _origin(found: re.Match[str]) -> str:
+    scheme, host, port = found[1].lower(), found[2].lower(), found[3]
+    return without_default_port(f"{scheme}://{host}" + (f":{port}" if port else ""))
 
 
 def _no_file(
