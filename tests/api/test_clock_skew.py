@@ -95,6 +95,25 @@ def test_a_request_is_signed_again_only_once(tmp_path: Path, application: Applic
     assert first != second
 
 
+@pytest.mark.parametrize(
+    ("skew", "words"),
+    [(7 * MINUTE + 12, "7 min 12 s fast"), (-2 * HOUR - 1, "2 h 1 s slow"), (DAY, "24 h fast")],
+)
+def test_a_401_after_the_correction_is_told_with_the_offset(
+    tmp_path: Path, application: Application, skew: float, words: str
+) -> None:
+    date = formatdate(FakeClock().time() - skew, usegmt=True)
+    with Canned(reply(401, {"title": "Unauthorized"}, date=date)) as server:
+        room = machine(tmp_path, application, server.url)
+        for requests in (2, 3):  # the second command signs for the right time at once
+            ran = room("call list -o json")
+            assert (ran.exit_code, len(server.requests)) == (3, requests)
+            assert ran.error["hint"].startswith(
+                "Check that the private key belongs to this application."
+                f" This machine's clock is {words}, which was corrected for."
+            )
+
+
 def test_a_403_is_final_whatever_the_clock(tmp_path: Path, application: Application) -> None:
     date = formatdate(FakeClock().time() + HOUR, usegmt=True)
     with Canned(reply(403, {"title": "Forbidden"}, date=date)) as server:

@@ -140,16 +140,11 @@ class Bearer:
     def doubt(self) -> str:
         """Advice for a user whose credentials were refused."""
         off = self._difference
-        wrong = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}: set it."
-        if self.was_corrected and self.offset:
-            return f"{wrong} The next command corrects for it."
-        if self.was_corrected:
-            return "This machine's clock changed since the last command; the next command corrects for it."
-        return (
-            wrong
-            if abs(off) > MAX_OFFSET_SECONDS
-            else "Check that the private key belongs to this application."
-        )
+        clock = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}"
+        if abs(off) > MAX_OFFSET_SECONDS:
+            return f"{clock}: set it."
+        key = "Check that the private key belongs to this application."
+        return f"{key} {clock}, which was corrected for." if self.offset else key
 
 
 def _duration(seconds: float) -> str:
