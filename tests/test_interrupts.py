@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,26 +9,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.signals import CAUGHT, installed, send
 from voicectl.errors import Interrupted
 from voicectl.interrupts import Interrupts
 
 FINISH_SECONDS = 600.0
-CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 @pytest.fixture
 def interrupts() -> Iterator[Interrupts]:
-    before = {signum: signal.getsignal(signum) for signum in CAUGHT}
-    installed = Interrupts(finish_seconds=FINISH_SECONDS)
-    installed.install()
-    yield installed
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
-
-
-def send(signum: int = signal.SIGTERM) -> None:
-    os.kill(os.getpid(), signum)
+    with installed(finish_seconds=FINISH_SECONDS) as handler:
+        yield handler
 
 
 @pytest.mark.parametrize("signum", CAUGHT[:3])

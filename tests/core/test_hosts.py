@@ -203,6 +203,40 @@ def test_regions_elsewhere_are_no_sandbox_s(urls: dict[str, object]) -> None:
         hosts.sandbox_regions(urls)
 
 
+HERE = "http://127.0.0.1:4010"
+SANDBOX_REGIONS = ("http://127.0.0.1:4011", "http://[::1]:4013")
+
+
+@pytest.mark.parametrize("url", SANDBOX_REGIONS)
+def test_the_regions_of_a_sandbox_are_homes_of_a_profile_on_loopback_only(url: str) -> None:
+    here = hosts.Hosts(HERE, regions=SANDBOX_REGIONS)
+    assert here.check(url) == url
+    assert here.is_home(url)
+    assert here.elsewhere == SANDBOX_REGIONS
+
+    for base in ("https://api.nexmo.com", "https://api-eu-3.vonage.com", "https://api.example.org"):
+        live = hosts.Hosts(base, ("api.example.org",), regions=SANDBOX_REGIONS)
+        assert not live.is_home(url)
+        assert not any(map(hosts.is_loopback_url, live.elsewhere))
+        with pytest.raises(ConfigError, match="not a host of this profile"):
+            live.check(url)
+
+
+def test_a_profile_s_hosts_are_its_own() -> None:
+    live = hosts.Hosts("https://api.nexmo.com", ("api.example.org",))
+    for url in ("https://api.nexmo.com", "https://api-eu-3.vonage.com", "https://api.example.org"):
+        assert live.check(url) == url
+    for url in (HERE, "http://localhost", "https://[::1]:8443"):
+        with pytest.raises(ConfigError, match="not a host of this profile"):
+            live.check(url)
+
+    here = hosts.Hosts(HERE, ("api.example.org",))
+    assert here.check(HERE) == HERE
+    for url in ("https://api.nexmo.com", "https://api.example.org", "http://127.0.0.1:4011"):
+        with pytest.raises(ConfigError, match="not a host of this profile"):
+            here.check(url)
+
+
 @pytest.mark.parametrize("region", ["", "eu", "EU-WEST", "../x"])
 def test_what_is_no_region_names_those_there_are(region: str) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from voicectl.api.auth import Bearer
 from voicectl.api.client import VoiceApi
-from voicectl.api.session import Session
+from voicectl.api.session import Limiter, Session
 from voicectl.api.wire import Wire
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.sandbox.account.identity import Identity
@@ -35,13 +35,21 @@ def machine(home: Path, application: Application, url: str, **profile: Any) -> R
 
 
 @contextmanager
-def client(url: str, application: Application, clock: FakeClock, **session: Any) -> Iterator[VoiceApi]:
-    """Return a client of the API at *url* without a rate limiter."""
+def client(
+    url: str,
+    application: Application,
+    clock: FakeClock,
+    *,
+    limiter: Limiter | None = None,
+    wire: Wire | None = None,
+    **session: Any,
+) -> Iterator[VoiceApi]:
+    """Return a client of the API at *url*, without a rate limiter unless one is given."""
     identity, key = application
-    wire = Wire(url, environ={})
+    wire = wire or Wire(url, environ={})
     bearer = Bearer(identity.application_id, lambda: key, clock)
     try:
-        yield VoiceApi(Session(wire, bearer, Unpaced(), clock, **session))
+        yield VoiceApi(Session(wire, bearer, limiter or Unpaced(), clock, **session))
     finally:
         wire.close()
 

@@ -130,6 +130,19 @@ def addresses(ran: Ran) -> dict[str, str]:
 # Showing
 
 
+def test_a_change_has_a_connection_of_its_own(
+    keeper: Keeper, tmp_path: Path, application: Application
+) -> None:
+    """So a connection that was closed while idle is never taken for a change that was lost."""
+    with Canned(keeper) as server:
+        ran = with_account(tmp_path / "office", application, server.url)(f"app urls --answer {ANSWER}")
+
+        assert ran.exit_code == 0, ran.stderr
+        assert server.connections == 2, "one for the change, one for all reads"
+        closing = [request.method for request in server.requests if "connection" in request.headers]
+        assert closing == ["PUT"]
+
+
 def test_show_prints_the_application_as_the_api_sent_it(voicectl: Room) -> None:
     assert voicectl("app show -o json").json == kept(voicectl)
     assert voicectl("app show -q").stdout == f"{kept(voicectl)['id']}\n"
