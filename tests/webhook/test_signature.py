@@ -16,6 +16,7 @@ from vonage_jwt.verify_jwt import verify_signature
 
 from voicectl import tokens
 from voicectl.errors import SignatureError
+from voicectl.store.events import Arrival, Route
 from voicectl.webhook.signature import MAX_AGE_SECONDS, MAX_AHEAD_SECONDS, Verified, Verifier, signed_content
 
 from .signing import API_KEY, APPLICATION, GONE, NOW, SECRET, bearer, claims, event, segment, signed, token
@@ -289,6 +290,34 @@ class TestGet:
     def test_it_is_believed(self) -> None:
         assert verify(bearer(signed_content("GET", QUERY, b"")), b"", method="GET", query=QUERY)
 
+    @pytest.mark.parametrize(
+        ("query", "name"),
+        [
+            (b"name=Zo%C3%AB", "Zo\u00eb"),
+            (b"name=Zo%c3%ab", "Zo\u00eb"),
+            (b"name=%E5%B1%B1+%F0%9F%93%9E", "\u5c71 \U0001f4de"),
+            (b"name=Zo\xeb", "Zo\u00eb"),  # raw bytes are letters of Latin-1, as in headers
+            (b"name=Zo\xc3\xab", "Zo\u00c3\u00ab"),
+            (b"name=Zo%EB", "Zo\ufffd"),
+            (b"name=%ED%A0%80", "\ufffd" * 3),
+            (b"name=%00%1f%22%5C%7F", '\0\x1f"\\\x7f'),
+        ],
+    )
+    def test_other_letters_are_hashed_as_they_are_read(self, query: bytes, name: str) -> None:
+        content = json.dumps({"name": name}, separators=(",", ":"), ensure_ascii=False).encode()
+
+        assert signed_content("GET", query, b"") == content
+        assert verify(bearer(content), b"", method="GET", query=query).uncovered == ()
+        read = Arrival.read(
+            received=NOW, route=Route.EVENT, method="GET", query=query, body=b"", is_signed=True
+        )
+        assert read.fields == {"name": name}
+
+    def test_a_raw_byte_is_not_taken_for_what_was_signed(self) -> None:
+        authorization = bearer('{"name":"Zo\u00eb"}'.encode())
+        for query in (b"name=Zo\xc3\xab", b"name=Zo\xff", b"name=Zo%EB", b"name=Zo%C3", b"name=Zoe"):
+            assert "query" in refusal(authorization, b"", method="GET", query=query).message
+
     def test_order_and_values_count(self) -> None:
         authorization = bearer(signed_content("GET", b"a=1&b=2", b""))
         for query in (b"b=2&a=1", b"a=1", b"a=1&b=3", b"a=1&b=2&c="):
@@ -306,6 +335,8 @@ class TestGet:
             (b"speech[results][0][text]=hi&to=4", b'{"speech":{"results":[{"text":"hi"}]},"to":"4"}'),
             (b"uuid=x&sip_code=486&headers=%7B%7D", b'{"uuid":"x","sip_code":486,"headers":{}}'),
             (b"uuid=x&status=caf%C3%A9", '{"uuid":"x","status":"café"}'.encode()),
+            (b"dtmf[digits]=%C3%AB&to=4", '{"dtmf":{"digits":"\u00eb"},"to":"4"}'.encode()),
+            (b"dtmf=%7B%22digits%22:%22%5Cud83d%22%7D", rb'{"dtmf":{"digits":"\ud83d"}}'),
         ],
     )
     def test_a_hash_over_nested_objects_says_the_same(self, query: bytes, content: bytes) -> None:
