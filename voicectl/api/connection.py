@@ -7,6 +7,7 @@ import http.client
 import io
 import math
 import os
+import re
 import socket
 import ssl
 import time
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 MAX_PROXY_HEAD_BYTES = 16_384
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] +[1-9][0-9]{2}(?: [^\r\n]*)?\r?\n")
 
 
 class Connection:
@@ -102,7 +105,7 @@ class _Sender:
             left = left[self._connection.send(left) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self._connection))
+        return _Lines(_Reader(self._connection))
 
     def close(self) -> None:
         """Do nothing, since ``http.client`` calls this method before the response is read."""
@@ -119,6 +122,16 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._connection.receive(buffer)
+
+
+class _Lines(io.BufferedReader):
+    """A buffer that checks status lines, since ``http.client`` accepts statuses such as ``+201`` and ``2_01``."""
+
+    def readline(self, size: int | None = -1) -> bytes:
+        line = super().readline(size)
+        if line.startswith(b"HTTP/") and not _STATUS_LINE.fullmatch(line):
+            raise http.client.BadStatusLine("not a status line")
+        return line
 
 
 class Proxy(NamedTuple):
