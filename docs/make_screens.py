@@ -75,12 +75,16 @@ def watch() -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
-        identity, private_key = new_identity(str(home / "key.pem"))
+        identity, private_key = new_identity()
         with running(Sandbox(identity, Options(seed=5, limits=False), clock=clock)) as url:
             profile = Profile(
                 name="support", application_id=identity.application_id, base_url=url, from_=identity.number
             )
-            ProfileStore(home / "config").add(profile, key=keys.parse(private_key, where="the sandbox"))
+            ProfileStore(home / "config").add(
+                profile,
+                key=keys.parse(private_key, where="the sandbox"),
+                signature_secret=identity.signature_secret,
+            )
             environ = {"HOME": str(home), "TERM": "xterm-256color"}
             environ |= {
                 "VOICECTL_CONFIG_DIR": str(home / "config"),

@@ -34,7 +34,7 @@ for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSAPrivateKey]:
     """One application for all tests, since making its keys takes time."""
     path = tmp_path_factory.mktemp("application") / "sandbox.pem"
-    identity, pem = new_identity(str(path))
+    identity, pem = new_identity()
     files.write_private(path, pem.encode())
     files.write_private(path.with_suffix(".api-secret"), identity.api_secret.encode())
     files.write_private(path.with_suffix(".signature-secret"), identity.signature_secret.encode())

@@ -122,7 +122,7 @@ def on_a_free_port(example: str) -> str:
 def prepare(room: Room, words: str) -> dict[str, str]:
     """Prepare what the examples need besides legs: profiles, a key file, a call in doubt."""
     assert room.sandbox is not None
-    store = ProfileStore(room.config)
+    identity, store = room.sandbox.identity, ProfileStore(room.config)
     test = store.get("test")
     room.home.joinpath("private.pem").write_bytes(store.key_path("test").read_bytes())
     room.home.joinpath("private.pem").chmod(0o600)
@@ -133,8 +133,8 @@ def prepare(room: Room, words: str) -> dict[str, str]:
         profile = Profile(
             name=name, application_id=test.application_id, base_url=room.url, from_=test.from_, api_key="k"
         )
-        store.add(profile, key=key, api_secret="a", signature_secret="s")
-    identity, body = room.sandbox.identity, signing.event()
+        store.add(profile, key=key, api_secret="a", signature_secret=identity.signature_secret)
+    body = signing.event()
     signed = {"api_key": identity.api_key, "application_id": identity.application_id}
     token = signing.token(body, secret=identity.signature_secret, now=room.clock.time(), **signed)
     head = f"POST /webhooks/event HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"

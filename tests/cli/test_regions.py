@@ -56,12 +56,26 @@ def room(start_room: StartRoom) -> Room:
 
 
 def set_up(room: Room, **changes: object) -> None:
-    """Have the profile ask one region, and know them all, but for the *changes*."""
+    """Have the profile ask one region, and know them all, but for the *changes*.
+
+    The profile ``sandbox`` stays as the sandbox itself stores it.
+    """
     assert room.sandbox is not None
     regions = dict(room.sandbox.region_urls)
     store = ProfileStore(room.config)
+    own_profile(room)
     settings: dict[str, object] = {"regions": regions, "base_url": regions[HOME]} | changes
     store.add(replace(store.get("test"), **settings), key=None, replace=True)  # type: ignore[arg-type]
+
+
+def own_profile(room: Room) -> None:
+    """Add the profile that ``sandbox start`` would write."""
+    assert room.sandbox is not None
+    store = ProfileStore(room.config)
+    own = replace(store.get("test"), name="sandbox", base_url=room.url, regions=room.sandbox.region_urls)
+    key = keys.parse(store.key_path("test").read_text(), where="the test")
+    secret = store.secret("test", "signature-secret")
+    store.add(own, key=key, signature_secret=secret, replace=True)
 
 
 def ring(room: Room, region: str = AWAY) -> str:
@@ -489,12 +503,8 @@ def test_a_rehearsal_knows_its_sandboxs_regions_and_tries_no_profile(
 
 def test_the_profile_that_sandbox_start_writes_finds_its_legs(start_room: StartRoom) -> None:
     room = start_room()
-    store = ProfileStore(room.config)
     assert room.sandbox is not None
-    store.add(
-        replace(store.get("test"), name="sandbox", regions=room.sandbox.region_urls),
-        key=keys.parse(store.key_path("test").read_text(), where="the test"),
-    )
+    own_profile(room)
     leg = ring(room, "apac-sng")
     room.sandbox.faults.add({"what": "region"})
 

@@ -76,6 +76,7 @@ class Session:
         debug: A function that is called with a line about each request and its outcome. The lines contain neither
             tokens nor DTMF digits.
         interrupts: The object that holds back signals while a request that changes something is in flight.
+        before_first: A function that is called before the first request. If it raises an error, nothing is sent.
 
     Attributes:
         origin: The scheme, host and port to which requests are sent.
@@ -98,6 +99,7 @@ class Session:
         debug: Callable[[str], None] | None = None,
         interrupts: Interrupts | None = None,
         rng: random.Random | None = None,
+        before_first: Callable[[], None] | None = None,
     ) -> None:
         self.origin = wire.origin
         self.whose = credentials.whose
@@ -112,6 +114,7 @@ class Session:
         self._on_clock_offset = on_clock_offset
         self._log = debug or (lambda _: None)
         self._interrupts = interrupts or Interrupts()
+        self._before_first = before_first
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
 
     def send(self, request: Request[T]) -> T:
@@ -183,6 +186,9 @@ class Session:
             attempt: A function that sends the request once. Its second argument is the time since the first attempt,
                 in seconds.
         """
+        if self._before_first is not None:
+            self._before_first()
+            self._before_first = None
         started = self._clock.monotonic()
         waited = 0.0
         failures = limited = 0

@@ -7,31 +7,59 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from voicectl.sandbox.account.identity import Identity
 
-_FAMILY = re.compile(r"(?:VOICECTL|VONAGE|NEXMO)_", re.IGNORECASE)
+_FAMILY = re.compile(r"(?:.*_)?(?:VOICECTL|VONAGE|NEXMO|OPENTOK|TOKBOX|VCR|NERU)_", re.IGNORECASE)
+"""The start of the names that belong to voicectl or to the vendor, such as ``VONAGE_`` or ``MY_VONAGE_``.
+
+The SDKs read ``VONAGE_*``, and in older versions ``NEXMO_*`` or ``OPENTOK_*``. The vendor's hosting platform gives
+the credentials of an application to its programs in ``VCR_*`` and ``NERU_*``.
+"""
+
 _SENSITIVE = re.compile(
-    r"KEY|SECRET|TOKEN|JWT|PASSW|SIGNATURE|CREDENTIAL|APPLICATION|APP_?ID|HOST|URL|STORE|CONFIG|REGION|AUTH",
+    r"KEY|SECRET|TOKEN|JWT|PASSW|SIGNATURE|CREDENTIAL|AUTH|ACCOUNT|APPLICATION|APP_?ID|HOST|URL|STORE|CONFIG|REGION",
     re.IGNORECASE,
 )
+"""The rest of the name of a variable for a credential, a host or a store."""
+
 _UNPREFIXED = frozenset(
     {
+        "API_ACCOUNT_ID",
+        "API_ACCOUNT_SECRET",
+        "API_APPLICATION_ID",
         "API_KEY",
         "API_SECRET",
         "APPLICATION_ID",
         "APPLICATION_PRIVATE_KEY",
         "APPLICATION_PRIVATE_KEY_PATH",
+        "APP_ID",
         "JWT",
         "PRIVATE_KEY",
+        "PRIVATE_KEY64",
         "PRIVATE_KEY_PATH",
         "SIGNATURE_SECRET",
     }
 )
 """Names without a prefix under which the official samples read the application's and the account's credentials."""
 
+_OTHER_NAMES = {
+    "API_ACCOUNT_ID": "API_KEY",
+    "API_ACCOUNT_SECRET": "API_SECRET",
+    "API_APPLICATION_ID": "APPLICATION_ID",
+    "API_SIGNATURE_SECRET": "SIGNATURE_SECRET",
+    "APPLICATION_PRIVATE_KEY": "PRIVATE_KEY",
+    "APPLICATION_PRIVATE_KEY_PATH": "PRIVATE_KEY",
+    "APP_ID": "APPLICATION_ID",
+    "KEY": "API_KEY",
+    "PRIVATE_KEY_PATH": "PRIVATE_KEY",
+    "SECRET": "API_SECRET",
+}
+"""Other names for the usual variables, without the prefix."""
 
-def sealed(environ: Mapping[str, str], identity: Identity, url: str) -> dict[str, str]:
+
+def sealed(environ: Mapping[str, str], identity: Identity, key_path: Path, url: str) -> dict[str, str]:
     """Return *environ* with the credentials of a sandbox in place of all others.
 
     The usual variables of the official SDKs are always set. Another variable for a credential that the sandbox has,
@@ -39,33 +67,28 @@ def sealed(environ: Mapping[str, str], identity: Identity, url: str) -> dict[str
     stores are removed.
 
     Args:
+        key_path: The path of the private key of the sandbox's application.
         url: The base URL of the sandbox.
     """
-    ours = {
+    usual = {
         "APPLICATION_ID": identity.application_id,
-        "PRIVATE_KEY": identity.private_key_path,
+        "PRIVATE_KEY": str(key_path),
         "API_KEY": identity.api_key,
         "API_SECRET": identity.api_secret,
         "SIGNATURE_SECRET": identity.signature_secret,
     }
-    others = {
-        "APP_ID": identity.application_id,
-        "PRIVATE_KEY_PATH": identity.private_key_path,
-        "APPLICATION_PRIVATE_KEY": identity.private_key_path,
-        "APPLICATION_PRIVATE_KEY_PATH": identity.private_key_path,
-        "API_SIGNATURE_SECRET": identity.signature_secret,
-    }
+    values = usual | {other: usual[name] for other, name in _OTHER_NAMES.items()}
     kept: dict[str, str] = {}
     for name, value in environ.items():
         if not _is_sensitive(name):
             kept[name] = value
             continue
-        replacement = (ours | others).get(_FAMILY.sub("", name, count=1).upper())
+        replacement = values.get(_FAMILY.sub("", name, count=1).upper())
         if replacement is not None and not name.upper().startswith("VOICECTL_"):
             kept[name] = replacement
-    return kept | {f"VONAGE_{name}": value for name, value in ours.items()} | {"VONAGE_API_HOST": url}
+    return kept | {f"VONAGE_{name}": value for name, value in usual.items()} | {"VONAGE_API_HOST": url}
 
 
 def _is_sensitive(name: str) -> bool:
-    rest = _FAMILY.match(name)
-    return bool(rest and _SENSITIVE.search(name, rest.end())) or name.upper() in _UNPREFIXED
+    family = _FAMILY.match(name)
+    return bool(family and _SENSITIVE.search(name, family.end())) or name.upper() in _UNPREFIXED

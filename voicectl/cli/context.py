@@ -401,21 +401,14 @@ class App:
     @cached_property
     def control(self) -> SandboxControl:
         """The sandbox on which the ``sandbox`` commands act."""
+        from voicectl.core import own_sandbox
+        from voicectl.core.identity import rehearsal
         from voicectl.core.identity.profiles import SANDBOX
-        from voicectl.core.sandbox_control import SandboxControl
 
-        url, dry_run = self.environ.get("VOICECTL_SANDBOX"), self.options.dry_run
-        if url:
-            from voicectl.core.identity import rehearsal
-
+        dry_run = self.options.dry_run
+        if url := self.environ.get(rehearsal.VARIABLE):
             return rehearsal.control(url, self.profiles, dry_run=dry_run)
-        profile = self.profiles.get(SANDBOX)
-        return SandboxControl(
-            profile.base_url,
-            source="The profile 'sandbox'",
-            application_id=profile.application_id,
-            dry_run=dry_run,
-        )
+        return own_sandbox.control(self.profiles.get(SANDBOX), self.profiles, dry_run=dry_run)
 
     @cached_property
     def live(self) -> list[Call]:

@@ -13,6 +13,7 @@ from voicectl.errors import (
     ApiError,
     AuthError,
     ConfigError,
+    GuardError,
     InputError,
     JournalError,
     NoAnswer,
@@ -139,7 +140,7 @@ def _read(api: Callable[[], VoiceApi]) -> Check:
         next(api().get_calls(status="started"), None)
     except (AuthError, ConfigError) as exc:
         return _failed("read", "credentials", exc)
-    except (TransportError, ApiError) as exc:
+    except (TransportError, ApiError, GuardError) as exc:
         return _failed("read", "network", exc)
     return Check("read", "credentials", CheckOutcome.OK, "the API accepts the token")
 

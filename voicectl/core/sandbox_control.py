@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from voicectl.api.wire import Wire
@@ -39,16 +39,21 @@ _TOO_EARLY = "too-early"
 """The ``code`` in the reply if a leg does not have the necessary status yet."""
 
 
+class ExpectedSandbox(NamedTuple):
+    """The application of a user's own sandbox, and the secret that only this sandbox and the user know."""
+
+    application_id: str
+    secret: str
+
+
 class SandboxControl:
     """A client for the control routes of one sandbox.
 
     Args:
         url: The sandbox's base URL.
         source: The source of the URL, for error messages.
-        application_id: The id of the application that the sandbox must serve for changes to be allowed, or None to
-            allow changes for any application.
-        secret: A function that returns a secret. Changes are allowed only if the sandbox proves that it knows the
-            secret. None to require no proof.
+        expected: A function that returns the sandbox that must answer. Before each change, the server must prove that
+            it is this sandbox. If the argument is None, no proof is required.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:
@@ -60,8 +65,7 @@ class SandboxControl:
         url: str,
         *,
         source: str,
-        application_id: str | None = None,
-        secret: Callable[[], str] | None = None,
+        expected: Callable[[], ExpectedSandbox] | None = None,
         dry_run: bool = False,
     ) -> None:
         try:
@@ -75,50 +79,48 @@ class SandboxControl:
             )
         self.url = hosts.base_url(url)
         self._wire = Wire(self.url)
-        self._source = source
-        self._expected = application_id
-        self._secret = secret
+        self._expected = expected
         self._dry_run = dry_run
 
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
         """Return the identity of the sandbox.
 
-        The result has the fields ``application_id``, ``private_key`` (a path), ``from``, ``api_key``, ``regions``
-        (base URLs by region name) and ``answer_url`` (None if the application has no answer URL).
+        The result has the fields ``url``, ``application_id``, ``regions`` (base URLs by region name) and
+        ``answer_url`` (None if the application has no answer URL).
 
         Raises:
             TransportError: No sandbox answers at the URL.
         """
         return self._identity("/sandbox/identity", timeout)
 
-    def proven_identity(self) -> dict[str, Any]:
-        """Return the identity of the sandbox, after the sandbox has proved that it knows the secret.
+    def prove(self) -> dict[str, Any]:
+        """Let the server prove that it is the sandbox that must answer, and return the sandbox's identity.
 
-        The request contains nothing but a random number.
+        Nothing is sent but a random number.
 
         Raises:
-            GuardError: The server does not know the secret, or passes on the replies of a sandbox at another address.
+            GuardError: The server is not this sandbox, or passes on the replies of this sandbox from another address.
             TransportError: No sandbox answers at the URL.
         """
         nonce = secrets.token_hex(16)
         found = self._identity(f"/sandbox/identity?nonce={nonce}", CONTROL_SECONDS)
         given = str(found.pop("proof", ""))
-        if self._secret is None:
-            return found
-        expected = proof(self._secret(), nonce, found)
-        is_here = urlsplit(str(found.get("url", ""))).port == urlsplit(self.url).port
-        if not is_here or not hmac.compare_digest(given.encode(), expected.encode()):
-            raise GuardError(
-                f"The server at {self.url} does not prove that it is your sandbox, so nothing was sent to it.",
-                hint="If it is a sandbox of an earlier version, stop it and start it again.",
-            )
+        if self._expected is not None:
+            application_id, secret = self._expected()
+            right = proof(secret, nonce, found)
+            is_here = found.get("url") == self.url
+            if not is_here or not hmac.compare_digest(given.encode(errors="replace"), right.encode()):
+                raise self._foreign(found["application_id"], application_id)
         return found
 
     def _identity(self, path: str, timeout: float) -> dict[str, Any]:
-        found = self.get(path, timeout=timeout)
+        try:
+            found = self.get(path, timeout=timeout)
+        except (InputError, LegError, NotFoundError):  # the server has no such route
+            found = None
         if (
             not isinstance(found, dict)
-            or not all(isinstance(found.get(key), str) for key in ("application_id", "private_key", "from"))
+            or not isinstance(found.get("application_id"), str)
             or not isinstance(found.get("regions", {}), dict)
         ):
             raise TransportError(f"The server at {self.url} is not a voicectl sandbox.")
@@ -133,7 +135,8 @@ class SandboxControl:
 
         Raises:
             DryRun: This is a dry run.
-            InputError: The sandbox serves another application, or refused the request.
+            GuardError: The server does not prove that it is the sandbox that must answer.
+            InputError: The sandbox refused the request.
             LegError, NotFoundError: The sandbox does not have the leg or the other item that the request names.
             TransportError: No sandbox gave a usable answer.
         """
@@ -146,16 +149,27 @@ class SandboxControl:
         """
         return self._change("DELETE", path, None, ACT_SECONDS)
 
-    def stop(self) -> bool:
-        """Stop the sandbox.
+    def stop(self, application_id: str) -> bool:
+        """Stop the sandbox if it serves the application *application_id*.
 
-        The errors are the same as for :meth:`post`, except that it is not an error if no sandbox is running.
+        A proof is not required, since nothing is sent, and a sandbox of an earlier version cannot give it.
 
         Returns:
             True if the sandbox was stopped, False if no sandbox was running.
+
+        Raises:
+            DryRun: This is a dry run.
+            GuardError: The sandbox serves another application.
+            TransportError: The server gave no usable answer.
         """
+        path = "/sandbox/stop"
+        if self._dry_run:
+            raise DryRun("POST", self.url + path, {})
         try:
-            self.post("/sandbox/stop")
+            found = self.identity()["application_id"]
+            if found != application_id:
+                raise self._foreign(found, application_id)
+            self._exchange("POST", path, {}, ACT_SECONDS)
         except TransportError as exc:
             if isinstance(exc.__cause__, NotSent):
                 return False
@@ -179,33 +193,32 @@ class SandboxControl:
     def _change(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Any:
         if self._dry_run:
             raise DryRun(method, self.url + path, body)
-        self._require_own()
+        if self._expected is not None:
+            self.prove()
         return self._read(self._exchange(method, path, body, timeout))
 
-    def _require_own(self) -> None:
-        """Check that the sandbox serves the expected application. Another sandbox may have taken over the port.
+    def _foreign(self, found: str, expected: str) -> GuardError:
+        """Return the error for a server that is not the user's sandbox.
 
-        Raises:
-            GuardError: The server does not prove that it knows the secret.
-            InputError: The sandbox serves another application.
-            TransportError: No sandbox answers at the URL.
+        Args:
+            found: The id of the application that the server names.
+            expected: The id of the application of the user's sandbox.
         """
-        if self._secret is not None:
-            self.proven_identity()
-        if self._expected is None:
-            return
-        found = self.identity()["application_id"]
-        if found != self._expected:
-            raise InputError(
-                f"{self._source} is for application {self._expected}, but the sandbox at {self.url} serves"
-                f" {found}.",
-                hint="Start yours on another port: voicectl sandbox start --detach --port 0",
-            )
+        message = (
+            f"The server at {self.url} does not prove that it is your sandbox, so nothing was sent to it."
+        )
+        if found == expected:
+            hint = "If it is your sandbox, of an earlier version, start it again: voicectl sandbox stop, then start"
+            return GuardError(message, hint=hint)
+        return GuardError(
+            f"{message} It serves application {found}; yours is {expected}.",
+            hint="Start yours on another port: voicectl sandbox start --detach --port 0",
+        )
 
     def _read(self, content: bytes) -> Any:
         try:
             return json.loads(content)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise TransportError(f"The server at {self.url} is not a voicectl sandbox.") from exc
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> bytes:
@@ -242,11 +255,14 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
     """Return the error, with a hint, for a reply in which the sandbox refuses a request."""
     try:
         said = json.loads(reply.body)
-    except ValueError:
+    except (ValueError, RecursionError):
+        said = {}
+    if not isinstance(said, dict):
         said = {}
     why = said.get("detail") or said.get("title") or f"status {reply.status}"
-    if reply.status == 404 and "candidates" in said:
-        return LegError(f"{why}", hint=candidates(said["candidates"]))
+    legs = said.get("candidates")
+    if reply.status == 404 and isinstance(legs, list):
+        return LegError(f"{why}", hint=candidates([leg for leg in legs if isinstance(leg, dict)]))
     if reply.status == 404 and path.startswith("/sandbox/faults/"):
         return NotFoundError(
             f"The sandbox refused: {why}", status=404, hint="See 'voicectl sandbox fault list'."

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.ports import free_block
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS
+from voicectl.core.identity.profiles import ProfileStore
 
 
 @pytest.fixture
@@ -507,8 +509,18 @@ def test_stop_leaves_another_sandbox_at_the_recorded_address_alone(room: Room) -
     (room.state / "sandbox.json").write_text(json.dumps(record))
     (room.state / "sandbox.json").chmod(0o600)
 
-    assert room("sandbox stop").exit_code == 2
+    assert room("sandbox stop").exit_code == 9
     assert room("sandbox status", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
+
+
+def test_stop_finds_the_running_sandbox_if_the_profile_names_another(bare: Room) -> None:
+    url = bare.process("sandbox start --detach --port 0 -q").stdout.strip()
+    store = ProfileStore(bare.config)
+    store.add(replace(store.get("sandbox"), base_url="http://127.0.0.1:1"), key=None, replace=True)
+
+    assert bare.process("sandbox start --port 0").exit_code == 2
+    assert (bare("sandbox stop").exit_code, bare("sandbox stop").exit_code) == (0, 0)
+    assert bare("sandbox status", env={"VOICECTL_SANDBOX": url}).exit_code == 7
 
 
 def test_a_profile_whose_sandbox_was_stopped_says_how_to_start_it(bare: Room) -> None:
@@ -632,6 +644,17 @@ def test_exec_hands_on_no_credentials_but_the_sandboxs(bare: Room) -> None:
         "NEXMO_SIGNATURE_SECRET": "real-21",
         "API_KEY": "real-22",
         "PRIVATE_KEY_PATH": "real-23",
+        "VCR_API_ACCOUNT_ID": "real-24",
+        "VCR_API_ACCOUNT_SECRET": "real-25",
+        "VCR_API_APPLICATION_ID": "real-26",
+        "VCR_PRIVATE_KEY": "real-27",
+        "VONAGE_PRIVATE_KEY64": "real-28",
+        "VONAGE_KEY": "real-29",
+        "VONAGE_SECRET": "real-30",
+        "VITE_VONAGE_API_SECRET": "real-31",
+        "OPENTOK_API_SECRET": "real-32",
+        "APP_ID": "real-33",
+        "vonage__Application.Key": "real-34",
     }
     bare.environ |= real | {"VOICECTL_OUTPUT": "json", "VONAGE_NUMBER": "447700900123", "EDITOR": "vi"}
 
@@ -652,6 +675,12 @@ def test_exec_hands_on_no_credentials_but_the_sandboxs(bare: Room) -> None:
         ("NEXMO_API_SECRET", "VONAGE_API_SECRET"),
         ("NEXMO_SIGNATURE_SECRET", "VONAGE_SIGNATURE_SECRET"),
         ("API_KEY", "VONAGE_API_KEY"),
+        ("VCR_API_ACCOUNT_ID", "VONAGE_API_KEY"),
+        ("VCR_API_ACCOUNT_SECRET", "VONAGE_API_SECRET"),
+        ("VCR_API_APPLICATION_ID", "VONAGE_APPLICATION_ID"),
+        ("VCR_PRIVATE_KEY", "VONAGE_PRIVATE_KEY"),
+        ("VONAGE_KEY", "VONAGE_API_KEY"),
+        ("VITE_VONAGE_API_SECRET", "VONAGE_API_SECRET"),
     ):
         assert found[alias] == found[usual]
 

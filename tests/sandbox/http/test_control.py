@@ -41,10 +41,8 @@ class TestStatus:
         reply = client.http.get("/sandbox/identity")
 
         assert reply.json() == {
+            "url": client.sandbox.url,
             "application_id": client.identity.application_id,
-            "private_key": client.identity.private_key_path,
-            "from": "442079460000",
-            "api_key": client.identity.api_key,
             "regions": client.sandbox.region_urls,
             "answer_url": None,
         }

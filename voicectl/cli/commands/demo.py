@@ -11,10 +11,10 @@ from pathlib import Path
 import typer
 
 from voicectl.cli.app import run
+from voicectl.cli.commands.sandbox import store_address, stored_identity
 from voicectl.cli.context import App, current
-from voicectl.core.identity import keys
-from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
-from voicectl.sandbox.account.identity import Options, new_identity
+from voicectl.core.identity.profiles import SANDBOX, ProfileStore
+from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
 
@@ -49,12 +49,9 @@ def demo(ctx: typer.Context) -> None:
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         store = ProfileStore(room / "config")
-        identity, private_key = new_identity(str(store.key_path(SANDBOX)))
-        with running(Sandbox(identity, Options(seed=0), clock=app.clock)) as url:
-            profile = Profile(
-                name=SANDBOX, application_id=identity.application_id, base_url=url, from_=identity.number
-            )
-            store.add(profile, key=keys.parse(private_key, where="the sandbox"))
+        sandbox = Sandbox(stored_identity(store), Options(seed=0), clock=app.clock)
+        with running(sandbox):
+            store_address(store, sandbox)
             _walk(app, _environment(app, room))
     app.terminal.write(
         "\nThat was the whole call. To start a sandbox of your own: voicectl sandbox start --detach\n"

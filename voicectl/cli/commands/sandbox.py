@@ -25,7 +25,7 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
 from voicectl.core import own_sandbox
-from voicectl.core.identity import keys, target
+from voicectl.core.identity import keys, rehearsal, target
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
 from voicectl.core.own_sandbox import LOOK_SECONDS, OwnSandbox
 from voicectl.core.sandbox_control import SandboxControl
@@ -143,7 +143,7 @@ def start(
     if detach:
         _start_detached(app, port, options)
         return
-    identity = _stored_identity(app.profiles)
+    identity = stored_identity(app.profiles)
     sandbox = Sandbox(identity, options, clock=app.clock)
 
     states = target.state_directory(app.environ)
@@ -151,8 +151,7 @@ def start(
 
     def ready(url: str) -> None:
         regions = sandbox.region_urls
-        profile = replace(app.profiles.get(SANDBOX), base_url=url, regions=regions)
-        app.profiles.add(profile, key=None, replace=True)
+        store_address(app.profiles, sandbox)
         started.append(OwnSandbox(url, identity.application_id))
         own_sandbox.record(states, started[0])
         with app.terminal.writer(VIEW, is_many=False) as out:
@@ -179,26 +178,21 @@ def stop(ctx: typer.Context) -> None:
       $ voicectl sandbox stop
     """
     app = current(ctx)
-    control = _stoppable(app)
-    if control is None:
-        remark("No sandbox has been started on this machine yet.")
-    elif not control.stop():
-        remark(f"No sandbox is running at {control.url}.")
-
-
-def _stoppable(app: App) -> SandboxControl | None:
-    """Return a client for the sandbox that should be stopped, or None if this machine knows no sandbox."""
-    if app.environ.get("VOICECTL_SANDBOX") or SANDBOX in app.profiles.names():
-        return app.control
-    found = own_sandbox.recorded(target.state_directory(app.environ))
+    found = _stoppable(app)
     if found is None:
-        return None
-    return SandboxControl(
-        found.url,
-        source="The record of the last sandbox",
-        application_id=found.application_id,
-        dry_run=app.options.dry_run,
-    )
+        remark("No sandbox has been started on this machine yet.")
+        return
+    control = SandboxControl(found.url, source="The sandbox's address", dry_run=app.options.dry_run)
+    if not control.stop(found.application_id):
+        remark(f"No sandbox is running at {found.url}.")
+
+
+def _stoppable(app: App) -> OwnSandbox | None:
+    """Return the sandbox that should be stopped, or None if this machine knows no sandbox."""
+    if url := app.environ.get(rehearsal.VARIABLE):
+        profile = rehearsal.profile_at(url, app.profiles)
+        return OwnSandbox(profile.base_url, profile.application_id)
+    return own_sandbox.known(app.profiles, target.state_directory(app.environ))
 
 
 def status(ctx: typer.Context) -> None:
@@ -235,8 +229,8 @@ def exec_(
 
     Every voicectl command that it runs uses this sandbox, whatever profile it names, and reaches nothing else, so you
     can rehearse a runbook unchanged. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST
-    and the account's secrets in their environment. The configuration is private, and no other credentials are passed
-    on. The exit status is that of the command.
+    and the account's secrets in their environment, which contains no other credentials. The configuration is private.
+    The exit status is that of the command.
 
     Example:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
@@ -255,12 +249,11 @@ def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         store = ProfileStore(room / "config")
-        identity = _stored_identity(store)
+        identity = stored_identity(store)
         sandbox = Sandbox(identity, options, clock=app.clock)
         with running(sandbox) as url:
-            profile = replace(store.get(SANDBOX), base_url=url, regions=sandbox.region_urls)
-            store.add(profile, key=None, replace=True)
-            yield sealed(app.environ, identity, url) | {
+            store_address(store, sandbox)
+            yield sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
                 "VOICECTL_SANDBOX": url,
                 "VOICECTL_CONFIG_DIR": str(store.directory),
                 "VOICECTL_STATE_DIR": str(room / "state"),
@@ -290,11 +283,17 @@ def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _stored_identity(store: ProfileStore) -> Identity:
+def store_address(store: ProfileStore, sandbox: Sandbox) -> None:
+    """Store the addresses of a running sandbox in the profile ``sandbox``."""
+    profile = replace(store.get(SANDBOX), base_url=sandbox.url, regions=sandbox.region_urls)
+    store.add(profile, key=None, replace=True)
+
+
+def stored_identity(store: ProfileStore) -> Identity:
     """Return the identity in the profile ``sandbox``. If the profile does not exist, create it."""
     path = store.key_path(SANDBOX)
     if SANDBOX not in store.names():
-        identity, private_key = new_identity(str(path))
+        identity, private_key = new_identity()
         profile = Profile(
             name=SANDBOX,
             application_id=identity.application_id,
@@ -314,7 +313,6 @@ def _stored_identity(store: ProfileStore) -> Identity:
     return Identity(
         application_id=profile.application_id,
         public_key=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-        private_key_path=str(path),
         api_key=profile.api_key or "",
         api_secret=store.secret(SANDBOX, "api-secret") or "",
         signature_secret=store.secret(SANDBOX, "signature-secret") or "",
@@ -333,7 +331,7 @@ def _refuse_second(app: App) -> None:
 
 def _start_detached(app: App, port: int, options: Options) -> None:
     """Run ``sandbox start`` in a new process, and wait until the sandbox answers."""
-    _stored_identity(app.profiles)  # first, so that this process reports errors
+    stored_identity(app.profiles)  # first, so that this process reports errors
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]

@@ -1,18 +1,18 @@
-"""The sandbox that ``VOICECTL_SANDBOX`` selects, and the proof that the server at that address is this sandbox.
+"""The sandbox that ``VOICECTL_SANDBOX`` selects.
 
-The credentials of a rehearsal are those of a sandbox's profile in the configuration directory, which only the user
-can write. The server at the address supplies no credentials. Before anything else is sent to it, it must prove that
-it knows the profile's signature secret, which is never sent.
+The credentials of a rehearsal are those of the sandbox's profile in the configuration directory, which only the user
+can write. The server at the address supplies none, and must prove that it is this sandbox.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from voicectl.core import hosts
+from voicectl.core import hosts, own_sandbox
 from voicectl.core.identity.profiles import SANDBOX
-from voicectl.core.sandbox_control import SandboxControl
+from voicectl.core.sandbox_control import ExpectedSandbox, SandboxControl
 from voicectl.errors import ConfigError, GuardError, VoicectlError
 from voicectl.loopback import is_loopback_url
 
@@ -25,12 +25,21 @@ VARIABLE = "VOICECTL_SANDBOX"
 
 
 def control(url: str, profiles: ProfileStore, *, dry_run: bool = False) -> SandboxControl:
-    """Return a client for the sandbox of a rehearsal, which proves its identity before each change.
+    """Return a client for the sandbox of a rehearsal, which must prove that it is this sandbox before each change.
+
+    The client uses the address in the sandbox's profile. At other names of this machine, such as ``localhost``,
+    another program may answer on the same port.
 
     Raises:
         ConfigError: *url* is not on loopback.
     """
-    return SandboxControl(url, source=VARIABLE, secret=lambda: _secret(url, profiles), dry_run=dry_run)
+
+    def expected() -> ExpectedSandbox:
+        return own_sandbox.expected(profile_at(url, profiles), profiles)
+
+    found = _find(url, profiles)
+    address = url if found is None else found.base_url
+    return SandboxControl(address, source=VARIABLE, expected=expected, dry_run=dry_run)
 
 
 def proven(url: str, profiles: ProfileStore) -> tuple[Profile, dict[str, Any]]:
@@ -41,15 +50,8 @@ def proven(url: str, profiles: ProfileStore) -> tuple[Profile, dict[str, Any]]:
         GuardError: The server at *url* does not prove that it is the sandbox of the profile.
         TransportError: No sandbox answers at *url*.
     """
-    identity = control(url, profiles).proven_identity()
-    profile = profile_at(url, profiles)
-    if identity["application_id"] != profile.application_id:
-        raise GuardError(
-            f"The sandbox at {url} serves application {identity['application_id']}, but profile {profile.name} is for"
-            f" {profile.application_id}.",
-            hint="Start the sandbox again: voicectl sandbox start --detach",
-        )
-    return profile, identity
+    identity = control(url, profiles).prove()
+    return profile_at(url, profiles), identity
 
 
 def profile_at(url: str, profiles: ProfileStore) -> Profile:
@@ -58,25 +60,20 @@ def profile_at(url: str, profiles: ProfileStore) -> Profile:
     Raises:
         ConfigError: No profile describes a sandbox at *url*.
     """
-    for name in sorted(profiles.names(), key=lambda each: each != SANDBOX):
-        try:
-            found = profiles.get(name)
-        except VoicectlError:  # a malformed profile is not a sandbox's
-            continue
-        is_sandbox = found.application_id.startswith(hosts.SANDBOX_PREFIX) and found.key_command is None
-        if is_sandbox and is_loopback_url(found.base_url) and _port(found.base_url) == _port(url):
-            return found
-    raise ConfigError(
-        f"{VARIABLE} is set, but this configuration has no credentials for a sandbox at {url}.",
-        hint="Start it with 'voicectl sandbox start --detach', or run the command in 'voicectl sandbox exec'.",
-    )
+    found = _find(url, profiles)
+    if found is None:
+        raise ConfigError(
+            f"{VARIABLE} is set, but this configuration has no credentials for a sandbox at {url}.",
+            hint="Start it with 'voicectl sandbox start --detach', or run the command in 'voicectl sandbox exec'.",
+        )
+    return found
 
 
 def refuse_changes(environ: Mapping[str, str], what: str) -> None:
     """Refuse to change the configuration during a rehearsal.
 
     Args:
-        what: What would be changed, for the error message.
+        what: The part of the configuration that would be changed, for the error message.
 
     Raises:
         GuardError: ``VOICECTL_SANDBOX`` is set.
@@ -88,17 +85,23 @@ def refuse_changes(environ: Mapping[str, str], what: str) -> None:
         )
 
 
-def _secret(url: str, profiles: ProfileStore) -> str:
-    profile = profile_at(url, profiles)
-    secret = profiles.secret(profile.name, "signature-secret")
-    if not secret:
-        raise ConfigError(
-            f"The profile {profile.name} has no signature secret, with which the sandbox proves its identity.",
-            hint=f"Create the profile anew: voicectl profile remove {profile.name}, then voicectl sandbox start",
-        )
-    return secret.strip()
+def _find(url: str, profiles: ProfileStore) -> Profile | None:
+    """Return the profile of the sandbox at *url*, preferably the profile ``sandbox``, or None if there is none."""
+    port = _port(url)
+    if port is None:
+        return None
+    for name in sorted(profiles.names(), key=lambda each: each != SANDBOX):
+        with suppress(VoicectlError):  # a malformed profile is not a sandbox's
+            found = profiles.get(name)
+            is_sandbox = found.application_id.startswith(hosts.SANDBOX_PREFIX) and found.key_command is None
+            if is_sandbox and _port(found.base_url) == port:
+                return found
+    return None
 
 
-def _port(url: str) -> tuple[str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+def _port(url: str) -> int | None:
+    """Return the port of *url*, or None if it is not the URL of a server on loopback."""
+    try:
+        return urlsplit(hosts.base_url(url)).port if is_loopback_url(url) else None
+    except (ConfigError, ValueError):
+        return None

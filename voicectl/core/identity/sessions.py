@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -76,10 +76,9 @@ class Sessions:
         The client is authenticated as *target*'s application, or as the command's application if *target* is None.
         """
         bearer = self._bearer if target is None else self.bearer(target)
-        ca_file = None if target is None else target.ca_file
         with ExitStack() as closing:
             yield VoiceApi(
-                self.make(origin, bearer, str, interrupts=Interrupts(), ca_file=ca_file, closing=closing)
+                self.make(origin, bearer, str, interrupts=Interrupts(), target=target, closing=closing)
             )
 
     def make(
@@ -89,7 +88,7 @@ class Sessions:
         identify: Callable[[], str],
         *,
         interrupts: Interrupts | None = None,
-        ca_file: str | None = None,
+        target: Target | None = None,
         closing: ExitStack | None = None,
     ) -> Session:
         """Return a new session with the host at *origin*.
@@ -98,12 +97,13 @@ class Sessions:
             identify: A function that returns a description of the credentials, for error messages.
             interrupts: The object that handles signals, or None to use the command's own object. A session that is
                 used outside the main thread needs a separate object, since signals arrive only in the main thread.
-            ca_file: A file of CA certificates for TLS, or None to use the file of the command's target.
+            target: The target whose credentials these are, or None for the command's target.
             closing: The stack that closes the connection, or None to close it when the command ends.
         """
-        is_sandbox = self.target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
+        target = target or self.target
+        is_sandbox = target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         return Session(
-            self.wire(origin, ca_file=ca_file, closing=closing),
+            self.wire(origin, ca_file=target.ca_file, closing=closing),
             credentials,
             self.rate_limiter,
             self.clock,
@@ -114,10 +114,16 @@ class Sessions:
             on_clock_offset=self.on_offset,
             debug=self.debug,
             interrupts=interrupts or self.interrupts,
+            before_first=None if target.prove is None else partial(target.prove, origin),
         )
 
     def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
-        """Return an unauthenticated connection to the host at *origin*. The arguments are as for :meth:`make`."""
+        """Return an unauthenticated connection to the host at *origin*.
+
+        Args:
+            ca_file: A file of CA certificates for TLS, or None to use the file of the command's target.
+            closing: The stack that closes the connection, or None to close it when the command ends.
+        """
         wire = Wire(origin, ca_file=ca_file or self.target.ca_file, environ=self.environ)
         (closing or self.closing).callback(wire.close)
         return wire

@@ -54,6 +54,8 @@ class Target:
         sources: For each setting, the name of the source that it came from.
         account: The source of the account's API key and secret.
         signature: The source of the secrets with which webhooks are verified, or None if no source sets them.
+        prove: A function that lets the server at a URL prove that it is the user's own sandbox, before anything else
+            is sent to it. None if the target is not the profile ``sandbox``.
     """
 
     profile: str | None
@@ -67,6 +69,7 @@ class Target:
     sources: dict[str, str]
     account: AccountSource
     signature: SignatureSource | None = None
+    prove: Callable[[str], None] | None = None
 
     @property
     def account_url(self) -> str:
@@ -206,15 +209,14 @@ def _rehearsal(url: str, profiles: ProfileStore) -> Target:
     from voicectl.core.identity import rehearsal  # noqa: PLC0415 (needed only in a rehearsal)
 
     profile, identity = rehearsal.proven(url, profiles)
-    path = profiles.key_path(profile.name)
-    source = rehearsal.VARIABLE
+    path, source = profiles.key_path(profile.name), rehearsal.VARIABLE
     return Target(
         profile=None,
         application_id=profile.application_id,
-        base_url=hosts.base_url(url),
+        base_url=profile.base_url,
         regions=hosts.sandbox_regions(identity.get("regions", {})),
         load_key=lambda: _read_key(path),
-        from_=identity["from"],
+        from_=profile.from_,
         policy=Policy(),
         ca_file=None,
         sources=dict.fromkeys(("application_id", "private_key", "base_url", "from", "api_key"), source),
@@ -270,7 +272,17 @@ def _from_profile(
         sources=sources | {"api_key": accounted.name},
         account=accounted,
         signature=next(filter(None, signing), None),
+        prove=_proof(profile, profiles) if profile.name == SANDBOX else None,
     )
+
+
+def _proof(profile: Profile, profiles: ProfileStore) -> Callable[[str], None]:
+    def prove(origin: str) -> None:
+        from voicectl.core import own_sandbox  # noqa: PLC0415 (loads HTTP)
+
+        own_sandbox.prove(profile, profiles, origin)
+
+    return prove
 
 
 def _from_environment(family: str, environ: Mapping[str, str], ca_file: str | None) -> Target | None:

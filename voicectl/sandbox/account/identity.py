@@ -25,8 +25,6 @@ class Identity:
 
     Attributes:
         public_key: The public key, in PEM format, with which the application's tokens are verified.
-        private_key_path: The path of the file with the private key. The sandbox reports this path to clients on the
-            same machine, but never opens the file.
         api_key: The account's API key. The attributes ``api_secret`` and ``signature_secret`` also belong to the
             account.
         number: The account's only phone number, in E.164 format without ``+``.
@@ -34,7 +32,6 @@ class Identity:
 
     application_id: str
     public_key: str
-    private_key_path: str
     api_key: str
     api_secret: str = field(repr=False)
     signature_secret: str = field(repr=False)
@@ -75,11 +72,8 @@ class Options:
         return is_loopback(host) or host in {each.lower() for each in self.allow_hosts}
 
 
-def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
+def new_identity() -> tuple[Identity, str]:
     """Create an identity with new keys and secrets.
-
-    Args:
-        private_key_path: The path where the caller will save the private key.
 
     Returns:
         The identity, and the application's private key as PKCS#8 PEM.
@@ -88,7 +82,6 @@ def new_identity(private_key_path: str = "") -> tuple[Identity, str]:
     identity = Identity(
         application_id=APPLICATION_ID_PREFIX + str(uuid.uuid4())[len(APPLICATION_ID_PREFIX) :],
         public_key=public,
-        private_key_path=private_key_path,
         api_key=secrets.token_hex(4),
         api_secret=secrets.token_urlsafe(12),
         signature_secret=secrets.token_urlsafe(24),

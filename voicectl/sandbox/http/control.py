@@ -126,19 +126,18 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
 
 
 async def _identity(sandbox: Sandbox, request: Request, _fields: Fields) -> Response:
-    identity, application = sandbox.identity, sandbox.applications.by_id.get(sandbox.applications.own)
+    application = sandbox.applications.by_id.get(sandbox.applications.own)
     hook = None if application is None else application.answer
     found = {
         "url": sandbox.url,
-        "application_id": identity.application_id,
-        "private_key": identity.private_key_path,
-        "from": identity.number,
-        "api_key": identity.api_key,
+        "application_id": sandbox.identity.application_id,
         "regions": sandbox.region_urls,
         "answer_url": None if hook is None else without_password(hook.url),
     }
     nonce = request.query_params.get("nonce", "")[:MAX_NONCE]
-    return Json(found | ({"proof": proof(identity.signature_secret, nonce, found)} if nonce else {}))
+    if nonce:
+        found["proof"] = proof(sandbox.identity.signature_secret, nonce, found)
+    return Json(found)
 
 
 async def _reset(sandbox: Sandbox, _request: Request, _fields: Fields) -> Response:
