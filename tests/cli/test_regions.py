@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import StartRoom
@@ -80,13 +81,9 @@ def own_profile(room: Room) -> None:
 
 def ring(room: Room, region: str = AWAY) -> str:
     """The id of an inbound call that lives in *region*."""
-    ran = room(
-        f"sandbox ring --to 442079460000 --from {PERSON} --region {region} -q",
-        env={"VOICECTL_SANDBOX": room.url},
-    )
-    assert ran.exit_code == 0, ran.stderr
+    made = httpx.post(f"{room.url}/sandbox/ring", json={"to": "442079460000", "from": PERSON, "region": region})
     room.clock.sleep(2)
-    return ran.stdout.strip()
+    return str(made.raise_for_status().json()["uuid"])
 
 
 def url(room: Room, region: str) -> str:
@@ -491,6 +488,7 @@ def test_a_rehearsal_knows_its_sandboxs_regions_and_tries_no_profile(
     leg = ring(room)
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "region"})
+    set_up(room, base_url=room.url, regions={})
     environ = {"VOICECTL_SANDBOX": room.url}
     with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs:
         other_profile(room, application, theirs.url)
