@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.support.kept import keep, status
 from tests.support.machines import machine
 from tests.support.room import BUSY, PERSON, Room
 from tests.support.servers import Canned, Request, page, reply
 from voicectl.sandbox.account.identity import Identity
 from voicectl.store.journal import Journal
+from voicectl.voice.call import hyphenated, plain
 
 Application = tuple[Identity, RSAPrivateKey]
 
@@ -43,6 +46,13 @@ def legs(*ids: str, status: str = "answered") -> Callable[[Request], bytes]:
     return answer
 
 
+def ring(room: Room) -> str:
+    """The id, 32 hex digits, of an inbound call that was answered."""
+    made = httpx.post(f"{room.url}/sandbox/ring", json={"to": "442079460000", "from": PERSON})
+    room.clock.sleep(3)
+    return str(made.raise_for_status().json()["uuid"])
+
+
 def changed(server: Canned) -> list[str]:
     """The legs that the server was asked to change."""
     return [request.path.split("/")[3] for request in server.requests if request.method != "GET"]
@@ -60,10 +70,92 @@ def test_a_full_id_is_used_as_it_is_without_a_look_up(
         ]
 
 
+def respelled(leg: str) -> list[str]:
+    """The other ways to write the id *leg*."""
+    written = (plain(leg), hyphenated(leg))
+    return [each for each in (*written, *map(str.upper, written)) if each != leg]
+
+
+@pytest.mark.parametrize("form", range(3))
+@pytest.mark.parametrize("is_inbound", [False, True])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "talk {} Hello",
+        "stream {} --stop",
+        "dtmf {} 12",
+        "mute {}",
+        "hangup {}",
+        "transfer {} --answer-url https://app.example.org/answer",
+        "move {} support-17",
+        "wait {} --for answered",
+        "call show {}",
+    ],
+)
+def test_an_id_that_the_api_does_not_know_is_asked_in_its_other_spellings(
+    voicectl: Room, line: str, is_inbound: bool, form: int
+) -> None:
+    leg = ring(voicectl) if is_inbound else voicectl.call(wait="answered")
+    typed = respelled(leg)[form]
+
+    ran = voicectl(f"{line.format(typed)} -o json")
+
+    assert (ran.exit_code, ran.json["uuid"]) == (0, leg), ran.stderr
+    assert f"The API knows leg {typed} as {leg}" in ran.stderr
+    changes = [each for each in voicectl.requests() if each["method"] != "GET" and leg in each["path"]]
+    assert len(changes) == (line.split()[0] not in ("wait", "call"))
+
+
+def test_a_leg_in_another_spelling_is_its_own_only_partner(voicectl: Room) -> None:
+    leg = ring(voicectl)
+
+    ran = voicectl(f"move {hyphenated(leg)} support-17 --with-partners -q")
+
+    assert (ran.exit_code, ran.stdout) == (0, f"{leg}\n"), ran.stderr  # a move of other legs needs --yes
+
+
+@pytest.mark.parametrize("typed", [*respelled(LEGS[3]), "bbbb3333-00", "BBBB33330"])
+def test_events_are_found_by_every_spelling_of_a_leg(voicectl: Room, typed: str) -> None:
+    keep(voicectl, status("answered", leg=LEGS[3]), status("answered", leg=LEGS[0]))
+
+    assert [row[0] for row in voicectl(f"webhook list --leg {typed}").rows] == ["1"]
+
+
+@pytest.mark.parametrize("typed", [*respelled(LEGS[2]), "aaaa22220", "AAAA2222-0"])
+def test_stored_events_are_found_by_every_beginning(voicectl: Room, typed: str) -> None:
+    keep(voicectl, status("answered", leg=LEGS[2]), status("answered", leg=LEGS[0]))
+
+    assert [row[0] for row in voicectl(f"webhook list --leg {typed}").rows] == ["1"]
+
+
+@pytest.mark.parametrize("form", range(3))
+def test_a_trace_of_an_id_in_another_spelling_has_everything_that_is_known(voicectl: Room, form: int) -> None:
+    leg = ring(voicectl)
+    voicectl(f"mute {leg}")
+    keep(voicectl, status("answered", leg=leg))
+
+    whole, typed = (voicectl(f"trace {each} -o json") for each in (leg, respelled(leg)[form]))
+
+    assert whole.json["legs"][0]["uuid"] == leg
+    assert typed.json == whole.json
+
+
+def test_a_spelling_is_asked_once_for_several_requests(voicectl: Room) -> None:
+    leg = ring(voicectl)
+
+    ran = voicectl(f"hangup {hyphenated(leg)} --say Bye")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert [each["status"] for each in voicectl.requests()].count(404) <= 2
+    assert ran.stderr.count("The API knows") == 1
+
+
 @pytest.mark.parametrize(
     ("text", "leg"),
     [
         ("aaaa2", LEGS[2]),
+        ("aaaa22220000", LEGS[2]),
+        ("BBBB3333-0000-4", LEGS[3]),
         ("AAAA2222-", LEGS[2]),
         ("bbbb", LEGS[3]),
         ("BbBb3333", LEGS[3]),

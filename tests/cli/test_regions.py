@@ -23,6 +23,7 @@ from voicectl.core.calls import regions
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.store.events import Route
+from voicectl.voice.call import hyphenated
 
 HOME = "na-east"
 AWAY = "eu-west"
@@ -81,7 +82,9 @@ def own_profile(room: Room) -> None:
 
 def ring(room: Room, region: str = AWAY) -> str:
     """The id of an inbound call that lives in *region*."""
-    made = httpx.post(f"{room.url}/sandbox/ring", json={"to": "442079460000", "from": PERSON, "region": region})
+    made = httpx.post(
+        f"{room.url}/sandbox/ring", json={"to": "442079460000", "from": PERSON, "region": region}
+    )
     room.clock.sleep(2)
     return str(made.raise_for_status().json()["uuid"])
 
@@ -126,7 +129,7 @@ def test_a_change_is_made_once_where_the_leg_is(room: Room, line: str) -> None:
     refused, made = watch.changes
     assert refused[1:] == (HOME, 404)
     assert (made[1], made[2] // 100) == (AWAY, 2)
-    assert len(watch.asked) <= 2 + 7
+    assert len(watch.asked) <= 2 + 8
     assert f"Leg {leg} is on {url(room, AWAY).removeprefix('http://')}" in ran.stderr
 
 
@@ -172,6 +175,17 @@ def test_a_leg_of_the_first_host_costs_one_request(room: Room) -> None:
     assert watch.asked == [("PUT", HOME, 200)]
 
 
+@pytest.mark.parametrize("line", [*CHANGES, "call show {leg}", "wait {leg} --for ringing"])
+def test_the_other_spelling_of_an_id_is_asked_in_every_region(room: Room, line: str) -> None:
+    leg, watch = ring(room), Watch(room)
+
+    ran = room(line.format(leg=hyphenated(leg)) + " -o json")
+
+    assert (ran.exit_code, ran.json["uuid"]) == (0, leg), ran.stderr
+    assert len([each for each in watch.changes if each[2] < 400]) == line.startswith(tuple(CHANGES))
+    assert f"The API knows leg {hyphenated(leg)} as {leg}" in ran.stderr
+
+
 def test_a_leg_that_is_nowhere_is_told_with_everybody_who_was_asked(room: Room) -> None:
     watch = Watch(room)
 
@@ -185,7 +199,7 @@ def test_a_leg_that_is_nowhere_is_told_with_everybody_who_was_asked(room: Room) 
     assert ProfileStore(room.config).get("test").application_id in ran.error["message"]
     assert ran.error["http_status"] == 404
     assert len(watch.changes) == 1
-    assert len(watch.asked) == 1 + 6
+    assert len(watch.asked) == 1 + 2 * 6  # by both spellings of the id
 
 
 def test_several_legs_that_are_nowhere_are_looked_for_once_each(room: Room) -> None:
@@ -195,7 +209,7 @@ def test_several_legs_that_are_nowhere_are_looked_for_once_each(room: Room) -> N
 
     assert ran.exit_code == 4
     assert len(watch.changes) == 2
-    assert len(watch.asked) == 2 * (1 + 6)
+    assert len(watch.asked) == 2 * (1 + 2 * 6)
 
 
 def test_a_leg_that_is_over_is_said_to_be_over(room: Room) -> None:
@@ -334,6 +348,7 @@ def test_legs_of_one_region_are_looked_for_there_first_and_it_is_told_once(room:
     Watch(room)
     reads = Counter(region for method, region, _ in watch.asked if method == "GET")
     assert reads.pop(AWAY) == 5
+    assert reads.pop(HOME) == 2  # by both spellings of the id
     assert set(reads.values()) == {1}, "all are asked for the first leg, late as some of them may be"
     assert ran.stderr.count(" is on ") == 1
 
@@ -373,7 +388,7 @@ def test_an_interrupt_ends_the_search_at_once_and_nothing_is_in_doubt(
         connection.close()
 
     assert (child.returncode, err) == (130, b"")  # after a search that is over it would say whom it asked
-    assert [each.method for each in home.requests] == ["PUT", "GET"]
+    assert [each.method for each in home.requests] == ["PUT", "GET", "GET"]
 
 
 def test_a_dry_run_shows_the_host_where_the_leg_is_and_asks_nobody(room: Room) -> None:

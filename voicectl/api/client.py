@@ -15,7 +15,7 @@ from voicectl.api.repetition import HANGUP_SECONDS, Repeat, Request
 from voicectl.api.replies import done, next_query, record, whole_object
 from voicectl.errors import NoAnswer, NotFoundError
 from voicectl.strict_json import fields
-from voicectl.voice.call import Call, LegAction, is_leg_id
+from voicectl.voice.call import Call, LegAction, is_leg_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,10 +50,15 @@ class Places(Protocol):
         """Return the session for requests about the leg *uuid*. This method sends no request."""
         ...
 
-    def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
-        """Search other hosts for the leg *uuid*, and return the session for the host that has the leg.
+    def spelling(self, uuid: str) -> str:
+        """Return the leg id *uuid* as the API spells it, or unchanged if no search has found another spelling."""
+        ...
 
-        Call this method if the host chosen by :meth:`of` responded with 404. The search changes nothing.
+    def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
+        """Search for the leg *uuid*, and return the session for the host that has the leg.
+
+        Call this method if the host chosen by :meth:`of` responded with 404. The search also asks for the other
+        spellings of the id (see :func:`~voicectl.voice.call.spellings`), and changes nothing.
 
         Args:
             refusal: The error for the 404 response.
@@ -61,7 +66,7 @@ class Places(Protocol):
             within: The time limit for the search, in seconds.
 
         Raises:
-            NotFoundError: No other host has the leg. The error names the hosts that were searched.
+            NotFoundError: No host has the leg. The error names the hosts that were searched.
             TransportError: At least one host gave no usable response, and no other host has the leg.
         """
         ...
@@ -145,13 +150,11 @@ class VoiceApi:
 
         def read(body: Any) -> Call:
             call = record(body, Call.from_json)
-            if _plain(call.uuid) != _plain(uuid):
+            if plain(call.uuid) != plain(uuid):
                 raise NoAnswer("the answer is about another leg")
             return call
 
-        return self._send(
-            uuid, Request(Repeat.READ, "GET", _path(uuid), read, within=within, is_urgent=urgent)
-        )
+        return self._send(uuid, Request(Repeat.READ, "GET", "", read, within=within, is_urgent=urgent))
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
         """Place a call (``POST /v1/calls``). The request is never retried once any part of it has been sent.
@@ -171,17 +174,15 @@ class VoiceApi:
 
         A 404 response may mean that the leg has already ended. The caller should check this with :meth:`get_call`.
         """
-        request = Request(
-            Repeat.HANGUP, "PUT", _path(uuid), done, {"action": "hangup"}, within=within, is_urgent=True
-        )
-        self._at(uuid).send(request)
+        request = Request(Repeat.HANGUP, "PUT", "", done, {"action": "hangup"}, within=within, is_urgent=True)
+        self._at(uuid).send(self._about(uuid, request))
 
     def modify(self, uuid: str, action: LegAction) -> None:
         """Mute, unmute, earmuff or unearmuff a leg (``PUT /v1/calls/{uuid}``).
 
         An earmuffed leg cannot hear the other legs.
         """
-        self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid), done, {"action": action.value}))
+        self._send(uuid, Request(Repeat.HARMLESS, "PUT", "", done, {"action": action.value}))
 
     def transfer(self, uuid: str, destination: dict[str, Any], *, dials: int = 0) -> None:
         """Replace the NCCO that a leg runs (``PUT /v1/calls/{uuid}``).
@@ -191,36 +192,40 @@ class VoiceApi:
             dials: The number of ``connect`` actions in the new NCCO.
         """
         body = {"action": "transfer", "destination": destination}
-        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid), done, body, dials=dials))
+        self._send(uuid, Request(Repeat.NEVER, "PUT", "", done, body, dials=dials))
 
     def start_talk(self, uuid: str, body: dict[str, Any]) -> None:
         """Speak text to a leg (``PUT /v1/calls/{uuid}/talk``)."""
-        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/talk"), whole_object, body))
+        self._send(uuid, Request(Repeat.NEVER, "PUT", "/talk", whole_object, body))
 
     def stop_talk(self, uuid: str) -> None:
         """Stop speaking to a leg (``DELETE /v1/calls/{uuid}/talk``)."""
-        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/talk"), done))
+        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", "/talk", done))
 
     def start_stream(self, uuid: str, body: dict[str, Any]) -> None:
         """Play an audio file to a leg (``PUT /v1/calls/{uuid}/stream``)."""
-        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/stream"), whole_object, body))
+        self._send(uuid, Request(Repeat.NEVER, "PUT", "/stream", whole_object, body))
 
     def stop_stream(self, uuid: str) -> None:
         """Stop playing an audio file to a leg (``DELETE /v1/calls/{uuid}/stream``)."""
-        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/stream"), done))
+        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", "/stream", done))
 
     def send_dtmf(self, uuid: str, digits: str) -> None:
         """Send DTMF digits to a leg (``PUT /v1/calls/{uuid}/dtmf``)."""
-        self._send(uuid, Request(Repeat.NEVER, "PUT", _path(uuid, "/dtmf"), whole_object, {"digits": digits}))
+        self._send(uuid, Request(Repeat.NEVER, "PUT", "/dtmf", whole_object, {"digits": digits}))
 
     def subscribe_dtmf(self, uuid: str, event_url: str) -> None:
         """Make the platform report key presses on a leg to *event_url* (``PUT /v1/calls/{uuid}/input/dtmf``)."""
         body = {"event_url": [event_url]}
-        self._send(uuid, Request(Repeat.HARMLESS, "PUT", _path(uuid, "/input/dtmf"), done, body))
+        self._send(uuid, Request(Repeat.HARMLESS, "PUT", "/input/dtmf", done, body))
 
     def unsubscribe_dtmf(self, uuid: str) -> None:
         """Make the platform stop reporting key presses on a leg (``DELETE /v1/calls/{uuid}/input/dtmf``)."""
-        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", _path(uuid, "/input/dtmf"), done))
+        self._send(uuid, Request(Repeat.HARMLESS, "DELETE", "/input/dtmf", done))
+
+    def spelling(self, uuid: str) -> str:
+        """Return the leg id *uuid* as the API spells it, or unchanged if it was accepted or was not sent yet."""
+        return uuid if self._places is None else self._places.spelling(uuid)
 
     def host(self, uuid: str) -> str:
         """Return the scheme, host and port to which requests about a leg are sent, as a URL."""
@@ -230,20 +235,25 @@ class VoiceApi:
         return self._session if self._places is None else self._places.of(uuid)
 
     def _send(self, uuid: str, request: Request[T]) -> T:
-        """Send *request* to the leg's host. After a 404 response, send it to another host that has the leg."""
+        """Send *request* to the leg's host.
+
+        After a 404 response, the request is sent again if the leg is found on another host or by another spelling of
+        its id.
+
+        Args:
+            request: The request. Its target is what follows the leg's id in the path, such as ``/talk``.
+        """
         try:
-            return self._at(uuid).send(request)
+            return self._at(uuid).send(self._about(uuid, request))
         except NotFoundError as exc:
             if self._places is None:
                 raise
             refusal = exc
         session = self._places.find(uuid, refusal, is_read=request.is_read, within=request.within)
-        return session.send(request)
+        return session.send(self._about(uuid, request))
 
-
-def _plain(uuid: str) -> str:
-    """Return a leg's id without hyphens and in lower case, for comparison."""
-    return uuid.replace("-", "").lower()
+    def _about(self, uuid: str, request: Request[T]) -> Request[T]:
+        return request._replace(target=_path(self.spelling(uuid), request.target))
 
 
 def _path(uuid: str, below: str = "") -> str:

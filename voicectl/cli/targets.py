@@ -39,6 +39,7 @@ def one_leg(app: App, leg: str, action: str, **detail: Any) -> Iterator[str]:
     """Yield the id of the leg that *leg* names. After the ``with`` block, log the action and write its record."""
     with one_target(app, views.LEG, lambda: app.legs.live_leg(leg), action, detail) as acted:
         yield acted.id
+        acted.id = app.api.spelling(acted.id)
 
 
 @contextmanager
@@ -163,7 +164,7 @@ class Targets:
         self._statuses.pop(name, None)
         if has_changed is not None:
             self.done.append(uuid)
-            self._record(ActionRecord(uuid, DONE if has_changed else ALREADY))
+            self._record(ActionRecord(app.api.spelling(uuid), DONE if has_changed else ALREADY))
         return True
 
     def report(self, exc: VoicectlError, about: str = "") -> None:

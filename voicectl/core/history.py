@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.errors import InputError, VoicectlError
 from voicectl.store.events import Query, Route
 from voicectl.voice import endpoint
-from voicectl.voice.call import Call, CallStatus, hyphenated, is_leg_id
+from voicectl.voice.call import Call, CallStatus, hyphenated, is_leg_id, plain, spellings
 from voicectl.voice.event import Kind, fold, rank
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
         events: The event store.
         text: A prefix of the ids: hexadecimal digits and hyphens.
     """
-    begins = dict.fromkeys((text, text.lower()))
+    begins = dict.fromkeys((text, text.lower(), plain(text), hyphenated(text).rstrip("-")))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
         reported = EventSummary.read(uuid, found)
         yield Call.from_json({"uuid": uuid, "status": "unknown"}) if reported is None else reported.alone()
@@ -237,7 +237,7 @@ def known_as(events: EventStore, uuid: str) -> str:
 
 def forms(uuid: str) -> list[str]:
     """Return the forms in which a leg's id may be stored: the given form and, for a UUID, other spellings."""
-    return list(dict.fromkeys((uuid, uuid.lower(), hyphenated(uuid)))) if is_leg_id(uuid) else [uuid]
+    return spellings(uuid) if is_leg_id(uuid) else [uuid]
 
 
 def leg_key(uuid: str) -> str:

@@ -192,10 +192,25 @@ def is_conversation_id(text: str) -> bool:
     return text.startswith(CONVERSATION_PREFIX) and is_leg_id(text.removeprefix(CONVERSATION_PREFIX))
 
 
+def plain(uuid: str) -> str:
+    """Return *uuid*, a leg id or the beginning of one, without hyphens and in lower case."""
+    return uuid.replace("-", "").lower()
+
+
 def hyphenated(uuid: str) -> str:
-    """Return *uuid*, a full leg id, in the platform's format: hyphenated and in lower case."""
-    plain = uuid.replace("-", "").lower()
-    return "-".join((plain[:8], plain[8:12], plain[12:16], plain[16:20], plain[20:]))
+    """Return *uuid*, a full leg id, in the platform's usual format: hyphenated and in lower case."""
+    digits = plain(uuid)
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def spellings(uuid: str) -> list[str]:
+    """Return all ids that may stand for the same leg as the full leg id *uuid*, beginning with *uuid* itself.
+
+    The platform's ids are in lower case, most of them with hyphens, and those of some inbound legs without. Copied
+    from another program, an id may have lost its hyphens, or have gained hyphens or capitals.
+    """
+    usual = [hyphenated(uuid), plain(uuid)]
+    return list(dict.fromkeys([uuid, *(usual if "-" in uuid else reversed(usual))]))
 
 
 def _text(value: object) -> str:

@@ -33,6 +33,7 @@ from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.clock import SystemClock
 from voicectl.core.calls.references import shortest
 from voicectl.sandbox.account.identity import Identity
+from voicectl.voice.call import plain
 
 Application = tuple[Identity, RSAPrivateKey]
 
@@ -233,6 +234,7 @@ def test_a_shortened_id_is_taken_as_leg(voicectl: Room) -> None:
         ([LEG, LEG[:-1] + "0"], [LEG, LEG[:-1] + "0"]),
         ([LEG, LEG[:9] + "5" + LEG[10:]], [LEG[:10], LEG[:9] + "5"]),
         ([LEG, LEG.upper()], [LEG[:8]]),
+        ([LEG, plain(LEG[:9]) + "f" * 24], [LEG[:10], plain(LEG)[:8] + "f"]),
         (["../x", LEG], [LEG[:8]]),
         ([], []),
     ],

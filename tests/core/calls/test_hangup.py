@@ -86,7 +86,7 @@ def test_a_lost_reply_is_followed_by_another_try(room: Room) -> None:
         pytest.param([NOT_FOUND, OVER], "already", id="unknown since it is over"),
         pytest.param([NOT_FOUND, LIVE, DONE], "done", id="unknown, and the record says live"),
         pytest.param([BAD_STATE, BROKEN, BROKEN, BROKEN, DONE], "done", id="the record cannot be read"),
-        pytest.param([BAD_STATE, NOT_FOUND, DONE], "done", id="too new for a record"),
+        pytest.param([BAD_STATE, NOT_FOUND, NOT_FOUND, DONE], "done", id="too new for a record"),
         pytest.param([BROKEN, BROKEN, BROKEN, BROKEN, DONE], "done", id="broken four times"),
         pytest.param([BROKEN, BAD_STATE, LIVE, BROKEN, DONE], "done", id="broken and refused in turn"),
         pytest.param([reply(429), reply(429), DONE], "done", id="limited twice"),
@@ -108,7 +108,7 @@ def test_it_goes_on_until_it_is_done(
 @pytest.mark.parametrize(
     ("answers", "status", "most"),
     [
-        pytest.param([NOT_FOUND], 4, 2, id="unknown to both"),
+        pytest.param([NOT_FOUND], 4, 3, id="unknown to both, by both spellings"),
         pytest.param([reply(401)], 3, 1, id="no credentials"),
         pytest.param([reply(403)], 3, 1, id="not allowed"),
         pytest.param([reply(409)], 5, 1, id="in conflict"),

@@ -9,6 +9,7 @@ from tests.sandbox.parts import BY_HAND, HELLO, MACHINE, PERSON, Client
 from tests.sandbox.webhooks.receiver import Receiver, ncco, set_up
 from tests.support.clock import FakeClock
 from voicectl.sandbox.log import Log
+from voicectl.voice.call import plain
 
 
 class TestStatus:
@@ -261,12 +262,14 @@ class TestTheOutsideParty:
 
 
 class TestNamingALeg:
-    def test_a_prefix_will_do_in_either_case(self, client: Client):
+    def test_a_prefix_will_do_in_either_case_and_without_hyphens(self, client: Client):
         uuid = client.call(BY_HAND)
         client.advance(1)
 
         assert client.control("answer", leg=uuid[:4].upper()).json()["uuid"] == uuid
         assert client.control("press", leg=uuid.upper(), digits="1").json()["uuid"] == uuid
+        assert client.control("press", leg=plain(uuid), digits="1").json()["uuid"] == uuid
+        assert client.control("press", leg=plain(uuid)[:20], digits="1").json()["uuid"] == uuid
 
     def test_live_legs_come_first(self, start: Start):
         client, prefix = self.with_two_alike(start)

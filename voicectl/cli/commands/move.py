@@ -15,6 +15,7 @@ from voicectl.cli.output.text import remark
 from voicectl.cli.targets import LegOperation, Targets, noted, targets
 from voicectl.core.calls import move as moving
 from voicectl.core.calls.entry_terms import EntryTerms
+from voicectl.core.history import leg_key
 from voicectl.errors import (
     ApiError,
     AuthError,
@@ -213,7 +214,7 @@ class _MoveOperation(LegOperation):
                 f"warning: {why}, so the legs of {id_} are moved one by one; the platform may end the call of the"
                 " last one before it is moved"
             )
-        if is_list or found.apart or {call.uuid for call in found.calls} != set(uuids):
+        if is_list or found.apart or set(map(leg_key, uuids)) != {leg_key(call.uuid) for call in found.calls}:
             lines = [f"{moving.label(call)}, {call.status}" for call in found.calls]
             app.consent.confirm("move", lines, limit=limit, is_selected=True, how=self.how)
         return [call.uuid for call in found.calls]
@@ -301,7 +302,7 @@ class _MoveOperation(LegOperation):
             self._is_blind = isinstance(exc, TransportError)
             remark(f"The partners of {uuid} could not be checked: {exc.message}")
             return
-        self._calls[around.call.uuid] = around.call
+        self._calls[uuid] = around.call
         if around.doubt:
             remark(f"warning: the partners of {uuid} are not known: {around.doubt}")
         alone = around.left_alone

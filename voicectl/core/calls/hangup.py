@@ -43,7 +43,8 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
 
     The API returns 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
     then reads the leg's record and, unless the leg has ended, tries again until 20 seconds after the first attempt.
-    After a 404, voicectl looks for the leg in every region, and ends the leg in the region where it is found. A leg
+    After a 404, voicectl looks for the leg in every region and by the other spellings of its id, and ends the leg
+    where it is found. A leg
     counts as ended if its record shows that it has ended. If there is no record, a signed event that shows the end of
     the leg is enough.
 
@@ -62,7 +63,7 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
     """
     give_up = clock.monotonic() + HANGUP_SECONDS
     while True:
-        asked = api.host(uuid)
+        asked = api.host(uuid), api.spelling(uuid)
         try:
             api.hangup(uuid, within=give_up - clock.monotonic())
         except ApiError as exc:
@@ -82,7 +83,7 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
                     f" {uuid}"
                 )
                 raise
-            if api.host(uuid) == asked:
+            if (api.host(uuid), api.spelling(uuid)) == asked:
                 clock.sleep(PAUSE_SECONDS)
         else:
             return True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from voicectl.errors import AmbiguousError, InputError, LegError
 from voicectl.voice import endpoint
-from voicectl.voice.call import is_leg_id
+from voicectl.voice.call import is_leg_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -65,7 +65,7 @@ def resolve(
     if not _PREFIX.fullmatch(text):
         raise InputError(f"{_shown(text)} is not a leg id.", hint=_how_to_name(text))
     matching = (
-        call for call in candidates() if is_leg_id(call.uuid) and call.uuid.lower().startswith(text.lower())
+        call for call in candidates() if is_leg_id(call.uuid) and plain(call.uuid).startswith(plain(text))
     )
     found = list(islice(matching, MAX_LISTED + 1))
     if len(found) == 1:
@@ -85,23 +85,29 @@ def shortest(uuids: Iterable[str]) -> dict[str, str]:
     A prefix has at least :data:`SHORTEST` characters. Strings that are not leg ids are left out, because
     :func:`resolve` cannot find them by a prefix.
     """
-    spelled = {uuid.lower(): uuid for uuid in uuids if is_leg_id(uuid)}
+    spelled = {plain(uuid): uuid for uuid in uuids if is_leg_id(uuid)}
     lengths = dict.fromkeys(spelled, SHORTEST)
     for one, next_ in pairwise(sorted(spelled)):
-        shared = next((at for at, (a, b) in enumerate(zip(one, next_, strict=False)) if a != b), len(one))
-        for uuid in (one, next_):
-            lengths[uuid] = max(lengths[uuid], shared + 1)
-    return {spelled[uuid]: spelled[uuid][:length] for uuid, length in lengths.items()}
+        shared = next(at for at, (a, b) in enumerate(zip(one, next_, strict=True)) if a != b)
+        for digits in (one, next_):
+            lengths[digits] = max(lengths[digits], shared + 1)
+    return {spelled[digits]: _beginning(spelled[digits], length) for digits, length in lengths.items()}
 
 
 def each_once(*several: Iterable[Call]) -> Iterator[Call]:
     """Yield the legs from *several* lists without duplicates. Only the first record of each leg is yielded."""
     seen: set[str] = set()
     for call in chain(*several):
-        plain = call.uuid.replace("-", "").lower()
-        if plain not in seen:
-            seen.add(plain)
+        digits = plain(call.uuid)
+        if digits not in seen:
+            seen.add(digits)
             yield call
+
+
+def _beginning(uuid: str, digits: int) -> str:
+    """Return the beginning of a leg id that has *digits* hex digits and ends with the last of them."""
+    ends = [end for end, character in enumerate(uuid, start=1) if character != "-"]
+    return uuid[: ends[digits - 1]]
 
 
 def number_reference(text: str) -> tuple[str, str] | None:

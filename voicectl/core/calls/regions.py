@@ -1,4 +1,6 @@
-"""Finding the region of a leg. Every other region responds with 404, just as for a leg that has ended.
+"""Finding a leg after a 404: in which region it is, and how the API spells its id.
+
+Every region but the leg's own responds with 404, just as for a leg that has ended, or for an id in another spelling.
 
 A request about a leg is sent to the host where the leg was last found according to the action log. If the log does
 not name a host, the request is sent to the base URL. After a 404, voicectl searches for the leg by reading the leg's
@@ -7,8 +9,10 @@ record from other hosts. The search changes nothing. The record is requested:
 1. from the host where the command found its previous leg, since the legs of a command are often in the same region;
 2. from the host that returned 404, if the request was for a change, since that host may have the leg but be unable to
    make the change;
-3. from all other hosts in parallel: the host that an event names as the leg's region, the base URL, and the other
-   regions. The search ends when the first of them returns the record.
+3. from the same host by the other spellings of the id, with or without hyphens and in lower case;
+4. from all other hosts in parallel: the host that an event names as the leg's region, the base URL, and the other
+   regions. The search ends when the first of them returns the record;
+5. from these hosts by the other spellings.
 
 All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg. So "not
 found" is reported only if every host returned 404. In all other cases, the leg's region is reported as unknown.
@@ -31,7 +35,7 @@ from voicectl.core.identity.target import resolve
 from voicectl.errors import ConfigError, NotFoundError, StoreError, TransportError, VoicectlError
 from voicectl.loopback import is_loopback
 from voicectl.store.action_log import REGION
-from voicectl.voice.call import hyphenated
+from voicectl.voice.call import hyphenated, spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +57,10 @@ SECONDS = 5.0
 
 HERE_SECONDS = 2.0
 REGIONS_SECONDS = 3.0
-"""How long the reads from all other regions may take in total, in seconds. One host may take ``HERE_SECONDS``."""
+"""How long the reads from all other regions may take in total, in seconds.
+
+One host, or the regions by another spelling of the id, may take ``HERE_SECONDS``.
+"""
 
 MOST_TIMES = 4.0
 """The largest factor by which a longer ``--request-timeout`` can extend a search's time limits."""
@@ -87,6 +94,7 @@ class RegionFinder:
         self._events = events
         self._on_found = on_found
         self._known: dict[str, Session] = {}
+        self._spelled: dict[str, str] = {}
         self._nowhere: dict[str, NotFoundError] = {}
         self._last: str | None = None
         self._announced: set[str] = set()
@@ -103,8 +111,14 @@ class RegionFinder:
             self._known[leg] = self._home if url is None else self._at(url) or self._home
         return self._known[leg]
 
+    def spelling(self, uuid: str) -> str:
+        """Return the leg id *uuid* as the API spells it, or unchanged if no search has found another spelling."""
+        return self._spelled.get(hyphenated(uuid), uuid)
+
     def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
         """Search for a leg after a 404 from the host chosen by :meth:`of`, and return a session with the leg's host.
+
+        If the leg is found by another spelling of its id, :meth:`spelling` returns that spelling from then on.
 
         If every host returned 404 for the leg, a later call raises the same error without asking the regions again.
 
@@ -120,6 +134,7 @@ class RegionFinder:
         """
         # Waiting for threads takes real time, which a test's clock does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
+        uuid = self.spelling(uuid)
         with self._sessions.interrupts.waiting():
             here = self.of(uuid)
             found: dict[str, Call | VoicectlError] = {here.origin: refusal}
@@ -134,13 +149,51 @@ class RegionFinder:
                     raise _not_possible(refusal, uuid, seen)
             if (known := self._nowhere.get(hyphenated(uuid))) is not None:
                 raise known
-            others = self._readers(url for url in self._others(uuid) if url not in found)
-            until = min(give_up, time.monotonic() + REGIONS_SECONDS * self._times)
-            found |= self._ask(others, uuid, until, is_first_enough=True)
-            for url, seen in found.items():
-                if not isinstance(seen, VoicectlError):
-                    return self._remember(uuid, url)
+            if self._is_respelled(uuid, here.origin, give_up):
+                return here
+            url = self._elsewhere(uuid, here.origin, found, give_up)
+            if url is not None:
+                return self._remember(self.spelling(uuid), url)
             raise self._unknown(uuid, refusal, found, give_up)
+
+    def _is_respelled(self, uuid: str, url: str, give_up: float) -> bool:
+        """Return True if the host at *url* has the leg by another spelling of its id, and remember the spelling."""
+        for spelling in spellings(uuid)[1:]:
+            seen = self._ask_alone(url, spelling, give_up)
+            if not isinstance(seen, VoicectlError):
+                self._respell(uuid, spelling)
+                return True
+            if not isinstance(seen, NotFoundError):
+                break  # the host gives no usable answer at the moment
+        return False
+
+    def _elsewhere(
+        self, uuid: str, here: str, found: dict[str, Call | VoicectlError], give_up: float
+    ) -> str | None:
+        """Return the URL of another host that has the leg, by any spelling of its id, or None if none is found.
+
+        Args:
+            here: The URL of the host that was asked by all spellings before.
+            found: The hosts' answers so far, by URL. The new answers are added.
+        """
+        urls = [url for url in self._others(uuid) if url not in found]
+        seconds = REGIONS_SECONDS
+        for spelling in spellings(uuid):
+            until = min(give_up, time.monotonic() + seconds * self._times)
+            if urls and time.monotonic() < until:
+                found |= self._ask(self._readers(urls), spelling, until, is_first_enough=True)
+            for url in urls:
+                if not isinstance(found[url], VoicectlError):
+                    self._respell(uuid, spelling)
+                    return url
+            urls = [url for url, seen in found.items() if url != here and isinstance(seen, NotFoundError)]
+            seconds = HERE_SECONDS
+        return None
+
+    def _respell(self, uuid: str, spelling: str) -> None:
+        if spelling != uuid:
+            self._spelled[hyphenated(uuid)] = spelling
+            self._on_found(f"The API knows leg {uuid} as {spelling}; requests about it now use this id.")
 
     def _others(self, uuid: str) -> Iterable[str]:
         """Yield the hosts to ask: first the host that a leg's events name, then the base URL and other regions."""

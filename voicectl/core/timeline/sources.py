@@ -259,7 +259,7 @@ class Gatherer:
         self._miss("api", f"The API does not answer: {exc.message}")
 
     def _read_leg(self, uuid: str) -> None:
-        for form in _forms(uuid):
+        for form in forms(uuid):
             self._read(Query(leg=form, last=MAX_EVENTS + 1))
 
     def _read(self, query: Query) -> None:
@@ -355,7 +355,7 @@ class Gatherer:
             return
         try:
             for leg in names:
-                for form in _forms(leg):
+                for form in forms(leg):
                     if intent := self._journal.by_leg(form):
                         found.intents[intent.reference] = intent, leg
             self._read_in_doubt(self._journal)
@@ -429,12 +429,6 @@ def _recording(stored: Stored) -> str | None:
     """Return the id of the recording that an event is about, or None if it is not about a recording."""
     found = stored.arrival.fields.get("recording_uuid")
     return found if stored.arrival.kind in _RECORDING_KINDS and isinstance(found, str) else None
-
-
-def _forms(uuid: str) -> list[str]:
-    """Return all forms of a leg's id. Events, the journal and the user may use different forms."""
-    plain = [uuid.replace("-", "").lower()] if is_leg_id(uuid) else []
-    return list(dict.fromkeys([*forms(uuid), *plain]))
 
 
 def _is_over(reported: EventSummary | None) -> bool:

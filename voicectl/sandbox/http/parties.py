@@ -23,7 +23,7 @@ from voicectl.sandbox.record import call_record
 from voicectl.sandbox.telephony.actions import Actions, Join, Order
 from voicectl.sandbox.telephony.state import Leg
 from voicectl.voice import dtmf, endpoint
-from voicectl.voice.call import Region
+from voicectl.voice.call import Region, hyphenated, plain
 from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
 
@@ -191,13 +191,14 @@ def _named(sandbox: Sandbox, fields: Fields) -> Leg:
 
 
 def _find(sandbox: Sandbox, reference: str) -> Leg:
-    """Return the leg whose id is *reference*, or the only leg whose id begins with *reference*.
+    """Return the leg whose id is *reference*, or the only leg whose id begins with it. Hyphens do not matter.
 
     Prefixes are looked for among the live legs first, and then among all legs.
     """
-    exchange, wanted = sandbox.exchange, reference.lower()
-    if wanted in exchange.legs:
-        return exchange.legs[wanted]
+    exchange, wanted = sandbox.exchange, plain(reference)
+    for spelling in (wanted, hyphenated(wanted)):
+        if spelling in exchange.legs:
+            return exchange.legs[spelling]
     found: list[Leg] = []
     if len(wanted) >= SHORTEST_PREFIX:
         found = _beginning(exchange.live.values(), wanted) or _beginning(exchange.legs.values(), wanted)
@@ -211,7 +212,7 @@ def _find(sandbox: Sandbox, reference: str) -> Leg:
 
 
 def _beginning(legs: Iterable[Leg], prefix: str) -> list[Leg]:
-    return [leg for leg in legs if leg.uuid.startswith(prefix)]
+    return [leg for leg in legs if plain(leg.uuid).startswith(prefix)]
 
 
 def _candidate(leg: Leg) -> dict[str, Any]:
