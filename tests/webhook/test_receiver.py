@@ -694,7 +694,17 @@ class TestForwarding:
         (loaded,) = spool.load(spool.put([arrival]))
         assert (loaded, loaded.path, loaded.key) == (arrival, arrival.path, arrival.key)
 
-    @pytest.mark.parametrize("media_type", ["text/html", "Text/HTML; charset=utf-8", "application/xml"])
+    @pytest.mark.parametrize(
+        "media_type",
+        [
+            "text/html",
+            "Text/HTML; charset=utf-8",
+            "application/xml",
+            "text/xml; charset=utf-8",
+            "application/xhtml+xml",
+            "application/soap+XML",
+        ],
+    )
     def test_an_answer_of_a_type_that_the_platform_refuses_is_told_and_not_relabelled(
         self, tmp_path: Path, media_type: str
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -25,7 +26,12 @@ MAX_TOKENS = 20_000
 """The maximum number of remembered tokens: more than can arrive while a token is valid."""
 
 MAX_LEGS = 10_000
-_PAGES = frozenset({"text/html", "application/xml"})
+_MARKUP = re.compile(r"text/html|(text|application)/xml|.+\+xml")
+"""The media types from which the platform reads no NCCO.
+
+Source: Vonage support article "What happens if the NCCO download request fails?".
+"""
+
 REPLAYED = "refused a request: its token was already used for a different request"
 
 
@@ -153,4 +159,5 @@ class CallAnswers:
 
 def _is_page(response: Response) -> bool:
     """Return True if the platform refuses the response because of its media type, whatever its body contains."""
-    return (response.content_type or "").partition(";")[0].strip().lower() in _PAGES
+    media_type = (response.content_type or "").partition(";")[0].strip().lower()
+    return _MARKUP.fullmatch(media_type) is not None
