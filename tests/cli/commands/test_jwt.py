@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
+import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.hostile import unsafe
 from tests.support.key_files import pkcs8
-from tests.support.room import Room
+from tests.support.room import Ran, Room
 from voicectl import tokens
 from voicectl.sandbox.account.identity import Identity
 
@@ -132,24 +133,142 @@ def test_show_reads_no_pipe_unasked(signed_in: Room) -> None:
     assert "- to read it from standard input" in ran.stderr
 
 
+GOOD: dict[str, object] = {"application_id": APP, "iat": NOW, "exp": NOW + 60, "jti": "a"}
+CALLS = {"paths": {"/*/calls/**": {}}}
+
+
+def shown(room: Room, key: RSAPrivateKey, changes: dict[str, object]) -> Ran:
+    """Show a good token with *changes* to its claims; None takes a claim away."""
+    claims = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    return room("jwt show - -o json", stdin=tokens.mint(claims, key))
+
+
 @pytest.mark.parametrize(
-    ("claims", "state"),
+    ("changes", "state"),
     [
-        ({"iat": NOW, "exp": NOW + 60}, "valid for 60 s"),
-        ({"iat": NOW}, "valid for 900 s"),
-        ({"iat": NOW - 901}, "expired 1 s ago"),
-        ({"iat": NOW, "exp": NOW}, "expired 0 s ago"),
+        ({}, "valid for 60 s"),
+        ({"exp": None}, "valid for 900 s"),
+        ({"exp": NOW + 86_400}, "valid for 86400 s"),
         ({"iat": NOW + 10}, "valid in 10 s"),
-        ({"iat": NOW, "nbf": NOW + 5, "exp": NOW + 60}, "valid in 5 s"),
-        ({}, "no times"),
-        ({"iat": "soon", "exp": "later"}, "no times"),
-        ({"iat": NOW, "exp": 1e300}, "times out of range"),
+        ({"nbf": NOW}, "valid for 60 s"),
+        ({"acl": CALLS}, "valid for 60 s"),
+        ({"acl": {"paths": {"/v1/calls": {"methods": ["POST"]}}}}, "valid for 60 s"),
+        ({"acl": {"paths": {"/*/calls/*/talk": {"methods": ["PUT"]}}}}, "valid for 60 s"),
+        ({"acl": {"paths": {f"/*/calls/{APP}": {}}}}, "valid for 60 s"),
+        ({"acl": {"paths": {"/**": {}}}}, "valid for 60 s"),
+        ({"sub": "alice", "acl": {"paths": {"/*/users/**": {}}}}, "valid for 60 s"),
     ],
 )
-def test_show_tells_whether_it_is_good_now(
-    signed_in: Room, key: RSAPrivateKey, claims: dict[str, object], state: str
+def test_a_good_token_is_shown_with_the_time_that_it_has(
+    signed_in: Room, key: RSAPrivateKey, changes: dict[str, object], state: str
 ) -> None:
-    assert signed_in("jwt show - -o json", stdin=tokens.mint(claims, key)).json["state"] == state
+    ran = shown(signed_in, key, changes)
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert (ran.json["state"], ran.json["faults"]) == (state, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "fault"),
+    [
+        ({"iat": NOW - 901, "exp": None}, "expired 1 s ago", "has expired"),
+        ({"iat": NOW - 1, "exp": NOW}, "expired 0 s ago", "has expired"),
+        ({"nbf": NOW + 5}, "valid in 5 s", "is not valid yet"),
+    ],
+)
+def test_a_token_whose_time_is_over_or_to_come_is_shown_as_such(
+    signed_in: Room, key: RSAPrivateKey, changes: dict[str, object], state: str, fault: str
+) -> None:
+    ran = shown(signed_in, key, changes)
+
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert (ran.json["state"], ran.json["faults"]) == (state, [fault])
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        ({"iat": NOW + 90_000, "exp": None}, ["was issued in the future"]),
+        ({"exp": NOW + 90_000}, ["is good for more than 24 hours"]),
+        ({"iat": None}, ["has no iat"]),
+        ({"jti": None}, ["has no jti"]),
+        ({"jti": ""}, ["has no jti"]),
+        ({"jti": 7}, ["has a jti that is not text"]),
+        ({"application_id": None}, ["has no application_id"]),
+        ({"iat": str(NOW)}, ["has an iat that is text; it must be a number of seconds"]),
+        ({"exp": str(NOW + 60)}, ["has an exp that is text; it must be a number of seconds"]),
+        ({"exp": True}, ["has an exp that is not a number; it must be a number of seconds"]),
+        ({"exp": 10**16}, ["has an exp that is out of range"]),
+        (
+            {"iat": NOW * 1000, "exp": (NOW + 60) * 1000},
+            [
+                "has an iat in milliseconds; it must be in seconds",
+                "has an exp in milliseconds; it must be in seconds",
+            ],
+        ),
+        ({"nbf": NOW * 1000}, ["has an nbf in milliseconds; it must be in seconds"]),
+        (
+            {"nbf": NOW + 61},
+            ["is valid only after it expires: its nbf is not before its exp", "is not valid yet"],
+        ),
+        ({"iat": NOW + 60, "exp": NOW + 60}, ["expires before it is issued"]),
+        ({"acl": {"paths": {}}}, ["has an acl that permits no request about calls"]),
+        ({"acl": []}, ["has an acl that permits no request about calls"]),
+        (
+            {"acl": {"paths": {"/*/users/**": {}}}},
+            ["has an acl that permits no request about calls"],
+        ),
+        (
+            {"acl": {"paths": {"/*/calls/**": {"methods": []}}}},
+            ["has an acl that permits no request about calls"],
+        ),
+        (
+            {"sub": "alice", "acl": {"paths": {}}},
+            ["has an acl that permits no request about calls"],
+        ),
+        (
+            {"jti": None, "exp": NOW - 1},
+            ["has no jti", "has expired", "expires before it is issued"],
+        ),
+    ],
+)
+def test_show_names_each_fault_of_a_token_that_the_api_refuses(
+    signed_in: Room, key: RSAPrivateKey, changes: dict[str, object], faults: list[str]
+) -> None:
+    ran = shown(signed_in, key, changes)
+
+    assert ran.exit_code == 2
+    assert (ran.json["state"], ran.json["faults"]) == ("not valid", faults)
+    assert ran.error["code"] == "input"
+    assert all(f"it {fault}" in ran.error["message"] for fault in faults)
+
+
+def test_show_refuses_a_webhook_s_token(signed_in: Room) -> None:
+    token = tokens.webhook_token(b"", secret="s" * 32, api_key="a1b2c3d4", application_id=APP, now=NOW)
+
+    ran = signed_in("jwt show - -o json", stdin=token)
+
+    assert (ran.exit_code, ran.json["faults"]) == (2, ["is not signed with RS256"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"exp": None}, {"iat": NOW + 60}, {"iat": NOW + 61}, {"exp": NOW + 86_401}, {"exp": NOW}]
+    + [{claim: value} for claim in ("iat", "exp", "nbf") for value in (str(NOW), NOW * 1000, NOW + 30, True)]
+    + [{claim: value} for claim in ("jti", "application_id") for value in (None, "", 7)],
+)
+def test_show_and_the_sandbox_give_one_verdict(
+    room: Room, key: RSAPrivateKey, changes: dict[str, object]
+) -> None:
+    assert room.sandbox is not None
+    application = room.sandbox.identity.application_id
+    claims = {"application_id": application, "iat": NOW, "jti": "a", "exp": NOW + 60} | changes
+    token = tokens.mint({name: value for name, value in claims.items() if value is not None}, key)
+
+    faults = room("jwt show - -o json", stdin=token).json["faults"]
+    status = httpx.get(f"{room.url}/v1/calls", headers={"Authorization": f"Bearer {token}"}).status_code
+
+    assert status == (401 if faults else 200)
 
 
 def test_show_tells_another_key_s_token_from_ours(signed_in: Room, key: RSAPrivateKey) -> None:
@@ -171,7 +290,7 @@ def test_show_tells_another_key_s_token_from_ours(signed_in: Room, key: RSAPriva
 
 
 def test_show_reads_a_token_where_nothing_is_set_up(bare: Room, key: RSAPrivateKey) -> None:
-    token = tokens.mint({"application_id": APP, "iat": NOW}, key)
+    token = tokens.mint({"application_id": APP, "iat": NOW, "jti": "a"}, key)
     (bare.home / "token").write_text(f"Bearer {token}\n")
 
     ran = bare(["jwt", "show", str(bare.home / "token"), "-o", "json"])

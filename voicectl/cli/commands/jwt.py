@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
 
-from voicectl import strict_json, times, tokens
+from voicectl import strict_json, times, token_faults, tokens
 from voicectl.cli.arguments import whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.output.writer import View
 from voicectl.cli.terminal import Terminal
 from voicectl.errors import InputError, VoicectlError
-
-LATEST = 253_402_300_800  # the beginning of the year 10000, in Unix seconds
+from voicectl.token_faults import Fault, FaultKind
 
 VIEW = View(
-    columns=("application_id", "issued", "not_before", "expires", "state", "signature", "sub", "jti"),
+    columns=(
+        "application_id",
+        "issued",
+        "not_before",
+        "expires",
+        "state",
+        "signature",
+        "sub",
+        "jti",
+        "faults",
+    ),
     more=("header", "claims"),
     utc_times=frozenset({"issued", "not_before", "expires"}),
     id="jti",
@@ -73,6 +83,9 @@ def show(
 ) -> None:
     """Decode a token: show its claims and times, and whether your key signed it.
 
+    The field "faults" lists all reasons for which the API would refuse the token. Exit status 2: the token is wrong,
+    so that the API would refuse it at any time.
+
     Examples:
       $ voicectl jwt create | voicectl jwt show -
       $ voicectl jwt create --ttl 1h | voicectl jwt show - -o json
@@ -89,6 +102,8 @@ def show(
         header, claims = tokens.read(token)
     except tokens.TokenError as exc:
         raise InputError(f"This is {exc}.", hint="Create one: voicectl jwt create") from exc
+    now = app.clock.time()
+    found = _faults(header, claims, now)
     with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(
             {
@@ -96,13 +111,19 @@ def show(
                 "issued": _time(claims.get("iat")),
                 "not_before": _time(claims.get("nbf")),
                 "expires": _time(tokens.expiry(claims)),
-                "state": _state(claims, app.clock.time()),
+                "state": _state(claims, found, now),
                 "signature": _signature(app, token),
                 "sub": claims.get("sub"),
                 "jti": claims.get("jti"),
+                "faults": [fault.text for fault in found],
                 "header": header,
                 "claims": claims,
             }
+        )
+    if any(fault.kind is FaultKind.WRONG for fault in found):
+        raise InputError(
+            f"The API would refuse this token: it {'; it '.join(fault.text for fault in found)}.",
+            hint="Create one: voicectl jwt create",
         )
 
 
@@ -117,17 +138,28 @@ def _acl(terminal: Terminal, name: str) -> dict[str, Any]:
     return acl
 
 
-def _state(claims: dict[str, Any], now: float) -> str:
+def _faults(header: dict[str, Any], claims: dict[str, Any], now: float) -> list[Fault]:
+    """Return the reasons for which the Voice API would refuse a token.
+
+    The ``acl`` of a user's token is for the Client SDKs, which do not use the Voice API, so it need not permit calls.
+    """
+    found = token_faults.faults(header, claims, now)
+    acl = claims.get("acl")
+    is_users = claims.get("sub") is not None and isinstance(acl, dict) and acl.get("paths")
+    if acl is not None and not is_users and not token_faults.permits_calls(acl):
+        found.append(Fault("has an acl that permits no request about calls"))
+    return found
+
+
+def _state(claims: dict[str, Any], found: Collection[Fault], now: float) -> str:
+    """Return whether a token with *claims* is valid at the time *now*, and for how long or since when."""
+    kinds = {fault.kind for fault in found}
     ends = tokens.expiry(claims)
-    starts = claims.get("nbf", claims.get("iat"))
-    if ends is None:
-        return "no times"
-    if not isinstance(starts, int | float):
-        starts = now
-    if not (abs(ends) < LATEST and abs(starts) < LATEST):
-        return "times out of range"
-    if now >= ends:
+    if FaultKind.WRONG in kinds or len(kinds) > 1 or ends is None:
+        return "not valid"
+    if kinds == {FaultKind.EXPIRED}:
         return f"expired {now - ends:.0f} s ago"
+    starts = max(claims.get("nbf", 0), claims["iat"])
     if now < int(starts):
         return f"valid in {starts - now:.0f} s"
     return f"valid for {ends - now:.0f} s"
