@@ -20,6 +20,7 @@ from tests.support.hostile import unsafe
 from tests.support.room import PERSON, Ran, Room, Stream
 from voicectl.cli.app import run
 from voicectl.sandbox.account.identity import Identity
+from voicectl.voice.call import plain
 
 Application = tuple[Identity, RSAPrivateKey]
 
@@ -169,6 +170,16 @@ def test_so_it_is_for_processes(processes: Room) -> None:
     assert (ran.exit_code, leg in ran.stderr) == (1, True)
     assert shell(processes, f"exec voicectl hangup {other} >&- 2>&-").exit_code == 1
     assert [processes(f"call show {each}").rows[0][1] for each in (leg, other)] == ["cancelled", "cancelled"]
+
+
+def test_a_remark_is_lost_without_standard_error_and_the_result_is_not(processes: Room) -> None:
+    leg = processes.call(wait=None)
+    line = f"exec voicectl call show {plain(leg)} -q"  # with a remark on the spelling of the id
+
+    told, closed = shell(processes, line), shell(processes, f"{line} 2>&-")
+
+    assert leg in told.stderr
+    assert (closed.exit_code, closed.stdout, closed.stderr) == (0, f"{leg}\n", "")
 
 
 def test_a_pipe_that_is_closed_early_is_quiet(processes: Room) -> None:

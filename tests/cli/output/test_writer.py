@@ -155,6 +155,34 @@ def test_tsv_and_csv_keep_their_shape(serve: Serve, text: str) -> None:
     assert not [cell for row in cells for cell in row if cell.startswith(dangerous) and cell != "-"]
 
 
+@pytest.mark.parametrize("beginning", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_a_csv_cell_that_a_spreadsheet_would_calculate_is_text(serve: Serve, beginning: str) -> None:
+    answer = reply(200, record("x", network=f"{beginning}1+1"))
+
+    shown = serve(f"call show {LEG} -o csv --fields uuid,network", answer).stdout
+
+    assert shown == f"uuid,network\n{LEG},'{beginning}1+1\n"
+
+
+@pytest.mark.parametrize("absent", [{}, {"network": None}, {"network": ""}, {"network": {"type": "phone"}}])
+@pytest.mark.parametrize(("form", "shown"), [("tsv", f"{LEG}\t-\n"), ("csv", f"uuid,network\n{LEG},-\n")])
+def test_a_cell_without_a_value_is_a_hyphen(
+    serve: Serve, absent: dict[str, object], form: str, shown: str
+) -> None:
+    answer = reply(200, {"uuid": LEG, "status": "answered"} | absent)
+
+    assert serve(f"call show {LEG} -o {form} --fields uuid,network", answer).stdout == shown
+
+
+def test_an_empty_list_as_csv_is_its_header_and_a_failed_one_is_nothing(serve: Serve) -> None:
+    line = "call list --all -o csv --fields uuid,status"
+
+    empty, failed = serve(line, reply(200, page())), serve(line, reply(400, {"title": "Bad Request"}))
+
+    assert (empty.exit_code, empty.stdout) == (0, "uuid,status\n")
+    assert (failed.exit_code, failed.stdout) == (5, "")
+
+
 @pytest.mark.parametrize("value", ["1e308", "1" * 400, "0.1", "true", "null", '"\\ud800"', "[]", "{}"])
 @pytest.mark.parametrize("form", ["json", "jsonl", "tsv", "csv", "table"])
 def test_json_out_is_json_whatever_came_in(serve: Serve, value: str, form: str) -> None:
