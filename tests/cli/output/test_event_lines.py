@@ -6,12 +6,16 @@ import io
 import re
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.conftest import StartRoom
 from tests.support.hostile import HOSTILE, unsafe
 from tests.support.kept import CONVERSATION, LEG, arrival, status
+from tests.support.tty import Tty
 from voicectl.cli.output.event_lines import EventLines
 from voicectl.cli.output.fit import columns
+from voicectl.clock import SystemClock
 from voicectl.store.events import Route, Stored
 
 RECORD = {
@@ -117,3 +121,18 @@ def test_no_line_is_wider_than_the_terminal_whatever_it_shows(
     assert not unsafe(lines)
     assert len(lines.splitlines()) == 3
     assert max(map(columns, lines.splitlines())) <= width
+
+
+@pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")  # pexpect, from Python 3.12 on
+def test_serve_shows_an_event_as_one_line_on_a_terminal(start_room: StartRoom) -> None:
+    room = start_room(clock=SystemClock())
+    with Tty(room, "webhook serve --port 0 --allow-unsigned", env={"NO_COLOR": "1"}) as tty:
+        found = re.search(r"http://(127\.0\.0\.1|localhost):[0-9]+", tty.until("Ctrl-C to stop"))
+        assert found is not None
+        httpx.post(f"{found[0]}/webhooks/event", json=status("busy", sip_code=486)).raise_for_status()
+
+        shown = tty.until("sip_code 486")
+
+    (line,) = [each for each in shown.splitlines() if "busy" in each]
+    parts = r"\d\d:\d\d:\d\d +1  busy +{}  442079460000 -> 447700900001  unsigned  sip_code 486"
+    assert re.fullmatch(parts.format(LEG[:8]), line.strip())
