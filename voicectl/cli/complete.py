@@ -205,7 +205,7 @@ def _statuses(place: Completion) -> Iterator[Word]:
     if not set(_FOR).isdisjoint(place.param.opts):
         yield Word("ended", "any final status")
     if place.group in ("wait", "watch", "call", "webhook"):
-        yield Word(HUMAN, "as an event reports")
+        yield Word(HUMAN, "a person answered, not a machine")
     yield from (Word(status) for status in CallStatus)
 
 

@@ -66,7 +66,9 @@ ERROR_CODES = (  # the first match counts
     ErrorCode(
         errors.TransportError, "transport", UNREACHABLE, "No usable answer; the request can be repeated."
     ),
-    ErrorCode(errors.RateLimitedError, "rate_limited", 6, "The API still refused after waiting (429)."),
+    ErrorCode(
+        errors.RateLimitedError, "rate_limited", 6, "The rate limit was still exceeded after waiting (429)."
+    ),
     ErrorCode(errors.AuthError, "auth", CREDENTIALS, "The API refused the credentials (401, 403)."),
     ErrorCode(errors.AmbiguousError, "ambiguous", 4, "The LEG given matches several legs."),
     ErrorCode(errors.NotFoundError, "not_found", 4, "The leg or resource does not exist (404)."),
@@ -76,7 +78,7 @@ ERROR_CODES = (  # the first match counts
         errors.ConfigError, "config", CREDENTIALS, "A profile, key or setting is missing or malformed."
     ),
     ErrorCode(errors.InputError, "input", USAGE, "Usage error or invalid input."),
-    ErrorCode(errors.SignatureError, "signature", USAGE, "A webhook is not signed, or not as it should be."),
+    ErrorCode(errors.SignatureError, "signature", USAGE, "A webhook is unsigned, forged, stale or altered."),
     ErrorCode(errors.JournalError, "journal", INTERNAL, "The journal of created calls cannot be used."),
     ErrorCode(errors.StoreError, "store", INTERNAL, "The store of webhook events cannot be used."),
     ErrorCode(errors.UnwritableError, "unwritable", INTERNAL, "A recording cannot be written."),

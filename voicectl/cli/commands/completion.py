@@ -103,6 +103,8 @@ complete --command voicectl --no-files --keep-order --arguments '(__voicectl_com
 def bash(ctx: typer.Context) -> None:
     """Print the completion script for bash.
 
+    To load it, add to ~/.bashrc: source <(voicectl completion bash)
+
     Example:
       $ voicectl completion bash
     """
@@ -112,6 +114,8 @@ def bash(ctx: typer.Context) -> None:
 def zsh(ctx: typer.Context) -> None:
     """Print the completion script for zsh.
 
+    Save it as _voicectl in a directory of $fpath, and start a new shell.
+
     Example:
       $ voicectl completion zsh
     """
@@ -120,6 +124,8 @@ def zsh(ctx: typer.Context) -> None:
 
 def fish(ctx: typer.Context) -> None:
     """Print the completion script for fish.
+
+    Save it as ~/.config/fish/completions/voicectl.fish.
 
     Example:
       $ voicectl completion fish

@@ -335,7 +335,7 @@ def record(
     transcription_language: Annotated[
         str | None,
         typer.Option(
-            metavar="CODE", help="Transcribe the recording, in which this language is spoken, such as en-GB."
+            metavar="CODE", help="Transcribe the recording as speech in this language, such as en-GB."
         ),
     ] = None,
     transcription_sentiment_analysis: Annotated[

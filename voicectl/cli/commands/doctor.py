@@ -22,7 +22,7 @@ def doctor(ctx: typer.Context) -> None:
     It checks the key, the application id, file permissions, DNS, connection and TLS, this machine's clock, one small
     API request, the rate limiter, the journal and the event store. It prints one line per check and, if the check
     failed, how to fix the problem. Exit status 3: the credentials are missing, malformed or refused. 7: the API is
-    not reachable. 1: the only problem is unusable local files.
+    not reachable. 1: all else works, but local files cannot be used.
 
     Example:
       $ voicectl doctor

@@ -34,13 +34,11 @@ class HoldOptions:
 
     hold: Annotated[
         str | None,
-        typer.Option(
-            metavar="DURATION", help="For this long, also act on legs that join or otherwise match."
-        ),
+        typer.Option(metavar="DURATION", help="For this long, also act on legs that join or start to match."),
     ] = None
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Undo this command for legs on which it was used from this machine."),
+        typer.Option("--undo", help="Undo what this command did from this machine."),
     ] = False
     max_: Max = 10
 
@@ -53,7 +51,7 @@ def mute(
 
     Name the legs, or select them with options. Before acting on legs from standard input or selected with options,
     voicectl lists them and asks for confirmation (without a terminal, add --yes). --hold DURATION also mutes legs
-    that join, or otherwise match, within that time; all of them stay muted afterwards. --undo unmutes legs that were
+    that join, or start to match, within that time; all of them stay muted afterwards. --undo unmutes legs that were
     muted from this machine: every live one, or those that you name or select.
 
     Examples:

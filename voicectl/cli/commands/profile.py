@@ -123,7 +123,8 @@ def add(
         typer.Option(metavar="REGION", help=f"Region of the API: {', '.join(hosts.REGIONS)}."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="Base URL of another API host, or of a local one.")
+        str | None,
+        typer.Option(metavar="URL", help="Base URL of another API host, or of a server on this machine."),
     ] = None,
     *,
     guards: Guards,

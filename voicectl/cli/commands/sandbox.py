@@ -63,7 +63,8 @@ class Behaviour:
     speed: Annotated[
         float,
         typer.Option(
-            metavar="N", help="Run the call clock (the sandbox's clock, by which calls run) N times as fast."
+            metavar="N",
+            help="Run the sandbox's call clock, which times its calls, N times as fast as real time.",
         ),
     ] = 1.0
     frozen: Annotated[

@@ -176,7 +176,7 @@ def replay(
     Events are sent in order, one after another, with the method, query and body that were received, and without a
     signature unless you add --sign. Requests for an NCCO, and rtc events, are sent only if you name them by id or
     --kind. Recording events belong to no leg: select them with --conversation. TIME is an RFC 3339 timestamp, or
-    relative: 10m means 10 minutes ago. Exit status 7: no event arrived. 10: some did not.
+    relative: 10m means 10 minutes ago. Exit status 7: no event arrived. 10: only some arrived.
 
     Examples:
       $ voicectl webhook replay "$EVENT" --to "$APP_URL/webhooks/event" --sign
