@@ -460,7 +460,7 @@ def test_profiles_that_do_not_know_it_either_are_named(room: Room, application: 
 
     assert ran.exit_code == 4
     assert "Profile lab does not have it either" in ran.error["hint"]
-    assert "Not checked with profile old" in ran.error["hint"]
+    assert "Profile old was not checked" in ran.error["hint"]
 
 
 def test_a_profile_of_the_platform_is_not_tried_from_a_sandbox_nor_the_other_way(
@@ -494,7 +494,7 @@ def test_a_key_that_a_command_prints_is_not_fetched_for_a_look(room: Room, appli
 
     assert theirs.requests == []
     assert not marker.exists()
-    assert "Not checked with profile vault" in ran.error["hint"]
+    assert "Profile vault was not checked" in ran.error["hint"]
 
 
 def test_a_rehearsal_knows_its_sandboxs_regions_and_tries_no_profile(

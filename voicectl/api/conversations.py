@@ -31,7 +31,7 @@ _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
 """The names of a conversation's settings, except ``name``. A PUT request deletes every setting that it omits."""
 
 _ALL = "/v1/conversations"
-_GONE = "It may be over, in another region, or another application's. Look for it: voicectl conversation list"
+_GONE = "It may be over, or belong to another region or application. Look for it: voicectl conversation list"
 
 
 class ConversationApi:

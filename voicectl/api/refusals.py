@@ -82,7 +82,7 @@ def error(
             return said.error(AuthError, f"{host} denied the request: {said}.", hint)
         case 404:
             hint = request.if_absent or (
-                "The leg may be over, in another region, or another application's. Look for it:"
+                "The leg may be over, or belong to another region or application. Look for it:"
                 " voicectl call list --all"
             )
             path = request.target.partition("?")[0]

@@ -260,7 +260,10 @@ class Sandbox:
                 return
             for hand_over in done:
                 if isinstance(hand_over, BaseException):
-                    logger.error("Performing an effect failed", exc_info=hand_over)
+                    logger.error(
+                        "A webhook, WebSocket or recording of the sandbox failed unexpectedly",
+                        exc_info=hand_over,
+                    )
                 else:
                     hand_over()
             waits = self._performer.perform()

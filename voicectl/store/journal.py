@@ -223,7 +223,7 @@ class Journal:
         with self._transaction():
             if certainty is None:
                 self._db.execute(
-                    "UPDATE calls SET uuid = NULL, state = ?, reason = 'its id was given again' WHERE uuid = ?",
+                    "UPDATE calls SET uuid = NULL, state = ?, reason = 'a later call has its id' WHERE uuid = ?",
                     (IntentState.NOT_CREATED, uuid),
                 )
             intent = self._claim(reference, uuid, reply, certainty, reason)

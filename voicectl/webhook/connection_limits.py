@@ -251,7 +251,7 @@ class _Connection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.state is ConnectionState.BODY:
-            self._stop(HTTPStatus.BAD_REQUEST, "a header after the body")
+            self._stop(HTTPStatus.BAD_REQUEST, "a header follows the body")
         super().on_header(name, value)
         self._head += len(name) + len(value) + _HEAD_ENDS
         headers = self.headers
@@ -260,12 +260,12 @@ class _Connection(HttpToolsProtocol):
         name = headers[-1][0]
         if name == b"content-length":
             if self._length is not None or not value.isdigit():
-                self._stop(HTTPStatus.BAD_REQUEST, "its length is said twice, or is no number")
+                self._stop(HTTPStatus.BAD_REQUEST, "its Content-Length is repeated, or is not a number")
             self._length = int(value[:20])
         elif name == b"transfer-encoding":
             self._codings.append(value.strip().lower())
         elif name == b"content-encoding" and value.strip().lower() not in (b"identity", b""):
-            self._stop(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an encoded body")
+            self._stop(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body has a Content-Encoding")
 
     def on_headers_complete(self) -> None:
         limits = self._limits
@@ -273,7 +273,8 @@ class _Connection(HttpToolsProtocol):
             self._stop(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is too long")
         if self._codings and (self._length is not None or self._codings != [b"chunked"]):
             self._stop(
-                HTTPStatus.BAD_REQUEST, "where the body ends is said in two ways, or in an unknown one"
+                HTTPStatus.BAD_REQUEST,
+                "its Transfer-Encoding is not chunked, or it also has a Content-Length",
             )
         if self._length is not None and self._length > limits.body_bytes:
             self._stop(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
@@ -281,7 +282,8 @@ class _Connection(HttpToolsProtocol):
             self._stop(HTTPStatus.BAD_REQUEST, "too many requests at once")
         is_upgrade = self.parser.should_upgrade()
         if is_upgrade and (self._length or self._codings):
-            self._stop(HTTPStatus.BAD_REQUEST, "a body with an upgrade")  # httptools would skip it
+            # httptools would skip the body
+            self._stop(HTTPStatus.BAD_REQUEST, "a request for an upgrade has a body")
         super().on_headers_complete()
         if is_upgrade:
             self.cycle.keep_alive = False
@@ -312,7 +314,7 @@ class _Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (the parser's message, for logs)
         """Refuse a request that the parser could not read or that exceeded a limit."""
-        status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is no HTTP")
+        status, why = self._refusal or (HTTPStatus.BAD_REQUEST.value, "it is not valid HTTP")
         self._refuse(status, why)
 
     def expire(self) -> None:

@@ -221,7 +221,7 @@ class EventWriter:
                 try:
                     outcomes = self._keep([each.arrival for each in batch])
                 except Exception:  # the waiting tasks must get a result
-                    logger.exception("Keeping events went wrong")
+                    logger.exception("Storing events failed unexpectedly")
                     outcomes = None
                 if self._is_abandoned:
                     break

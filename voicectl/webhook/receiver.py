@@ -95,7 +95,7 @@ class Receiver:
             else:
                 response = await self._receive(route, path, scope, receive)
         except Exception:
-            logger.exception("A request to %s went wrong", scope["path"])
+            logger.exception("A request to %s failed unexpectedly", scope["path"])
             response = BUG
         except asyncio.CancelledError:
             return  # cancelled at shutdown; the server would report this exception as an error
@@ -124,7 +124,7 @@ class Receiver:
             scope[key] for key in ("method", "query_string", "headers", "client")
         )
         if any(name in _BROWSERS for name, _ in headers):
-            self._warn("browser", "refused a request from a web browser, which the platform is not")
+            self._warn("browser", "refused a request from a web browser: only the platform may send webhooks")
             return BROWSER
         if any(name == b"upgrade" and value.lower() == b"websocket" for name, value in headers):
             self._warn(
@@ -191,8 +191,8 @@ class Receiver:
             names = ", ".join(map(repr, found.uncovered))[:_MAX_SHOWN]
             self._warn(
                 f"uncovered {route} {names}",
-                f"warning: accepted a request to {_place(request)} whose signature covers the platform's parameters"
-                f" only. Anyone in between could have changed the URL's own: {names}",
+                f"warning: accepted a request to {_place(request)} whose signature does not cover these parameters of"
+                f" the webhook's URL, which may have been changed in transit: {names}",
             )
         return found.jti
 

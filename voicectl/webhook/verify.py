@@ -191,7 +191,11 @@ def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
             names = _shortened(", ".join(left_out))
             return Check("payload", True, f"payload_hash {_shortened(claim)}; it does not cover {names}")
         if left_out is not None and claim != found:
-            return Check("payload", True, f"payload_hash {_shortened(claim)}; it covers nested objects")
+            return Check(
+                "payload",
+                True,
+                f"payload_hash {_shortened(claim)}; it covers the query read as nested objects",
+            )
     what = "the query as JSON" if request.method == "GET" else f"the body, {len(body)} bytes,"
     return Check("payload", claim == found, f"payload_hash {_shortened(claim)}; {what} has the hash {found}")
 

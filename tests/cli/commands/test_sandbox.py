@@ -189,7 +189,7 @@ def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
         (
             "webhook",
             "status POST https://example.org/e:"
-            " not delivered: the host is neither loopback nor an --allow-host",
+            " not delivered: the host is not on this machine, and --allow-host does not name it",
         ),
         ("party", "press 12#"),
         ("party", "say sales please"),

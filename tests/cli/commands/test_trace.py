@@ -292,7 +292,7 @@ def test_without_the_api_the_others_are_gone_on_with(tmp_path: Path, application
 
     assert entries(ran) == [("started", "event")]
     assert [gap["what"] for gap in ran.json["gaps"]] == ["api"]
-    assert "The API does not answer" in ran.stderr
+    assert "The API cannot be read" in ran.stderr
     assert (nothing.exit_code, nothing.stdout) == (7, "")
 
 

@@ -599,7 +599,7 @@ def test_an_old_request_is_judged_as_of_then(judge: Room, tmp_path: Path) -> Non
     ("query", "payload", "detail"),
     [
         ("order=17&uuid=x", b'{"uuid":"x"}', "it does not cover order"),
-        ("uuid=x&headers={}", b'{"uuid":"x","headers":{}}', "it covers nested objects"),
+        ("uuid=x&headers={}", b'{"uuid":"x","headers":{}}', "it covers the query read as nested objects"),
     ],
 )
 def test_verify_names_what_a_signature_leaves_out(

@@ -163,7 +163,9 @@ class TestRefused:
 
     @pytest.mark.parametrize("uri", ["ws://example.org/", "wss://192.0.2.1/", "ws://127.0.0.1.example.org/"])
     def test_hosts_that_are_not_allowed(self, client: Client, uri):
-        assert self.refused(client, uri) == "the host is neither loopback nor an --allow-host"
+        assert (
+            self.refused(client, uri) == "the host is not on this machine, and --allow-host does not name it"
+        )
 
     def test_a_host_that_is_allowed_is_asked(self, start: Start):
         client = start(allow_hosts=("allowed.invalid",))

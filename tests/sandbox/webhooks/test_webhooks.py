@@ -551,7 +551,10 @@ class TestWhoIsReached:
         assert client.status(uuid) == "completed"
         assert {entry["event"] for entry in webhooks(client)} == {"answer", "status"}
         for entry in webhooks(client):
-            assert entry["outcome"] == "not delivered: the host is neither loopback nor an --allow-host"
+            assert (
+                entry["outcome"]
+                == "not delivered: the host is not on this machine, and --allow-host does not name it"
+            )
             assert entry["attempts"] == []
 
     def test_nor_is_such_a_fallback(self, client: Client, receiver: Receiver):
@@ -563,7 +566,7 @@ class TestWhoIsReached:
         (entry,) = webhooks(client, "answer")
         assert entry["attempts"][1] == {
             "url": "https://app.example.org/fallback",
-            "reason": "not delivered: the host is neither loopback nor an --allow-host",
+            "reason": "not delivered: the host is not on this machine, and --allow-host does not name it",
         }
 
     def test_loopback_by_name_is(self, client: Client, receiver: Receiver):

@@ -48,7 +48,7 @@ _MARKS = {
 }
 _MEANINGS = {"green": "answered", "yellow": "not answered yet", BAD: "wrong or missing"}
 _SIGNS = {
-    REORDERED: "before a time: by a clock other than the platform's, or placed to fit cause and effect",
+    REORDERED: "before a time: by another clock, or later than its own effect; the order corrects for it",
     KNOWN_BY: "before a time: it happened then or earlier",
 }
 

@@ -38,7 +38,7 @@ from voicectl.store.action_log import REGION
 from voicectl.voice.call import hyphenated, spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeAlias
 
@@ -358,10 +358,14 @@ def _advice(neighbours: Iterable[str], answers: Mapping[str, Any]) -> str:
     absent = [name for name, answer in answers.items() if isinstance(answer, NotFoundError)]
     unsure = [name for name in neighbours if name not in absent]
     if absent:
-        text += f" Profile {', '.join(absent)} {'does' if len(absent) == 1 else 'do'} not have it either."
+        text += f" {_profiles(absent)} {'does' if len(absent) == 1 else 'do'} not have it either."
     if unsure:
-        text += f" Not checked with profile {', '.join(unsure)}."
+        text += f" {_profiles(unsure)} {'was' if len(unsure) == 1 else 'were'} not checked."
     return text
+
+
+def _profiles(names: Sequence[str]) -> str:
+    return f"Profile{'s' * (len(names) != 1)} {', '.join(names)}"
 
 
 def _name(url: str) -> str:

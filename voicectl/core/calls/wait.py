@@ -144,7 +144,7 @@ class Waiter:
         if until != HUMAN:
             hint = f"The call continues. Wait longer with --timeout, or end it: voicectl hangup {live.uuid}"
         elif missing[0].has_events:
-            hint = "The platform reports whether a person answered only for calls created with --machine-detection."
+            hint = "The platform reports 'human' only for calls created with --machine-detection."
         else:
             hint = (
                 "The event store has no event of this leg. Check that 'webhook serve' receives its webhooks, and"

@@ -256,7 +256,7 @@ class Gatherer:
 
     def _give_up_api(self, exc: VoicectlError) -> None:
         self._failure = exc
-        self._miss("api", f"The API does not answer: {exc.message}")
+        self._miss("api", f"The API cannot be read: {exc.message}")
 
     def _read_leg(self, uuid: str) -> None:
         for form in forms(uuid):
@@ -271,7 +271,7 @@ class Gatherer:
         except StoreError as exc:
             self._events = None
             self._found.has_events = False
-            self._miss("events", f"The event store does not answer: {exc.message}")
+            self._miss("events", f"The event store cannot be read: {exc.message}")
 
     def _conversations(self, own: str) -> list[str]:
         """Return the ids of the conversations that a leg was in, in chronological order."""

@@ -156,7 +156,7 @@ class Sockets:
 
     def _why_not(self, uri: str) -> str | None:
         if not self._may_reach(uri):
-            return "the host is neither loopback nor an --allow-host"
+            return "the host is not on this machine, and --allow-host does not name it"
         if "@" in urlsplit(uri).netloc:
             return "the URI has a user and password: the handshake sends an Authorization header of its own"
         return None

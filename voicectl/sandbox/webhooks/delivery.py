@@ -34,7 +34,7 @@ SENDS_AT_ONCE = 512
 If the process has few file descriptors, the limit is lower.
 """
 
-OFF_LIMITS = "not delivered: the host is neither loopback nor an --allow-host"
+OFF_LIMITS = "not delivered: the host is not on this machine, and --allow-host does not name it"
 
 _PASSING = (429, 503, 504)
 """The HTTP statuses that indicate a temporary failure.

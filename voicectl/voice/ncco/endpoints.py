@@ -54,7 +54,7 @@ SIP = Record(
             required=True,
             unless=("user", "domain"),
         ),
-        "user": Option(WORD, "User of a SIP trunk; together with domain, in place of uri."),
+        "user": Option(WORD, "User of a SIP trunk; use it with domain, instead of uri."),
         "domain": Option(WORD, "Name of a SIP trunk of the account."),
         "headers": Option(Free(values=TEXT), "Custom headers, sent as X-NAME: VALUE."),
         "standardHeaders": Option(
@@ -62,7 +62,7 @@ SIP = Record(
                 name="standardHeaders",
                 options={
                     "User-to-User": Option(
-                        Text(right="a text of at most 256 characters", most=256),
+                        Text(most=256),
                         "The User-to-User header (RFC 7433).",
                     )
                 },
@@ -111,7 +111,7 @@ WEBSOCKET = Record(
         ),
         "headers": Option(
             Free(most_bytes=HEADER_BYTES),
-            f"JSON object to send to the server, best up to {HEADER_BYTES} bytes.",
+            f"JSON object to send to the server; the documented limit is {HEADER_BYTES} bytes.",
         ),
         "authorization": Option(
             Record(
@@ -119,11 +119,11 @@ WEBSOCKET = Record(
                 options={
                     "type": Option(
                         Choice(("vonage", "custom")),
-                        "vonage sends a token of the platform; custom sends value.",
+                        '"vonage" sends a token signed by the platform, "custom" sends the text in "value".',
                         default="vonage",
                     ),
                     "value": Option(
-                        Text(right="a text in ASCII without control characters", pattern=r"[ -~]*"),
+                        Text(right="an ASCII string without control characters", pattern=r"[ -~]*"),
                         "Value of the Authorization header.",
                     ),
                 },

@@ -187,7 +187,7 @@ def _never_run(flow: list[Any], found: Findings) -> None:
             message, hint = "the transfer at {} ends this flow", "Make the transfer the last action."
         elif name == "conversation":
             message = "the leg stays in the conversation at {} until it leaves or the conversation ends"
-            hint = "Make the conversation the last action, unless another one should follow it."
+            hint = "Make the conversation the last action, unless the next one is meant to run after it."
         elif name in PROMPTS and _is_zero(action.get("loop")) and not can_be_cut:
             message, hint = (
                 "the loop at {} never ends",
@@ -213,7 +213,9 @@ def _recorded_too_late(flow: list[Any], found: Findings) -> None:
             call = index if call is None else call
         elif name == "record":
             if call is not None and not {"endOnSilence", "endOnKey"} & action.keys():
-                message = f"Nothing of the call at {show((call,))} is recorded: this begins when that call has ended."
+                message = (
+                    f"The call at {show((call,))} is not recorded: recording begins when that call has ended."
+                )
                 found.add(
                     Fault.RECORD_TOO_LATE, (index,), message, "Put the record action before the connect."
                 )

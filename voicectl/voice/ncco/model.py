@@ -310,7 +310,7 @@ PAY = Record(
 
 _LEAVE_OUT = "Leave it out: the call ends when the last action is done."
 _COLLECT = 'Write {"action": "input", "type": ["dtmf"]}.'
-_VERB = "That is a change of a leg by the API, which an NCCO cannot make"
+_VERB = "Only a request to the API can do this, not an NCCO"
 INSTEAD = {
     **dict.fromkeys(("hangup", "end", "disconnect", "reject"), _LEAVE_OUT),
     **{

@@ -81,7 +81,7 @@ def _is(type_: type, shape: shapes.Shape, value: Any, path: Path, found: Finding
 
 def _text(shape: shapes.Text, value: Any, path: Path, found: Findings) -> None:
     if shape.may_be_in_array and isinstance(value, list) and len(value) == 1:
-        found.add(Fault.IN_ARRAY, path, "This is an array.", f"Write {shape.right}, without an array.")
+        found.add(Fault.IN_ARRAY, path, "This is an array.", f"Write {shape.right}, not in an array.")
         value, path = value[0], (*path, 0)
     if not _is(str, shape, value, path, found):
         return
