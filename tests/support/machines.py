@@ -59,3 +59,8 @@ class Unpaced:
 
     def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:
         return 0.0
+
+
+def forget_signature_secret(room: Room) -> None:
+    """Remove the signature secret of the profile ``test``."""
+    (room.config / "keys" / "test.signature-secret").unlink()

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartRoom
-from tests.support.machines import Application, machine
+from tests.support.machines import Application, forget_signature_secret, machine
 from tests.support.ports import free_block
 from tests.support.room import Room
 from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
@@ -40,6 +40,7 @@ HELLO = [{"action": "talk", "text": "Hello"}]
 def desk(tmp_path: Path, application: Application) -> Room:
     """A machine with an application and a signature secret, but no server for its API."""
     room = machine(tmp_path / "home", application, "http://127.0.0.1:9")
+    forget_signature_secret(room)
     room.environ["VOICECTL_SIGNATURE_SECRET"] = SECRET
     return room
 

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from tests.conftest import StartRoom
 from tests.support import kept
 from tests.support.kept import CONVERSATION, LEG, keep, status
+from tests.support.machines import forget_signature_secret
 from tests.support.postgres import Postgres
 from tests.support.room import Ran, Room
 from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS
 from tests.webhook import signing
 from voicectl.clock import SystemClock
-from voicectl.core.identity.profiles import ProfileStore
 from voicectl.store.events import Route
 from voicectl.store.events_spool import Spool
 
@@ -389,6 +389,8 @@ def test_nobody_there_is_7(full: Room) -> None:
     ],
 )
 def test_replay_refuses(full: Room, options: str, code: int) -> None:
+    forget_signature_secret(full)
+
     ran = full(f"webhook replay {options}")
 
     assert (ran.exit_code, ran.stdout) == (code, "")
@@ -675,7 +677,7 @@ def test_what_is_no_request_is_said_so(judge: Room, content: bytes) -> None:
 
 def test_verify_needs_a_secret_and_never_shows_it(judge: Room) -> None:
     secret = judge.environ.pop("VOICECTL_SIGNATURE_SECRET")
-    ProfileStore(judge.config).forget("test", "signature-secret")
+    forget_signature_secret(judge)
     request = told(token(judge, BODY), BODY)
     ran = judge("webhook verify -", stdin=request)
     assert (ran.exit_code, ran.stdout) == (3, "")

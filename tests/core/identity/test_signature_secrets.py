@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machines import Application, machine
+from tests.support.machines import Application, forget_signature_secret, machine
 from tests.support.room import Room
 from voicectl.core.identity import signature_secrets, target
 from voicectl.core.identity.profiles import ProfileStore
@@ -19,7 +19,7 @@ THEIRS = {"VONAGE_SIGNATURE_SECRET": "theirs"}
 @pytest.fixture
 def desk(tmp_path: Path, application: Application) -> Room:
     room = machine(tmp_path, application, "http://127.0.0.1:9", api_key="b2")
-    ProfileStore(room.config).forget("test", "signature-secret")
+    forget_signature_secret(room)
     return room
 
 
