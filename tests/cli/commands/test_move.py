@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import StartRoom
@@ -442,10 +443,9 @@ def test_a_room_of_the_same_name_in_another_region_is_another_room(start_room: S
         replace(store.get("test"), regions=regions, base_url=regions["na-east"]), key=None, replace=True
     )
     legs = [
-        room(
-            f"sandbox ring --to 442079460000 --from {PERSON} --region {region} -q",
-            env={"VOICECTL_SANDBOX": room.url},
-        ).stdout.strip()
+        httpx.post(
+            f"{room.url}/sandbox/ring", json={"to": "442079460000", "from": PERSON, "region": region}
+        ).json()["uuid"]
         for region in ("na-east", "eu-west")
     ]
     room.clock.sleep(3)
