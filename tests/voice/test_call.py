@@ -19,7 +19,7 @@ def test_every_status_is_live_or_final() -> None:
     assert sorted([*LIVE, *FINAL]) == sorted(CallStatus)
 
 
-def test_nothing_follows_a_final_status_and_every_live_one_can_end() -> None:
+def test_no_status_follows_a_final_one_and_every_live_one_can_end() -> None:
     assert set(NEXT) == set(CallStatus)
     assert all(not NEXT[status] for status in FINAL)
     assert all(NEXT[status] for status in LIVE)
@@ -70,12 +70,12 @@ ODD = [
 
 
 @pytest.mark.parametrize(("raw", "to"), ODD)
-def test_a_party_is_read_in_whatever_form_it_comes(raw: dict[str, object], to: dict[str, str]) -> None:
+def test_a_party_is_read_in_any_form(raw: dict[str, object], to: dict[str, str]) -> None:
     assert Call.from_json({"uuid": "u"} | raw).to == to
 
 
 @pytest.mark.parametrize("raw", [{}, {"uuid": ""}, {"uuid": None}, {"uuid": 1}])
-def test_only_the_id_must_be_there(raw: dict[str, object]) -> None:
+def test_only_the_id_is_required(raw: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="without a uuid"):
         Call.from_json(raw)
 
@@ -89,7 +89,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | s
     )
 )
 @settings(max_examples=120, deadline=None, derandomize=True, database=None)
-def test_no_record_is_too_odd_to_read_and_none_of_it_is_lost(raw: dict[str, object]) -> None:
+def test_no_record_is_too_odd_to_read_and_all_its_fields_are_kept(raw: dict[str, object]) -> None:
     read = Call.from_json({"uuid": "u"} | raw)
 
     assert read.raw == {"uuid": "u"} | raw

@@ -57,7 +57,7 @@ def test_a_number_is_e164_without_its_plus(text: str) -> None:
         "alice",
     ],
 )
-def test_a_number_is_nothing_else(text: str) -> None:
+def test_no_other_text_is_a_number(text: str) -> None:
     with pytest.raises(InputError, match="not a phone number"):
         endpoint.number(text)
 
@@ -78,7 +78,7 @@ def test_a_number_is_nothing_else(text: str) -> None:
         "44\u20107700\u2011900\u2013001",
     ],
 )
-def test_a_typed_number_may_have_what_people_write_between_digits(text: str) -> None:
+def test_a_typed_number_may_contain_the_usual_separators(text: str) -> None:
     assert endpoint.typed(text) == "447700900001"
     assert endpoint.parse(text) == {"type": "phone", "number": "447700900001"}
     assert endpoint.typed_caller(text) == "447700900001"
@@ -99,9 +99,7 @@ def test_a_typed_number_may_have_what_people_write_between_digits(text: str) -> 
         ("202.555.0100", "country code first"),
     ],
 )
-def test_a_typed_number_without_its_country_code_is_refused_with_the_form_to_write(
-    text: str, form: str
-) -> None:
+def test_a_typed_number_without_its_country_code_is_refused_with_a_suggestion(text: str, form: str) -> None:
     with pytest.raises(InputError, match="not a phone number") as caught:
         endpoint.typed(text)
 
@@ -115,7 +113,7 @@ def test_a_typed_number_without_its_country_code_is_refused_with_the_form_to_wri
      "\u200b447700900001", "447700900001\u202c", "44\n7700900001", "44    7700900001", "[44] 7700900001", "", "+",
      "0", "00", "alice"],
 )  # fmt: skip
-def test_a_typed_number_is_nothing_else(text: str) -> None:
+def test_no_other_text_is_a_typed_number(text: str) -> None:
     with pytest.raises(InputError, match="not a phone number"):
         endpoint.typed(text)
 
@@ -133,7 +131,7 @@ def test_a_typed_number_keeps_all_its_digits(text: str) -> None:
 @given(st.text() | st.from_regex(r"\+?[\d\s_.,-]{0,20}", fullmatch=True))
 @example("+447700900001")
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-def test_what_is_accepted_is_ascii_and_normal_already(text: str) -> None:
+def test_accepted_input_is_already_ascii_and_normalized(text: str) -> None:
     try:
         number = endpoint.number(text)
     except InputError:
@@ -164,7 +162,7 @@ def test_what_is_accepted_is_ascii_and_normal_already(text: str) -> None:
         ("vbc:123", {"type": "vbc", "extension": "123"}),
     ],
 )
-def test_an_endpoint_is_typed_in_one_of_five_ways(text: str, parsed: dict[str, str]) -> None:
+def test_an_endpoint_is_typed_in_one_of_five_forms(text: str, parsed: dict[str, str]) -> None:
     assert endpoint.parse(text) == parsed
 
 
@@ -174,7 +172,7 @@ def test_an_endpoint_is_typed_in_one_of_five_ways(text: str, parsed: dict[str, s
      "sip:alice@", "wss://", "wss://a b", "http://example.org", "tel:447700900001", "447700900001:", ":447700900001",
      "phone:447700900001", "sip:a@b\n", "wss://a:99999", "ws://[a"],
 )  # fmt: skip
-def test_an_endpoint_is_nothing_else(text: str) -> None:
+def test_no_other_text_is_an_endpoint(text: str) -> None:
     with pytest.raises(InputError):
         endpoint.parse(text)
 
@@ -204,5 +202,7 @@ def test_an_endpoint_never_holds_a_line_end_or_control_character(text: str) -> N
         ({}, None),
     ],
 )
-def test_a_record_s_endpoint_is_shown_by_what_it_holds(record: dict[str, object], label: str | None) -> None:
+def test_the_endpoint_of_a_record_is_shown_by_the_fields_that_it_has(
+    record: dict[str, object], label: str | None
+) -> None:
     assert endpoint.label(record) == label

@@ -190,7 +190,7 @@ SAMPLES: dict[str, tuple[dict[str, Any], Kind, str | None, str | None]] = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_what_an_event_is_and_whom_it_is_about(name: str) -> None:
+def test_an_event_has_a_kind_and_names_its_leg(name: str) -> None:
     fields, kind, leg, conversation = SAMPLES[name]
     assert (kind_of(fields), leg_of(fields), conversation_of(fields)) == (kind, leg, conversation)
 
@@ -211,11 +211,11 @@ def test_what_an_event_is_and_whom_it_is_about(name: str) -> None:
         (None, None),
     ],
 )
-def test_a_time_is_read_or_is_none(text: object, seconds: float | None) -> None:
+def test_an_unreadable_time_is_read_as_no_time(text: object, seconds: float | None) -> None:
     assert moment(text) == time_of({"timestamp": text}) == seconds
 
 
-def test_a_query_holds_texts_and_objects_as_json() -> None:
+def test_a_query_holds_strings_and_json_objects() -> None:
     pairs = [
         ("to", "447700900456"),
         ("uuid", LEG),
@@ -226,8 +226,8 @@ def test_a_query_holds_texts_and_objects_as_json() -> None:
         ("headers", '{"a":' + "[" * 200 + "]" * 200 + "}"),
         ("custom_data", ""),
     ]
-    told = dict(pairs) | {"dtmf": {"digits": "3", "timed_out": True}}
-    assert from_query(pairs) == told
+    expected = dict(pairs) | {"dtmf": {"digits": "3", "timed_out": True}}
+    assert from_query(pairs) == expected
     assert json.dumps(from_query(pairs), allow_nan=False)
 
 
@@ -253,7 +253,7 @@ def test_a_query_holds_texts_and_objects_as_json() -> None:
         ([("body", '{"leg_id":"x"}')], {"body": {"leg_id": "x"}}),
     ],
 )
-def test_a_query_says_the_same_as_a_body(pairs: list[tuple[str, str]], fields: dict[str, Any]) -> None:
+def test_a_query_and_a_body_give_the_same_event(pairs: list[tuple[str, str]], fields: dict[str, Any]) -> None:
     assert from_query(pairs) == fields
 
 
@@ -301,7 +301,10 @@ FOLDS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         {"status": "completed", "detection": "machine", "sub_state": "beep_start", "was_answered": True},
     ),
     "only its end came": ([COMPLETED], {"status": "completed", "was_answered": True, "is_final": True}),
-    "only its end came, and nobody answered": ([NO_ANSWER], {"status": "completed", "was_answered": False}),
+    "only its end came, and it was not answered": (
+        [NO_ANSWER],
+        {"status": "completed", "was_answered": False},
+    ),
     "busy, then completed": (
         [STARTED, RINGING, BUSY, NO_ANSWER],
         {"status": "busy", "reason": "busy", "was_answered": False, "is_final": True},
@@ -332,7 +335,7 @@ def seen(state: LegState | None) -> LegState:
 
 
 @pytest.mark.parametrize("name", FOLDS)
-def test_every_order_and_every_repetition_adds_up_to_the_same(name: str) -> None:
+def test_events_in_any_order_and_repetition_give_the_same_state(name: str) -> None:
     events, expected = FOLDS[name]
     state = seen(fold(LEG, events))
     assert {field: getattr(state, field) for field in expected} == expected
@@ -343,7 +346,7 @@ def test_every_order_and_every_repetition_adds_up_to_the_same(name: str) -> None
             assert fold(LEG, [*order, again]) == state
 
 
-def test_every_order_of_any_six_events_adds_up_to_the_same() -> None:
+def test_any_six_events_in_any_order_give_the_same_state() -> None:
     events = [STARTED, RINGING, ANSWERED, MACHINE, BEEP, COMPLETED, BUSY, NO_ANSWER, MOVED, at(9, "parked")]
     for some in itertools.combinations(events, 6):
         first, *others = (
@@ -352,13 +355,13 @@ def test_every_order_of_any_six_events_adds_up_to_the_same() -> None:
         assert all(other == first for other in others)
 
 
-def test_the_status_is_told_with_its_time_and_every_field_with_its_latest_value() -> None:
+def test_the_status_has_its_time_and_every_field_has_its_latest_value() -> None:
     state = seen(fold(LEG, [COMPLETED, ANSWERED, STARTED | {"headers": {}}]))
     assert state.fields == COMPLETED | {"headers": {}}  # and no value that is null
 
 
 @pytest.mark.parametrize(
-    ("events", "told"),
+    ("events", "expected"),
     [
         ([BUSY, NO_ANSWER | {"sip_code": 200, "detail": "ok"}], ("busy", 486, None)),
         ([at(4, "busy"), NO_ANSWER | {"sip_code": 200, "detail": "ok"}], ("busy", None, None)),
@@ -371,14 +374,14 @@ def test_the_status_is_told_with_its_time_and_every_field_with_its_latest_value(
     ],
 )
 def test_detail_and_sip_code_are_those_of_the_status(
-    events: list[dict[str, Any]], told: tuple[str, int | None, str | None]
+    events: list[dict[str, Any]], expected: tuple[str, int | None, str | None]
 ) -> None:
     for order in itertools.permutations(events):
         state = seen(fold(LEG, order))
-        assert (state.status, state.fields.get("sip_code"), state.fields.get("detail")) == told
+        assert (state.status, state.fields.get("sip_code"), state.fields.get("detail")) == expected
 
 
-def test_events_of_others_and_of_no_status_add_up_to_nothing() -> None:
+def test_events_of_other_legs_and_without_a_status_give_no_state() -> None:
     other = LEG.replace("9", "8")
     assert fold(LEG, []) is None
     assert fold(LEG, [STARTED | {"uuid": other}, MOVED, {"uuid": LEG, "status": 7}]) is None
@@ -401,7 +404,7 @@ def test_events_of_others_and_of_no_status_add_up_to_nothing() -> None:
         (10**400, False),
     ],
 )
-def test_an_end_proves_an_answer_by_its_duration_only(duration: object, is_proof: bool) -> None:
+def test_an_end_proves_an_answer_only_by_its_duration(duration: object, is_proof: bool) -> None:
     assert seen(fold(LEG, [at(20, "completed", duration=duration)])).was_answered == is_proof
 
 
@@ -438,7 +441,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(EVENTS, st.randoms(use_true_random=False))
-def test_whatever_is_told_order_and_repetition_change_nothing_and_what_is_over_stays_over(
+def test_order_and_repetition_of_events_change_nothing_and_final_statuses_stay_final(
     events: list[dict[str, Any]], chance: Any
 ) -> None:
     state = fold(LEG, events)
@@ -509,7 +512,7 @@ def test_whatever_is_told_order_and_repetition_change_nothing_and_what_is_over_s
         ({}, (None, None, None)),
     ],
 )
-def test_an_rtc_event_tells_its_type_leg_and_conversation(
+def test_an_rtc_event_names_its_type_leg_and_conversation(
     fields: dict[str, Any], found: tuple[str | None, str | None, str | None]
 ) -> None:
     assert rtc_of(fields) == found

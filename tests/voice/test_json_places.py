@@ -53,7 +53,7 @@ def spaced(draw: st.DrawFn) -> tuple[str, Any, dict[Path, int]]:
 
 @given(spaced())
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-def test_every_value_is_found_where_it_stands(case: tuple[str, Any, dict[Path, int]]) -> None:
+def test_every_value_is_found_at_its_place(case: tuple[str, Any, dict[Path, int]]) -> None:
     text, value, places = case
 
     document = read(text)
@@ -65,7 +65,7 @@ def test_every_value_is_found_where_it_stands(case: tuple[str, Any, dict[Path, i
 
 @given(st.text(alphabet='[]{}",:0123456789.eE-+truefalsn\\u \n', max_size=30) | st.text(max_size=20))
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
-def test_it_reads_what_json_reads_and_refuses_what_json_refuses(text: str) -> None:
+def test_it_accepts_and_refuses_the_same_texts_as_json(text: str) -> None:
     def refuse(name: str) -> None:
         raise ValueError(name)
 
@@ -105,7 +105,7 @@ def test_it_reads_what_json_reads_and_refuses_what_json_refuses(text: str) -> No
         ('{"a":' * 100_000, MAX_DEPTH * 5, "deep"),
     ],
 )
-def test_what_is_no_json_is_told_with_its_place(text: str, offset: int, words: str) -> None:
+def test_a_syntax_error_is_reported_with_its_place(text: str, offset: int, words: str) -> None:
     with pytest.raises(BadJson) as caught:
         read(text)
 
@@ -113,7 +113,7 @@ def test_what_is_no_json_is_told_with_its_place(text: str, offset: int, words: s
     assert words in caught.value.message
 
 
-def test_a_key_that_is_there_twice_is_told_where_it_is_again() -> None:
+def test_a_repeated_key_is_reported_at_its_second_place() -> None:
     document = read('{"a": 1, "b": {"a": 2, "a": 3}, "a": 4}')
 
     assert document.value == {"a": 4, "b": {"a": 3}}

@@ -83,7 +83,7 @@ def connect(*endpoints: object) -> dict[str, Any]:
         ("text", []),
     ],
 )
-def test_whom_a_flow_dials_is_read_whatever_it_looks_like(flow: object, dialled: list[str]) -> None:
+def test_the_numbers_that_a_flow_dials_are_read_from_any_flow(flow: object, dialled: list[str]) -> None:
     assert list(ncco.dialled(flow)) == dialled
 
 

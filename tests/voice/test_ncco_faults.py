@@ -297,7 +297,7 @@ FAULTS: list[tuple[object, str, str, str]] = [
 
 
 @pytest.mark.parametrize(("flow", "severity", "path", "hint"), FAULTS)
-def test_a_fault_is_told_alone_where_it_is_with_what_is_right(
+def test_a_fault_is_reported_alone_with_its_place_and_a_suggestion(
     flow: object, severity: str, path: str, hint: str
 ) -> None:
     (finding,) = lint(flow)
@@ -335,11 +335,11 @@ def test_a_fault_is_told_alone_where_it_is_with_what_is_right(
         [stream(level=level / 10) for level in range(-10, 11)],
     ],
 )
-def test_what_comes_close_to_a_fault_is_clean(flow: object) -> None:
+def test_values_close_to_a_fault_are_accepted(flow: object) -> None:
     assert lint(flow) == []
 
 
-def test_all_faults_of_a_flow_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_faults_of_a_flow_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = """[
   {"action": "talk", "txet": "Hello", "loop": -1},
   {"action": "input",
@@ -372,9 +372,7 @@ def test_all_faults_of_a_flow_are_told_at_once_in_the_order_of_the_file() -> Non
         (b"[" * 100_000, 1, 101, "deep"),
     ],
 )
-def test_what_is_no_json_is_one_error_with_its_place(
-    content: bytes, line: int, column: int, words: str
-) -> None:
+def test_invalid_json_is_one_error_with_its_place(content: bytes, line: int, column: int, words: str) -> None:
     ((finding, *place),) = lint_file(content)
 
     assert place == [line, column]
@@ -382,7 +380,7 @@ def test_what_is_no_json_is_one_error_with_its_place(
     assert words in finding.message
 
 
-def test_a_byte_order_mark_is_an_error_and_moves_no_column() -> None:
+def test_a_byte_order_mark_is_an_error_and_shifts_no_column() -> None:
     content = b'\xef\xbb\xbf[{"action": "talk"}]'
 
     assert [(finding.message, line, column) for finding, line, column in lint_file(content)] == [
@@ -391,7 +389,7 @@ def test_a_byte_order_mark_is_an_error_and_moves_no_column() -> None:
     ]
 
 
-def test_a_value_that_has_no_end_is_too_large_and_no_crash() -> None:
+def test_an_infinite_value_is_too_large_and_does_not_crash() -> None:
     headers: dict[str, Any] = {}
     headers["a"] = headers
 
@@ -400,7 +398,7 @@ def test_a_value_that_has_no_end_is_too_large_and_no_crash() -> None:
     assert "far too many" in finding.message
 
 
-def test_as_many_faults_as_a_file_can_hold_take_no_minute() -> None:
+def test_a_file_full_of_faults_is_checked_within_a_minute() -> None:
     flow = [talk(bargeIn=True)] * 5000 + [1] * 5000 + [talk(**{f"t{i}": 1}) for i in range(1000)]
 
     assert len(lint_file(json.dumps(flow).encode())) == 11_000

@@ -31,15 +31,15 @@ OPTIONS = {
 }
 
 
-def told(flow: object) -> list[tuple[str, str]]:
+def findings(flow: object) -> list[tuple[str, str]]:
     return [(finding.severity.value, show(finding.path)) for finding in lint(flow)]
 
 
 def errors(flow: object) -> list[str]:
-    return [path for severity, path in told(flow) if severity == "error"]
+    return [path for severity, path in findings(flow) if severity == "error"]
 
 
-def test_the_model_has_the_actions_and_options_of_the_reference_and_no_others() -> None:
+def test_the_model_has_exactly_the_actions_and_options_of_the_reference() -> None:
     assert {name: set(record.options) for name, record in ACTION.records.items()} == {
         name: set(options.split()) for name, options in OPTIONS.items()
     }
@@ -47,7 +47,7 @@ def test_the_model_has_the_actions_and_options_of_the_reference_and_no_others() 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_of_the_reference_are_clean(name: str) -> None:
-    assert told(EXAMPLES[name]) == []
+    assert findings(EXAMPLES[name]) == []
     assert lint_file(json.dumps(EXAMPLES[name]).encode()) == []
 
 
@@ -60,7 +60,7 @@ def test_ranges_end_where_the_reference_says(
 
     for inside in (least, most if most is not None else 10**30):
         assert errors(with_(action, option, inside)) == []
-        assert told(with_(action, option, str(inside)))[0] == ("warning", path)
+        assert findings(with_(action, option, str(inside)))[0] == ("warning", path)
         assert errors(with_(action, option, str(inside))) == []
     for outside in (least - step, 10**30 if most is None else most + step):
         is_wrong = outside != 10**30
@@ -75,18 +75,18 @@ def test_ranges_end_where_the_reference_says(
 
 
 @pytest.mark.parametrize("seconds", [0, 0.05, 7200.5, 1e9, -1, "0"])
-def test_a_wait_out_of_range_is_moved_into_it_and_so_a_doubt(seconds: object) -> None:
-    assert {severity for severity, _ in told([{"action": "wait", "timeout": seconds}])} == {"warning"}
-    assert told([{"action": "wait", "timeout": 0.1}, {"action": "wait", "timeout": 7200}]) == []
+def test_a_wait_out_of_range_is_clamped_and_therefore_a_warning(seconds: object) -> None:
+    assert {severity for severity, _ in findings([{"action": "wait", "timeout": seconds}])} == {"warning"}
+    assert findings([{"action": "wait", "timeout": 0.1}, {"action": "wait", "timeout": 7200}]) == []
 
 
 @pytest.mark.parametrize(("action", "option"), FLAGS)
-def test_flags_are_true_or_false_and_tolerated_as_text(action: dict[str, Any], option: str) -> None:
+def test_flags_are_true_or_false_and_strings_are_tolerated(action: dict[str, Any], option: str) -> None:
     path = f"$[0].{option}"
 
     for value in (True, False):
-        assert told(with_(action, option, value)) == []
-        assert told(with_(action, option, str(value).lower())) == [("warning", path)]
+        assert findings(with_(action, option, value)) == []
+        assert findings(with_(action, option, str(value).lower())) == [("warning", path)]
     for wrong in (0, 1, "yes", "True", "", [], {}):
         assert errors(with_(action, option, wrong)) == [path]
 
@@ -94,7 +94,7 @@ def test_flags_are_true_or_false_and_tolerated_as_text(action: dict[str, Any], o
 @pytest.mark.parametrize(("action", "option", "values"), CHOICES)
 def test_choices_are_those_of_the_reference(action: dict[str, Any], option: str, values: list[str]) -> None:
     for value in values:
-        assert told(with_(action, option, value)) == []
+        assert findings(with_(action, option, value)) == []
     for wrong in ("", "x", "Get", "12", True, 5, [values[0]]):
         assert errors(with_(action, option, wrong)) == [f"$[0].{option}"]
 
@@ -112,7 +112,7 @@ def test_urls_are_arrays_of_one(action: dict[str, Any], option: str) -> None:
     path = f"$[0].{option}"
 
     for right in (APP, "http://127.0.0.1:8080", "HTTPS://a/?b=%C3%A9#c", f"{APP}/{'a' * 3000}"):
-        assert told(with_(action, option, [right])) == []
+        assert findings(with_(action, option, [right])) == []
     for wrong in (APP, [APP, APP], {"0": APP}):
         assert errors(with_(action, option, wrong)) == [path]
     for wrong in (
@@ -135,7 +135,7 @@ def test_urls_are_arrays_of_one(action: dict[str, Any], option: str) -> None:
 
 @given(FLOWS)
 @settings(max_examples=500, deadline=None, derandomize=True, database=None)
-def test_no_json_is_too_odd_and_every_finding_is_about_something_that_is_there(flow: Any) -> None:
+def test_no_json_is_too_odd_and_every_finding_names_an_existing_place(flow: Any) -> None:
     there = set(paths(flow))
 
     for finding in lint(flow):
@@ -150,7 +150,7 @@ def test_no_json_is_too_odd_and_every_finding_is_about_something_that_is_there(f
 
 @given(FLOWS)
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-def test_a_file_has_the_findings_of_its_value(flow: Any) -> None:
+def test_a_file_gets_the_same_findings_as_its_value(flow: Any) -> None:
     placed = [finding for finding, _, _ in lint_file(json.dumps(flow).encode())]
 
     assert sorted(map(repr, placed)) == sorted(map(repr, lint(json.loads(json.dumps(flow)))))
@@ -169,7 +169,7 @@ WORD = st.text(alphabet="abc <>&\u00e9", min_size=1).filter(lambda text: text.st
     loop=st.integers(1, 9) | st.none(),
 )
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
-def test_what_the_builders_build_is_clean(
+def test_flows_made_by_the_builders_are_clean(
     text: str,
     name: str,
     legs: list[str] | None,
@@ -198,7 +198,7 @@ def test_the_first_error_is_the_first_of_all(flow: object) -> None:
     )
 
 
-def test_what_was_meant_is_guessed_up_to_a_bound() -> None:
+def test_suggestions_are_made_up_to_a_limit() -> None:
     """A guess takes as long as all the rest of an action."""
     hints = [finding.hint for finding in lint([{"action": "tolk"}] * 1000)]
     assert hints[0] == 'Did you mean "talk"?'

@@ -24,7 +24,7 @@ def is_valid(flow: object) -> bool:
     return bool(VALIDATOR.is_valid(flow))
 
 
-def test_it_is_a_schema() -> None:
+def test_the_schema_is_a_valid_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
@@ -51,7 +51,7 @@ def test_the_examples_of_the_reference_are_valid(name: str) -> None:
 @example([{"action": "input", "type": ["dtmf"], "mode": "asynchronous", "dtmf": {}}])
 @example([{"action": "connect", "endpoint": [{"type": "sip", "user": "a"}]}])
 @settings(max_examples=700, deadline=None, derandomize=True, database=None)
-def test_what_it_refuses_is_an_error_and_errors_of_shape_are_refused(flow: Any) -> None:
+def test_the_schema_refuses_exactly_the_errors_of_shape(flow: Any) -> None:
     errors = [finding for finding in lint.lint(flow) if finding.is_error]
 
     if not is_valid(flow):
@@ -90,12 +90,12 @@ def shape_errors(flow: Any) -> list[str]:
         [{"action": "input", "type": ["dtmf"], "mode": "asynchronous", "dtmf": {"timeOut": 1}}],
     ],
 )
-def test_it_refuses_what_it_should(flow: object) -> None:
+def test_it_refuses_invalid_flows(flow: object) -> None:
     assert not is_valid(flow)
     assert shape_errors(flow)
 
 
-def test_a_schema_that_forgets_a_bound_is_found_out() -> None:
+def test_a_schema_that_lacks_a_limit_is_detected() -> None:
     """The control of the comparison above: it sees a difference of one bound."""
     lax = copy.deepcopy(SCHEMA)
     del lax["$defs"]["action.record"]["properties"]["timeOut"]["anyOf"][0]["anyOf"][0]["maximum"]
@@ -106,7 +106,7 @@ def test_a_schema_that_forgets_a_bound_is_found_out() -> None:
     assert Draft202012Validator(lax).is_valid(flow)
 
 
-def test_editors_are_told_what_an_option_is_and_what_is_old() -> None:
+def test_editors_show_the_description_of_an_option_and_whether_it_is_deprecated() -> None:
     talk = SCHEMA["$defs"]["action.talk"]["properties"]
 
     assert talk["loop"]["default"] == 1

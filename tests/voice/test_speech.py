@@ -19,7 +19,7 @@ from voicectl.voice import speech
         ("<speak>" + "x" * 1500 + "</speak>", 1500),
     ],
 )
-def test_tags_count_where_they_are_read_out(text: str, characters: int) -> None:
+def test_tags_count_where_they_are_read_aloud(text: str, characters: int) -> None:
     assert speech.characters(text) == characters
 
 
@@ -51,5 +51,5 @@ def test_breaks_take_their_time(text: str, seconds: float) -> None:
         ("<speak></speak>", 1, ""),
     ],
 )
-def test_the_beginning_is_what_is_said_by_then(text: str, seconds: float, said: str) -> None:
+def test_the_beginning_is_the_part_spoken_by_a_given_time(text: str, seconds: float, said: str) -> None:
     assert speech.beginning(text, seconds) == said

@@ -28,7 +28,7 @@ BOMB = "<!DOCTYPE speak [<!ENTITY a 'ha'><!ENTITY b '&a;&a;&a;'>]>"
         "<speak><say-as interpret-as='date' format='mdy'>9/12/12</say-as></speak>",
     ],
 )
-def test_what_the_platform_reads_raises_no_doubt(text: str) -> None:
+def test_supported_ssml_causes_no_warning(text: str) -> None:
     assert ssml.check(text) == []
 
 
@@ -47,7 +47,7 @@ def test_what_the_platform_reads_raises_no_doubt(text: str) -> None:
         ("<speak" + BOMB + ">&b;</speak>", "not well-formed"),
     ],
 )
-def test_what_cannot_be_read_is_told(text: str, words: str) -> None:
+def test_unreadable_ssml_is_reported(text: str, words: str) -> None:
     with pytest.raises(ssml.BadSsml, match=words):
         ssml.check(text)
 
@@ -71,13 +71,13 @@ def test_a_document_type_is_refused_before_it_defines_anything() -> None:
         ("Hello</speak>", "whole text"),
     ],
 )
-def test_what_the_platform_may_not_know_is_a_doubt(text: str, words: str) -> None:
+def test_elements_that_the_platform_may_not_support_are_warnings(text: str, words: str) -> None:
     (doubt,) = ssml.check(text)
 
     assert words in doubt.hint
 
 
-def test_a_doubt_is_told_once_however_often_it_is_there() -> None:
+def test_a_warning_is_reported_once_however_often_it_applies() -> None:
     assert len(ssml.check("<speak>" + "<brake/>" * 1000 + "</speak>")) == 1
 
 
