@@ -14,7 +14,7 @@ LEG = "9a8b7c6d-5e4f-4321-8fed-cba987654321"
 OTHER = "11111111-5e6f-4788-99aa-bbccddeeff00"
 
 
-def test_what_was_done_to_a_leg_is_found_by_any_form_of_its_id(tmp_path: Path) -> None:
+def test_actions_on_a_leg_are_found_by_any_form_of_its_id(tmp_path: Path) -> None:
     kept = ActionLog(tmp_path)
     kept.add(1.5, LEG.upper(), "mute")
     kept.add(2.0, OTHER, "hangup", "already")
@@ -28,7 +28,7 @@ def test_what_was_done_to_a_leg_is_found_by_any_form_of_its_id(tmp_path: Path) -
     assert [each.uuid for each in kept.since(2.0)] == [OTHER, LEG]
 
 
-def test_the_last_word_says_who_is_muted(tmp_path: Path) -> None:
+def test_the_last_entry_decides_who_is_muted(tmp_path: Path) -> None:
     kept = ActionLog(tmp_path)
     for what in ("mute", "earmuff", "unmute", "hangup"):
         kept.add(1.0, LEG, what)
@@ -69,7 +69,7 @@ def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
 @pytest.mark.parametrize(
     "content", [b"\xff\n", b"[1,2]\n", b'["x",1,2,3,4]\n', b"[" * 9_999 + b"\n", b'[1,"']
 )
-def test_what_is_torn_or_foreign_is_passed_over(tmp_path: Path, content: bytes) -> None:
+def test_torn_and_foreign_entries_are_skipped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "notes").write_bytes(content + b"\n" + LEG.encode() + b"\n")
     kept = ActionLog(tmp_path)
     kept.add(1.0, LEG, "mute")
@@ -78,7 +78,7 @@ def test_what_is_torn_or_foreign_is_passed_over(tmp_path: Path, content: bytes) 
     assert [each.what for each in kept.of(LEG)] == ["mute"]
 
 
-def test_what_cannot_be_kept_or_read_is_done_without(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_or_read_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     elsewhere = ActionLog(tmp_path / "missing")
     (tmp_path / "notes.old").symlink_to("/dev/null")

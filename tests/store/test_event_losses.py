@@ -90,7 +90,7 @@ def tail(events: Stores) -> Iterator[list[int]]:
         following.join()
 
 
-def test_what_was_acknowledged_survives_a_kill_and_a_tail_misses_nothing(events: Stores) -> None:
+def test_acknowledged_events_survive_a_kill_and_a_tail_misses_none(events: Stores) -> None:
     """The writers make the store themselves, all at once."""
     chance = random.Random(SEED)
     with tail(events) as followed:
@@ -107,7 +107,7 @@ def test_what_was_acknowledged_survives_a_kill_and_a_tail_misses_nothing(events:
     assert followed == kept
 
 
-def test_one_that_acknowledges_first_is_caught(events: Stores) -> None:
+def test_a_writer_that_acknowledges_first_is_caught(events: Stores) -> None:
     """The control: the test above would expose a naive receiver."""
     chance, store = random.Random(SEED), events()
     assert any(  # mostly at once
@@ -124,19 +124,19 @@ def test_the_log_reaches_the_disk_before_the_acknowledgement(tmp_path: Path) -> 
     with writing(None, tmp_path, "x", 0, "20", prefix=prefix) as child:
         assert len(acknowledged(child)) >= 20
 
-    is_on_disk, written, told = True, 0, 0
+    is_on_disk, written, reported = True, 0, 0
     for line in trace.read_text().splitlines():
         if "events.db-wal>" in line:
             is_on_disk = "sync(" in line
             written += not is_on_disk
         elif re.search(r'write\(1<.*"\d', line):
-            told += 1
+            reported += 1
             assert is_on_disk, line
-    assert told == 20
+    assert reported == 20
     assert written > 20
 
 
-def test_a_full_disk_is_told_and_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_loses_no_acknowledged_event(tmp_path: Path) -> None:
     def fill() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 
@@ -156,7 +156,7 @@ def test_a_full_disk_is_told_and_takes_nothing_that_was_acknowledged(tmp_path: P
 
 @pytest.mark.parametrize("left", [0, 20_000, 60_000])
 @pytest.mark.parametrize("is_new", [True, False])
-def test_a_full_disk_is_what_is_told_wherever_sqlite_notices_it(
+def test_a_full_disk_is_reported_as_such_wherever_sqlite_notices_it(
     tmp_path: Path, left: int, is_new: bool
 ) -> None:
     """Where its log or its index of the log has no room, SQLite says "disk I/O error"."""
@@ -180,7 +180,7 @@ def test_a_full_disk_is_what_is_told_wherever_sqlite_notices_it(
         fill()
 
 
-def test_a_database_that_may_not_grow_is_told_alike(tmp_path: Path) -> None:
+def test_a_database_that_may_not_grow_is_reported_alike(tmp_path: Path) -> None:
     with closing(SqliteEvents(tmp_path / "events.db")) as store:
         store._db.execute("PRAGMA max_page_count = 30")
         with pytest.raises(StoreError, match="no space left on the disk"):
@@ -198,7 +198,7 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
         assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_a_lock_is_told_soon_and_readers_do_not_mind_it(tmp_path: Path) -> None:
+def test_a_lock_is_reported_soon_and_does_not_affect_readers(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with closing(SqliteEvents(path)) as store, closing(sqlite3.connect(path)) as other:
         store.add([arrival(1)])
@@ -212,7 +212,7 @@ def test_a_lock_is_told_soon_and_readers_do_not_mind_it(tmp_path: Path) -> None:
         assert store.add([arrival(2)])[0].outcome is Outcome.NEW
 
 
-def test_a_store_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+def test_a_store_that_was_removed_is_created_again(tmp_path: Path) -> None:
     """Otherwise its bytes would go to a file that no process finds."""
     path = tmp_path / "events.db"
     with closing(SqliteEvents(path)) as store, closing(SqliteEvents(path)) as reader:
@@ -273,7 +273,7 @@ def a_schema_that_is_not_text(path: Path) -> None:
         a_schema_that_is_not_text,
     ],
 )
-def test_a_spoilt_store_is_told_with_what_to_do(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+def test_a_damaged_store_is_reported_with_what_to_do(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     path = tmp_path / "events.db"
     spoil(path)
     with pytest.raises(StoreError) as failed, closing(SqliteEvents(path)) as store:
@@ -284,7 +284,7 @@ def test_a_spoilt_store_is_told_with_what_to_do(tmp_path: Path, spoil: Callable[
         assert "newer version of voicectl" in failed.value.message
 
 
-def test_a_damaged_event_is_told(tmp_path: Path) -> None:
+def test_a_damaged_event_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     with closing(SqliteEvents(path)) as store, closing(sqlite3.connect(path)) as db:
         store.add([arrival(1)])
@@ -294,7 +294,7 @@ def test_a_damaged_event_is_told(tmp_path: Path) -> None:
             numbers(store)
 
 
-def test_a_store_whose_directory_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_missing_store_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="No such file"):
         SqliteEvents(tmp_path / "gone" / "events.db")
 
@@ -302,7 +302,7 @@ def test_a_store_whose_directory_is_gone_is_told(tmp_path: Path) -> None:
 # PostgreSQL that dies
 
 
-def test_what_was_acknowledged_survives_the_server_too(postgres: Postgres, tmp_path: Path) -> None:
+def test_acknowledged_events_survive_a_kill_of_the_server(postgres: Postgres, tmp_path: Path) -> None:
     with closing(Stores(postgres.url, tmp_path)) as events:
         with writing(postgres.url, tmp_path, events.application_id, 0) as child:
             assert child.stdout is not None
@@ -323,7 +323,7 @@ def test_what_was_acknowledged_survives_the_server_too(postgres: Postgres, tmp_p
     assert [line for line in complaints if not line.startswith("The PostgreSQL event store")] == []
 
 
-def test_a_server_whose_disk_is_full_is_told_without_its_files(database: str) -> None:
+def test_a_server_whose_disk_is_full_is_reported_without_its_file_names(database: str) -> None:
     with closing(PostgresEvents(database, "x")) as store, psycopg.connect(database) as other:
         other.execute(
             "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE"
@@ -339,7 +339,7 @@ def test_a_server_whose_disk_is_full_is_told_without_its_files(database: str) ->
     assert "Free disk space on the server" in (failed.value.hint or "")
 
 
-def test_a_server_that_is_gone_is_told_at_once_and_one_that_is_back_is_used(
+def test_a_server_that_is_gone_is_reported_at_once_and_used_again_once_it_is_back(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     with closing(Stores(postgres.url, tmp_path)) as events:
@@ -374,7 +374,7 @@ def test_a_wait_ends_when_its_server_dies(postgres: Postgres, tmp_path: Path) ->
         assert failed
 
 
-def test_a_server_that_answers_no_more_is_given_up_in_time(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_server_that_stops_answering_is_given_up_in_time(postgres: Postgres, tmp_path: Path) -> None:
     """As one does whose machine has stopped while its connections stand."""
     with closing(PostgresEvents(postgres.url, str(tmp_path), add_seconds=2)) as store:
         store.add([arrival(1)])
@@ -388,7 +388,7 @@ def test_a_server_that_answers_no_more_is_given_up_in_time(postgres: Postgres, t
         assert numbers(store) == [1, 2]
 
 
-def test_an_application_that_is_locked_is_told_in_time(postgres: Postgres, tmp_path: Path) -> None:
+def test_a_locked_application_is_reported_in_time(postgres: Postgres, tmp_path: Path) -> None:
     with closing(Stores(postgres.url, tmp_path)) as events:
         events().close()
         store = PostgresEvents(postgres.url, events.application_id, add_seconds=0.3)
@@ -453,7 +453,7 @@ class Cutter:
             client.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_lost_word_on_a_commit_is_told_and_adding_again_does_no_harm(
+def test_a_lost_reply_to_a_commit_is_reported_and_adding_again_is_harmless(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     with Cutter(postgres.port) as cutter, closing(Stores(postgres.url, tmp_path)) as events:
@@ -470,7 +470,7 @@ def test_a_lost_word_on_a_commit_is_told_and_adding_again_does_no_harm(
 # PostgreSQL that cannot be used
 
 
-def test_many_first_users_of_a_database_make_it_ready_once(database: str) -> None:
+def test_many_first_users_of_a_database_create_the_tables_once(database: str) -> None:
     start, failed = threading.Barrier(8), list[StoreError]()
 
     def use() -> None:
@@ -489,7 +489,7 @@ def test_many_first_users_of_a_database_make_it_ready_once(database: str) -> Non
 
 
 @pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
-def test_a_database_that_isolates_transactions_takes_from_several_what_they_add(
+def test_a_database_that_isolates_transactions_accepts_events_from_several_writers(
     postgres: Postgres, database: str, isolation: str
 ) -> None:
     PostgresEvents(database, "x").close()
@@ -515,7 +515,9 @@ def test_a_database_that_isolates_transactions_takes_from_several_what_they_add(
     assert sorted(map(str, outcomes)) == ["new", "repeated"]
 
 
-def test_a_purge_by_who_does_not_own_the_table_says_what_is_left(postgres: Postgres, database: str) -> None:
+def test_a_purge_by_a_user_who_does_not_own_the_table_says_what_is_left(
+    postgres: Postgres, database: str
+) -> None:
     with closing(PostgresEvents(database, "x")) as owner:
         owner.add([arrival(1)])
         postgres.execute("CREATE ROLE operator LOGIN")
@@ -542,14 +544,14 @@ def test_a_newer_schema_is_refused(postgres: Postgres, database: str) -> None:
         PostgresEvents(database, "x")
 
 
-def test_another_schema_is_told(postgres: Postgres, database: str) -> None:
+def test_an_unknown_schema_is_reported(postgres: Postgres, database: str) -> None:
     PostgresEvents(database, "x").close()
     postgres.execute("DROP TABLE voicectl_events.tokens", database="other")
     with closing(PostgresEvents(database, "x")) as store, pytest.raises(StoreError, match="tokens"):
         store.add([arrival(1)])
 
 
-def test_a_database_without_unicode_is_refused_and_one_without_an_encoding_will_do(
+def test_a_database_without_unicode_is_refused_and_one_without_an_encoding_is_accepted(
     postgres: Postgres,
 ) -> None:
     for encoding in ("LATIN1", "SQL_ASCII"):
@@ -566,7 +568,7 @@ def test_a_database_without_unicode_is_refused_and_one_without_an_encoding_will_
             postgres.execute("DROP DATABASE odd WITH (FORCE)")
 
 
-def test_a_server_that_acknowledges_too_early_is_told_and_made_to_wait(
+def test_a_server_that_acknowledges_too_early_is_reported_and_made_to_wait(
     postgres: Postgres, tmp_path: Path
 ) -> None:
     with closing(PostgresEvents(f"{postgres.url}?options=-csynchronous_commit%3Doff", "x")) as store:
@@ -598,7 +600,7 @@ URLS = [
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_password_is_never_told(tmp_path: Path, url: str) -> None:
+def test_a_password_is_never_shown(tmp_path: Path, url: str) -> None:
     with pytest.raises((InputError, StoreError)) as failed:
         open_events(url, tmp_path, "x")
     is_sent = url in SENT
@@ -637,7 +639,7 @@ except StoreError as exc:
     assert "pip install 'voicectl[postgres]'" in python(code, str(tmp_path))
 
 
-def test_sqlite_loads_nothing_of_postgres_nor_http(tmp_path: Path) -> None:
+def test_sqlite_loads_neither_postgres_nor_http_modules(tmp_path: Path) -> None:
     code = """
 import pathlib, sys
 from voicectl.store.event_stores import open_events

@@ -50,7 +50,7 @@ def only(store: EventStore, query: Query | None = None) -> Stored:
 # What is kept
 
 
-def test_what_was_added_is_found_as_it_was_and_by_others(events: Stores, store: EventStore) -> None:
+def test_added_events_are_found_unchanged_also_by_other_processes(events: Stores, store: EventStore) -> None:
     added = [
         arrival(1),
         arrival(2, status="busy", timestamp="2026-02-03T09:15:00.120Z"),
@@ -79,12 +79,12 @@ def test_what_was_added_is_found_as_it_was_and_by_others(events: Stores, store: 
     assert added[3].fault == "it is not UTF-8"
 
 
-def test_nothing_added_is_nothing_kept(store: EventStore) -> None:
+def test_adding_nothing_stores_nothing(store: EventStore) -> None:
     assert store.add([]) == []
     assert list(store.find(Query())) == []
 
 
-def test_the_same_again_is_counted_and_not_kept_twice(events: Stores, store: EventStore) -> None:
+def test_a_repeated_event_is_counted_and_not_stored_twice(events: Stores, store: EventStore) -> None:
     ((_, first),) = store.add([arrival(1)])
     again = replace(arrival(1), received=RECEIVED + 60, jti="token of another try")
 
@@ -93,7 +93,7 @@ def test_the_same_again_is_counted_and_not_kept_twice(events: Stores, store: Eve
     assert only(store) == Stored(first, arrival(1), 3)
 
 
-def test_the_same_twice_in_one_batch_is_kept_once(store: EventStore) -> None:
+def test_the_same_event_twice_in_one_batch_is_stored_once(store: EventStore) -> None:
     kept = store.add([arrival(1), arrival(2), arrival(1), arrival(1)])
 
     assert outcomes(kept) == [NEW, NEW, REPEATED, REPEATED]
@@ -102,7 +102,7 @@ def test_the_same_twice_in_one_batch_is_kept_once(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("is_one_batch", [True, False])
-def test_a_signed_copy_vouches_for_an_unsigned_one_and_not_the_other_way_round(
+def test_a_signed_copy_makes_an_unsigned_one_signed_and_not_the_other_way_round(
     store: EventStore, is_one_batch: bool
 ) -> None:
     unsigned, signed = replace(arrival(1), is_signed=False, jti=None), arrival(1)
@@ -112,7 +112,7 @@ def test_a_signed_copy_vouches_for_an_unsigned_one_and_not_the_other_way_round(
     assert only(store).arrival == signed
 
 
-def test_a_later_route_method_or_query_is_another_event(store: EventStore) -> None:
+def test_a_different_route_method_or_query_is_another_event(store: EventStore) -> None:
     first = replace(arrival(1), jti=None)
     others = [
         replace(first, route=Route.FALLBACK),
@@ -125,7 +125,7 @@ def test_a_later_route_method_or_query_is_another_event(store: EventStore) -> No
 # Replays
 
 
-def test_a_token_that_comes_with_something_else_is_a_replay_and_nothing_of_it_is_kept(
+def test_a_token_with_different_content_is_a_replay_and_none_of_it_is_stored(
     events: Stores, store: EventStore
 ) -> None:
     thief = replace(arrival(2), jti="token-1")
@@ -138,13 +138,13 @@ def test_a_token_that_comes_with_something_else_is_a_replay_and_nothing_of_it_is
 
 
 @pytest.mark.parametrize("elsewhere", [{"query": b"vc=vc-another"}, {"route": Route.RTC}])
-def test_a_token_that_comes_somewhere_else_is_a_replay(store: EventStore, elsewhere: dict) -> None:
+def test_a_token_at_another_route_is_a_replay(store: EventStore, elsewhere: dict) -> None:
     store.add([arrival(1)])
 
     assert outcomes(store.add([replace(arrival(1), **elsewhere)])) == [REPLAYED]
 
 
-def test_a_replay_in_the_same_batch_is_noticed(store: EventStore) -> None:
+def test_a_replay_in_the_same_batch_is_detected(store: EventStore) -> None:
     kept = store.add([arrival(1), replace(arrival(2), jti="token-1"), arrival(3)])
     assert outcomes(kept) == [NEW, REPLAYED, NEW]
 
@@ -153,7 +153,7 @@ def test_an_exact_repeat_is_no_replay(store: EventStore) -> None:
     assert [outcomes(store.add([arrival(1)])) for _ in range(2)] == [[NEW], [REPEATED]]
 
 
-def test_a_token_that_nobody_signed_counts_for_nothing(store: EventStore) -> None:
+def test_an_unsigned_token_counts_for_nothing(store: EventStore) -> None:
     """Otherwise any client of the port could make later tokens invalid."""
     store.add([replace(arrival(1), is_signed=False, jti="token-2")])
     assert outcomes(store.add([arrival(2)])) == [NEW]
@@ -178,7 +178,7 @@ def test_tokens_are_forgotten_while_events_keep_coming(store: EventStore) -> Non
     assert outcomes(store.add([late])) == [NEW]
 
 
-def test_long_and_odd_tokens_are_told_apart(store: EventStore) -> None:
+def test_long_and_odd_tokens_are_distinguished(store: EventStore) -> None:
     jtis = ["x" * 300, "x" * 300 + "y", "\ud800", "\udfff", "\0", "\0\0"]
     batch = [
         Arrival.read(
@@ -237,7 +237,7 @@ FINDS: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
-def test_events_are_found_by_what_they_are_about(many: EventStore) -> None:
+def test_events_are_found_by_leg_conversation_and_status(many: EventStore) -> None:
     for query, expected in FINDS:
         found = [stored.arrival.fields["number"] for stored in many.find(Query(**query))]
         assert found == expected, query
@@ -249,7 +249,7 @@ def test_events_are_found_by_id_and_after_one(many: EventStore) -> None:
     assert [stored.id for stored in many.find(Query(after=ids[-4]))] == ids[-3:]
 
 
-def test_a_leg_that_was_transferred_is_found_by_both_conversations_and_a_call_of_ours_by_its_reference(
+def test_a_transferred_leg_is_found_by_both_conversations_and_a_call_created_here_by_its_reference(
     store: EventStore,
 ) -> None:
     moved = arrival(1, conversation_uuid_from="CON-a", conversation_uuid_to="CON-b")
@@ -263,7 +263,7 @@ def test_a_leg_that_was_transferred_is_found_by_both_conversations_and_a_call_of
     assert only(store, Query(reference="vc-7")).arrival == referred
 
 
-def test_what_comes_while_events_are_read_is_not_waited_for(events: Stores, many: EventStore) -> None:
+def test_events_that_arrive_during_a_read_are_not_waited_for(events: Stores, many: EventStore) -> None:
     other = events()
     found = many.find(Query())
     first = next(found)
@@ -271,7 +271,7 @@ def test_what_comes_while_events_are_read_is_not_waited_for(events: Stores, many
     assert [stored.arrival.fields["number"] for stored in (first, *found)] == list(range(1000))
 
 
-def test_a_reader_who_is_slow_keeps_nobody_from_writing_or_deleting(events: Stores, many: EventStore) -> None:
+def test_a_slow_reader_does_not_block_writes_or_deletes(events: Stores, many: EventStore) -> None:
     found = many.find(Query())
     next(found)
     other = events()
@@ -280,7 +280,7 @@ def test_a_reader_who_is_slow_keeps_nobody_from_writing_or_deleting(events: Stor
     assert [stored.arrival.fields["number"] for stored in found][-1] == 999
 
 
-def test_a_wait_ends_when_another_adds(events: Stores, store: EventStore) -> None:
+def test_a_wait_ends_when_another_process_adds_an_event(events: Stores, store: EventStore) -> None:
     waiter = events()
     waiter.wait(0)
     waiting = threading.Thread(target=lambda: waiter.wait(FOR_EVER))
@@ -290,7 +290,7 @@ def test_a_wait_ends_when_another_adds(events: Stores, store: EventStore) -> Non
     assert not waiting.is_alive()
 
 
-def test_what_came_before_the_wait_ends_it_at_once_and_nothing_ends_it_in_time(
+def test_events_before_the_wait_end_it_at_once_and_without_events_it_times_out(
     events: Stores, store: EventStore
 ) -> None:
     waiter = events()
@@ -311,7 +311,7 @@ def test_applications_that_share_a_database_do_not_see_each_other(postgres: Post
         assert (numbers(mine), numbers(theirs)) == ([1], [])
 
 
-def test_postgres_reads_few_of_its_events_to_find_few(postgres: Postgres, database: str) -> None:
+def test_postgres_reads_few_events_to_find_few(postgres: Postgres, database: str) -> None:
     def rows_read(use: Callable[[EventStore], object]) -> int:
         """Return the rows that *use* makes the server read; a session reports them when it ends."""
         asked = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables"
@@ -334,7 +334,7 @@ def test_postgres_reads_few_of_its_events_to_find_few(postgres: Postgres, databa
     assert rows_read(lambda store: store.add([arrival(number) for number in range(4000, 4100)])) < 20
 
 
-# Whatever is told
+# Events with any content
 
 TEXTS = st.one_of(
     st.text(st.characters(exclude_categories=[]), max_size=20),
@@ -375,7 +375,7 @@ BODIES = st.one_of(
 )
 
 
-def test_whatever_is_told_its_bytes_come_back_equal(store: EventStore) -> None:
+def test_any_event_comes_back_byte_for_byte(store: EventStore) -> None:
     count = iter(range(10**9))
 
     @settings(max_examples=150, deadline=None)
@@ -400,14 +400,14 @@ def test_whatever_is_told_its_bytes_come_back_equal(store: EventStore) -> None:
         ((outcome, number),) = store.add([added])
         assert outcome is NEW
         assert only(store, Query(ids=(number,))).arrival == added
-        told = {"leg": added.leg, "conversation": added.conversation, "status": added.status}
-        asked = {name: value for name, value in told.items() if value}
+        fields = {"leg": added.leg, "conversation": added.conversation, "status": added.status}
+        asked = {name: value for name, value in fields.items() if value}
         assert number in [stored.id for stored in store.find(Query(**asked, last=1))]
 
     check()
 
 
-def test_what_is_nested_too_deep_to_be_shown_is_kept_as_it_came() -> None:
+def test_an_event_nested_too_deeply_to_be_shown_is_stored_unchanged() -> None:
     for depth, fault in ((100, None), (101, "it is not JSON: nested more than 100 levels deep")):
         body = b'{"a":' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
         read = Arrival.read(
@@ -424,18 +424,18 @@ def digits(directory: Path) -> int:
     return sum(b"447700900999" in path.read_bytes() for path in directory.rglob("*") if path.is_file())
 
 
-def told(numbers: range) -> Iterator[Arrival]:
+def arrivals(numbers: range) -> Iterator[Arrival]:
     """Small events and large ones, which a database keeps in other ways."""
     for number in numbers:
         noise = "".join(map(chr, range(40, 90))) * (100 if number % 10 == 0 else 1)
         yield arrival(number, to="447700900999", noise=noise)
 
 
-def test_a_purge_leaves_no_byte_of_what_it_deletes(tmp_path: Path) -> None:
+def test_a_purge_leaves_no_byte_of_the_deleted_events(tmp_path: Path) -> None:
     stores = Stores(None, tmp_path)
     with closing(stores):
         receiver, purger = stores(), stores()
-        receiver.add(list(told(range(2000))))
+        receiver.add(list(arrivals(range(2000))))
         receiver.add([arrival(5000)])
         assert digits(tmp_path) > 0, "nothing to look for"
         size = sum(path.stat().st_size for path in tmp_path.iterdir())
@@ -466,7 +466,7 @@ def test_a_purge_leaves_no_byte_in_the_tables_of_postgres(postgres: Postgres, tm
     tables = postgres.data / "base"
     with closing(Stores(postgres.url, tmp_path)) as stores:
         receiver, purger = stores(), stores()
-        receiver.add(list(told(range(0, 200))))
+        receiver.add(list(arrivals(range(0, 200))))
         receiver.add([arrival(5000)])
         postgres.execute("CHECKPOINT")
         assert digits(tables) > 0, "nothing to look for"
@@ -500,7 +500,7 @@ def test_a_purge_leaves_nothing_in_the_statistics_of_postgres(postgres: Postgres
     assert re.findall(r"9a8b7c6d|CON-|vc-|token-|\\x", text) == []
 
 
-def test_a_purge_leaves_nothing_between_what_it_keeps(tmp_path: Path) -> None:
+def test_a_purge_leaves_nothing_between_the_kept_events(tmp_path: Path) -> None:
     """SQLite overwrites deleted data, but not all data that it moves between pages."""
     chance = random.Random(18)
     old, added = [], []
@@ -547,7 +547,7 @@ store.close()
     assert {path.name for path in home.iterdir()} == {"events.db"}
 
 
-def test_a_purge_that_a_reader_holds_up_says_so(tmp_path: Path) -> None:
+def test_a_purge_that_a_reader_blocks_says_so(tmp_path: Path) -> None:
     """An open look at the database keeps its log as it was."""
     path = tmp_path / "events.db"
     with (

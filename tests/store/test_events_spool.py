@@ -26,7 +26,7 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "state" / "spool")
 
 
-def test_what_was_put_aside_is_loaded_by_another_process_and_dropped(spool: Spool, tmp_path: Path) -> None:
+def test_spooled_events_are_loaded_by_another_process_and_dropped(spool: Spool, tmp_path: Path) -> None:
     later, earlier = [arrival(7), arrival(8)], [arrival(1)]
     paths = [spool.put(later), spool.put(earlier)]
 
@@ -55,13 +55,13 @@ def test_each_store_has_its_own(tmp_path: Path) -> None:
     assert len({here, first, second}) == 3
 
 
-def test_an_empty_spool_is_no_directory(spool: Spool, tmp_path: Path) -> None:
+def test_an_empty_spool_has_no_directory(spool: Spool, tmp_path: Path) -> None:
     assert spool.files() == []
     assert spool.purge(RECEIVED) == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_whatever_was_told_comes_back_equal(spool: Spool) -> None:
+def test_any_spooled_event_comes_back_equal(spool: Spool) -> None:
     texts = st.text(st.characters(exclude_categories=[]), max_size=20)
 
     @settings(max_examples=60, deadline=None)
@@ -72,7 +72,7 @@ def test_whatever_was_told_comes_back_equal(spool: Spool) -> None:
             )
         )
     )
-    def check(told: list[tuple[Route, bytes, bytes, str | None]]) -> None:
+    def check(parts: list[tuple[Route, bytes, bytes, str | None]]) -> None:
         arrivals = [
             Arrival.read(
                 received=RECEIVED + 0.1,
@@ -83,7 +83,7 @@ def test_whatever_was_told_comes_back_equal(spool: Spool) -> None:
                 is_signed=True,
                 jti=jti,
             )
-            for route, body, query, jti in told
+            for route, body, query, jti in parts
         ]
         path = spool.put(arrivals)
         assert spool.load(path) == arrivals
@@ -96,7 +96,7 @@ def test_whatever_was_told_comes_back_equal(spool: Spool) -> None:
 BATCH = [arrival(number) for number in range(4)]
 
 
-def test_a_torn_file_gives_what_is_whole_of_it_and_is_set_aside(spool: Spool) -> None:
+def test_the_whole_events_of_a_torn_file_are_read_and_the_file_is_set_aside(spool: Spool) -> None:
     content = spool.put(BATCH).read_bytes()
     spool.drop(spool.files()[0])
     chance = random.Random(1)
@@ -129,7 +129,7 @@ def test_a_changed_byte_costs_one_event_at_most(spool: Spool) -> None:
         spool.drop(path)
 
 
-def test_damage_is_told_once_and_deleted_with_the_rest_of_what_is_old(spool: Spool) -> None:
+def test_damage_is_reported_once_and_deleted_with_other_old_files(spool: Spool) -> None:
     path = spool.put(BATCH)
     path.write_bytes(path.read_bytes()[:-5])
     for _ in range(2):
@@ -146,7 +146,7 @@ def test_damage_is_told_once_and_deleted_with_the_rest_of_what_is_old(spool: Spo
     assert list(spool.directory.iterdir()) == [young]
 
 
-def test_what_a_killed_process_left_half_written_is_deleted_with_the_rest_of_what_is_old(
+def test_a_half_written_file_of_a_killed_process_is_deleted_with_other_old_files(
     spool: Spool,
 ) -> None:
     code = """
@@ -168,7 +168,7 @@ Spool(pathlib.Path(sys.argv[1])).put([arrival(1)])
     assert list(spool.directory.iterdir()) == []
 
 
-def test_a_disk_that_takes_nothing_is_told_and_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_half_written_file(tmp_path: Path) -> None:
     code = """
 import pathlib, resource, sys
 from tests.support.event_writer import arrival
@@ -191,7 +191,7 @@ except StoreError as exc:
     assert list((tmp_path / "spool").iterdir()) == []
 
 
-def test_a_place_where_nothing_can_be_put_is_told(tmp_path: Path) -> None:
+def test_a_spool_directory_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "spool").touch()
     spool = Spool(tmp_path / "spool")
     for use in (lambda: spool.put(BATCH), spool.files):
@@ -200,7 +200,7 @@ def test_a_place_where_nothing_can_be_put_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_it_is_on_the_disk_under_its_name_when_put_returns(tmp_path: Path) -> None:
+def test_it_is_on_disk_under_its_name_when_put_returns(tmp_path: Path) -> None:
     code = """
 import pathlib, sys
 from tests.support.event_writer import arrival

@@ -42,7 +42,7 @@ def test_a_file_closed_to_others_is_read(secret: Path, mode: int) -> None:
 
 
 @pytest.mark.parametrize("bit", [0o040, 0o020, 0o010, 0o004, 0o002, 0o001, 0o044, 0o066, 0o077])
-def test_a_file_open_to_others_is_refused_with_the_command_that_closes_it(secret: Path, bit: int) -> None:
+def test_a_file_open_to_others_is_refused_with_the_command_that_fixes_it(secret: Path, bit: int) -> None:
     secret.chmod(0o600 | bit)
 
     with pytest.raises(ConfigError, match=rf"mode {0o600 | bit:04o}") as refused:
@@ -53,7 +53,7 @@ def test_a_file_open_to_others_is_refused_with_the_command_that_closes_it(secret
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702, 0o733])
-def test_a_directory_that_others_can_write_to_is_refused_with_the_command_that_closes_it(
+def test_a_directory_that_others_can_write_to_is_refused_with_the_command_that_fixes_it(
     tmp_path: Path, mode: int
 ) -> None:
     directory = tmp_path / "open to all"
@@ -77,7 +77,7 @@ def test_a_directory_such_as_tmp_keeps_others_from_replacing_a_file(secret: Path
 
 @as_root
 @pytest.mark.parametrize("what", ["the file", "its directory"])
-def test_what_belongs_to_another_user_is_refused(secret: Path, what: str) -> None:
+def test_files_of_another_user_are_refused(secret: Path, what: str) -> None:
     os.chown(secret if what == "the file" else secret.parent, NOBODY, NOBODY)
 
     with pytest.raises(ConfigError, match=r"belongs to another user|Another user can replace"):
@@ -128,7 +128,7 @@ for path in sorted(top.iterdir()):
 @pytest.mark.parametrize(
     "kind", ["link", "dangling link", "pipe", "socket", "directory", "device", "endless device"]
 )
-def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, secret: Path, kind: str) -> None:
+def test_other_kinds_of_file_are_refused_without_waiting(tmp_path: Path, secret: Path, kind: str) -> None:
     path = tmp_path / "other"
     match kind:
         case "link":
@@ -151,7 +151,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, secret: Path
     assert kind != "link" or str(secret) in (refused.value.hint or "")
 
 
-def test_a_missing_file_and_one_that_is_too_long_are_named(tmp_path: Path, secret: Path) -> None:
+def test_a_missing_or_overlong_file_is_reported(tmp_path: Path, secret: Path) -> None:
     secret.write_bytes(b"x" * (files.MAX_SECRET_BYTES + 1))
 
     with pytest.raises(ConfigError, match="over 64 KiB"):
@@ -162,7 +162,7 @@ def test_a_missing_file_and_one_that_is_too_long_are_named(tmp_path: Path, secre
         files.read_private(tmp_path / ("x" * 300), what="key")
 
 
-def test_settings_may_be_read_by_others_and_not_changed(secret: Path) -> None:
+def test_settings_may_be_read_but_not_written_by_others(secret: Path) -> None:
     secret.chmod(0o644)
     assert files.read_own(secret, what="file") == SECRET
 
@@ -195,12 +195,12 @@ def test_an_existing_directory_keeps_its_mode(tmp_path: Path) -> None:
     assert mode(tmp_path) == 0o755
 
 
-def test_a_directory_that_cannot_be_made_is_named(secret: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_reported(secret: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"{secret}/keys cannot be created: File exists")):
         files.private_directory(secret / "keys")
 
 
-def test_a_file_that_others_could_read_is_replaced_by_one_they_cannot(secret: Path) -> None:
+def test_a_file_that_others_could_read_is_replaced_by_a_private_one(secret: Path) -> None:
     secret.chmod(0o644)
     with secret.open("rb") as before:
         files.write_private(secret, b"new")

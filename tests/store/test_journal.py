@@ -79,7 +79,7 @@ class Witness:
         assert all(self.seen), "a POST was sent before its intent was on disk"
 
 
-def test_the_intent_is_on_disk_when_the_post_leaves(room: Room, line: FaultProxy) -> None:
+def test_the_intent_is_on_disk_when_the_post_is_sent(room: Room, line: FaultProxy) -> None:
     witness = Witness(line, lambda: database(room))
     assert room(CREATE).exit_code == 0
     assert room(f"call create --to {PERSON} --to 447700900002 --talk Hi --idempotency-key k").exit_code == 2
@@ -122,7 +122,7 @@ def place(journal: Journal, line: FaultProxy, application: Application, clock: F
 
 
 @pytest.mark.parametrize(("kind", "is_caught"), [(Journal, False), (LateJournal, True)])
-def test_the_witness_catches_a_journal_that_records_after_the_reply(
+def test_the_check_catches_a_journal_that_records_after_the_reply(
     room: Room,
     line: FaultProxy,
     application: Application,
@@ -156,7 +156,7 @@ def test_only_its_owner_reads_it(room: Room) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_it_holds_what_was_asked_and_what_came_of_it(room: Room) -> None:
+def test_it_holds_each_request_and_its_outcome(room: Room) -> None:
     reply = room(CREATE).json
     columns = ("reference", "asked_at", '"to"', '"from"', "key", "state", "uuid", "certainty", "reason")
     assert rows(database(room), *columns) == [
@@ -176,7 +176,7 @@ def test_it_holds_what_was_asked_and_what_came_of_it(room: Room) -> None:
     assert json.loads(kept)["conversation_uuid"] == reply["conversation_uuid"]
 
 
-def test_it_does_not_hold_what_was_said(room: Room) -> None:
+def test_it_does_not_hold_the_content_of_a_call(room: Room) -> None:
     """Neither the text nor the digits of an NCCO: only a hash of the request."""
     room(f"call create --to {PERSON} --talk 'Your code is 4711' --dtmf-answer 98765432")
     content = b"".join(path.read_bytes() for path in database(room).parent.iterdir())
@@ -271,7 +271,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize("spoil", UNUSABLE)
-def test_without_its_journal_no_call_is_placed_and_all_else_goes_on(
+def test_without_its_journal_no_call_is_placed_and_everything_else_works(
     room: Room, spoil: Callable[[Path], None]
 ) -> None:
     leg = room.call()
@@ -335,18 +335,18 @@ def assert_refused_as_damaged(directory: Path, content: bytes, where: str) -> No
         assert "--no-journal" in (refused.value.hint or "")
 
 
-def test_a_page_that_is_damaged_is_noticed_wherever_it_is(tmp_path: Path, filled: bytes) -> None:
+def test_a_damaged_page_is_noticed_wherever_it_is(tmp_path: Path, filled: bytes) -> None:
     for at in range(0, len(filled), PAGE):
         content = filled[:at] + b"\xff" + filled[at + 1 :]
         assert_refused_as_damaged(tmp_path, content, f"byte {at}")
 
 
-def test_a_journal_that_was_cut_off_is_noticed_wherever_it_ends(tmp_path: Path, filled: bytes) -> None:
+def test_a_truncated_journal_is_noticed_wherever_it_ends(tmp_path: Path, filled: bytes) -> None:
     for size in range(0, len(filled), 1024):
         assert_refused_as_damaged(tmp_path, filled[:size], f"an end at byte {size}")
 
 
-def test_a_row_that_no_index_shows_is_noticed(tmp_path: Path, filled: bytes) -> None:
+def test_a_row_missing_from_an_index_is_noticed(tmp_path: Path, filled: bytes) -> None:
     """Otherwise, a key that was used would seem to be free."""
     at = filled.index(b"0" * 58 + b"77", filled.index(b"vc-149"))
     assert_refused_as_damaged(tmp_path, filled[:at] + b"1" + filled[at + 1 :], "a changed key")
@@ -397,7 +397,7 @@ def test_a_value_that_the_journal_never_writes_is_damage(
             use()
 
 
-def test_what_a_deleted_journal_left_behind_is_not_taken_into_a_new_one(tmp_path: Path) -> None:
+def test_remains_of_a_deleted_journal_are_not_taken_into_a_new_one(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, FakeClock())) as journal:
         intend(journal, "vc-1")
         log = (tmp_path / "journal.db-wal").read_bytes()
@@ -416,7 +416,7 @@ def test_what_a_deleted_journal_left_behind_is_not_taken_into_a_new_one(tmp_path
     ],
     ids=["created", "rejected"],
 )
-def test_an_outcome_of_an_intent_that_is_gone_is_told(
+def test_an_outcome_whose_intent_is_gone_is_reported(
     journal: Journal, record: Callable[[Journal], object]
 ) -> None:
     """So that an id is printed with the remark that it was not recorded."""
@@ -447,7 +447,7 @@ def test_a_disk_that_is_full_before_the_post_sends_none(room: Room) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 20_000, 60_000])
-def test_a_full_disk_is_what_is_told(tmp_path: Path, left: int) -> None:
+def test_a_full_disk_is_reported_as_such(tmp_path: Path, left: int) -> None:
     def fill() -> None:
         with closing(Journal(tmp_path, FakeClock())) as journal:
             for number in range(100):
@@ -469,7 +469,7 @@ def test_a_journal_that_fails_after_the_post_prints_the_id_twice_and_stops(
     assert len(line.posts) == 1
 
 
-def test_a_journal_that_fails_after_a_lost_reply_is_in_doubt_all_the_same(
+def test_a_journal_that_fails_after_a_lost_reply_leaves_the_call_in_doubt(
     room: Room, line: FaultProxy
 ) -> None:
     line.fault = cut(Side.REPLY, 0)
@@ -506,7 +506,7 @@ def intend(journal: Journal, reference: str, *, to: str = PERSON, key: str | Non
     return journal.intend(reference, to=to, from_=None, body_hash="h", key=key, dialled=[to])
 
 
-def test_an_intent_is_what_the_journal_then_holds(journal: Journal) -> None:
+def test_the_returned_intent_equals_the_one_in_the_journal(journal: Journal) -> None:
     assert intend(journal, "vc-1", key="k") == journal.get("vc-1")
 
 
@@ -543,7 +543,7 @@ def test_an_open_call_to_another_number_is_no_rival(journal: Journal) -> None:
     assert found.state is IntentState.INTENT
 
 
-def test_why_a_call_was_in_doubt_stays_when_it_is_found(journal: Journal) -> None:
+def test_the_reason_of_a_doubt_stays_when_the_call_is_found(journal: Journal) -> None:
     one = intend(journal, "vc-1")
     journal.settle(one.reference, IntentState.IN_DOUBT, "the reply was lost")
     matched = journal.match(one, LEG, {})
@@ -576,7 +576,7 @@ def test_a_key_whose_process_died_lives_as_long_as_one_in_doubt(journal: Journal
     ],
     ids=["a limit is checked", "a call is matched"],
 )
-def test_nothing_is_written_between_a_check_and_what_is_written_after_it(
+def test_nothing_is_written_between_a_check_and_the_write_that_depends_on_it(
     journal: Journal, tmp_path: Path, change: Callable[[Journal, Intent], object], written: str
 ) -> None:
     """Otherwise, the check would not hold; or SQLite would refuse the change, since its reading is outdated."""
@@ -596,7 +596,7 @@ def test_nothing_is_written_between_a_check_and_what_is_written_after_it(
     assert refused == ["database is locked"]
 
 
-def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_matched(
+def test_an_intent_that_arrives_during_a_search_prevents_its_match(
     journal: Journal, room: Room, line: FaultProxy, application: Application, tmp_path: Path, clock: FakeClock
 ) -> None:
     """The call that the search finds may belong to the new intent."""
@@ -616,14 +616,14 @@ def test_an_intent_that_comes_while_another_is_looked_for_keeps_it_from_being_ma
     assert journal.claimed([lost.uuid or "", *room.sandbox.exchange.legs]) == set()  # type: ignore[union-attr]
 
 
-def test_what_a_living_process_is_about_to_do_is_not_in_doubt(journal: Journal, clock: FakeClock) -> None:
+def test_an_intent_of_a_living_process_is_not_in_doubt(journal: Journal, clock: FakeClock) -> None:
     intent = intend(journal, "vc-1")
     assert journal.in_doubt() == []
     clock.sleep(301)
     assert journal.in_doubt() == [intent]
 
 
-def test_what_a_dead_process_was_about_to_do_is(journal: Journal, tmp_path: Path, clock: FakeClock) -> None:
+def test_an_intent_of_a_dead_process_is_in_doubt(journal: Journal, tmp_path: Path, clock: FakeClock) -> None:
     with opening(tmp_path, "vc-1", at=clock.time()) as child:
         child.communicate(b"go\n")
     assert [intent.reference for intent in journal.in_doubt()] == ["vc-1"]
@@ -661,7 +661,7 @@ def test_calls_of_an_hour_are_counted_each_phone_once(journal: Journal, clock: F
     journal.note_dials(["447700900004"], 1)
 
 
-def test_numbers_that_no_limit_counts_any_more_are_forgotten(
+def test_numbers_that_no_limit_counts_any_longer_are_forgotten(
     journal: Journal, tmp_path: Path, clock: FakeClock
 ) -> None:
     journal.note_dials([PERSON])

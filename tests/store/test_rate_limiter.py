@@ -52,7 +52,7 @@ def test_calls_are_spaced_evenly(take: Take, clock: FakeClock) -> None:
     assert moments == about([0, 1 / 3, 2 / 3, 1, 4 / 3, 5 / 3, 2])
 
 
-def test_other_requests_may_come_in_a_burst_of_a_second(take: Take, clock: FakeClock) -> None:
+def test_other_requests_may_come_in_a_burst_of_one_second(take: Take, clock: FakeClock) -> None:
     started = clock.monotonic()
     for _ in range(15):
         assert take(others=1) == about(0)
@@ -69,7 +69,7 @@ def test_every_phone_that_a_request_rings_counts_as_a_call(take: Take) -> None:
     assert take(creates=1) == about(2 / 3)
 
 
-def test_calls_do_not_wait_for_other_requests_nor_these_for_calls(take: Take) -> None:
+def test_calls_and_other_requests_do_not_wait_for_each_other(take: Take) -> None:
     take(creates=9)
     assert take(others=1) == 0
     for _ in range(14):
@@ -77,7 +77,7 @@ def test_calls_do_not_wait_for_other_requests_nor_these_for_calls(take: Take) ->
     assert take(creates=1) == about(3)
 
 
-def test_an_urgent_request_goes_before_all_others_and_counts(take: Take) -> None:
+def test_an_urgent_request_goes_first_and_counts(take: Take) -> None:
     for _ in range(15):
         take(others=1)
     assert take(others=1, urgent=True, budget=0) == 0
@@ -97,7 +97,7 @@ def test_a_turn_beyond_the_budget_is_refused_and_not_taken(take: Take) -> None:
     "content",
     [b"", b"x", b"1 2 3", b"nan nan", b"inf inf", b"-inf -inf", b"1e300 1e300", b"\xff" * 100, b"9" * 5000],
 )
-def test_a_file_that_makes_no_sense_is_begun_anew(
+def test_a_file_with_invalid_content_is_replaced(
     tmp_path: Path, take: Take, remarks: list[str], content: bytes
 ) -> None:
     (tmp_path / "pace").write_bytes(content)
@@ -106,7 +106,9 @@ def test_a_file_that_makes_no_sense_is_begun_anew(
     assert remarks == []
 
 
-def test_a_restart_of_the_machine_is_no_queue(tmp_path: Path, take: Take, clock: FakeClock) -> None:
+def test_a_restart_of_the_machine_is_not_taken_for_a_queue(
+    tmp_path: Path, take: Take, clock: FakeClock
+) -> None:
     """The monotonic clock starts again, so times written before lie far in the future."""
     later = clock.monotonic() + 1_000_000
     (tmp_path / "pace").write_text(f"{later:20.6f} {later:20.6f}\n")
@@ -114,7 +116,7 @@ def test_a_restart_of_the_machine_is_no_queue(tmp_path: Path, take: Take, clock:
 
 
 @pytest.mark.parametrize("kind", ["directory", "link", "missing"])
-def test_without_its_file_requests_go_on_and_it_is_told_once(tmp_path: Path, kind: str) -> None:
+def test_without_its_file_requests_continue_and_a_warning_is_shown_once(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "pace"
     if kind == "directory":
         path.mkdir()
@@ -142,7 +144,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
-def test_what_it_lets_through_the_platform_takes(
+def test_the_platform_accepts_every_request_that_it_lets_through(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
 ) -> None:
     """For any order and any pauses. An urgent request passes at once, so it does not count."""
@@ -159,7 +161,7 @@ def test_what_it_lets_through_the_platform_takes(
             assert all(limits.allow_other() for _ in range(others))
 
 
-def test_no_two_take_the_same_turn(tmp_path: Path) -> None:
+def test_no_two_requests_take_the_same_turn(tmp_path: Path) -> None:
     class Still(FakeClock):
         """Time stands still, so that each wait tells which turn it was."""
 

@@ -31,7 +31,7 @@ RECEIVED = 1_770_000_000.0
 
 def arrival(number: int, **fields: Any) -> Arrival:
     """Return event *number*: a ``ringing`` whose fields *fields* replace."""
-    told = {
+    defaults = {
         "uuid": f"9a8b7c6d-5e4f-4321-8fed-{number:012x}",
         "conversation_uuid": f"CON-1a2b3c4d-5e6f-4788-99aa-{number:012x}",
         "status": "ringing",
@@ -42,7 +42,7 @@ def arrival(number: int, **fields: Any) -> Arrival:
         route=Route.EVENT,
         method="POST",
         query=b"",
-        body=json.dumps(told | fields).encode(),
+        body=json.dumps(defaults | fields).encode(),
         is_signed=True,
         jti=f"token-{number}",
     )
@@ -119,13 +119,13 @@ def _keep(store: EventStore, batch: list[Arrival]) -> None:
 
 def _tried(act: Callable[[], Any]) -> Any:
     """Return the result of *act* once it succeeds."""
-    told = ""
+    reported = ""
     while True:
         try:
             return act()
         except StoreError as exc:
-            if exc.message != told:
-                print(told := exc.message, file=sys.stderr, flush=True)
+            if exc.message != reported:
+                print(reported := exc.message, file=sys.stderr, flush=True)
             time.sleep(0.01)
 
 

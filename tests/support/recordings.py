@@ -93,8 +93,8 @@ def ranged(content: bytes = SOUND, media_type: str = "audio/mpeg") -> Callable[[
         begin = int(found[1])
         if begin >= len(content):
             return reply(416, b"", content_range=f"bytes */{len(content)}")
-        told = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-        return reply(206, content[begin:], content_type=media_type, content_range=told)
+        content_range = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        return reply(206, content[begin:], content_type=media_type, content_range=content_range)
 
     return answer
 
