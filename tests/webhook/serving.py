@@ -117,7 +117,7 @@ def signed_request(
 
 
 class Held:
-    """A store that blocks until the test lets it go on.
+    """A store that blocks until the test releases it.
 
     Attributes:
         is_asked: Set once an event is to be added.
@@ -150,7 +150,7 @@ class Serving:
     """A running receiver.
 
     Attributes:
-        told: The warnings.
+        warnings: The warnings so far.
         kept: The kept events, as reported.
     """
 
@@ -158,7 +158,7 @@ class Serving:
     directory: Path
     clock: FakeClock
     limiter: ConnectionLimiter
-    told: list[str] = field(default_factory=list, init=False, repr=False)
+    warnings: list[str] = field(default_factory=list, init=False, repr=False)
     kept: list[tuple[Arrival, Kept]] = field(default_factory=list, init=False, repr=False)
 
     @property
@@ -212,7 +212,7 @@ def serving(
         "clock": clock,
         "retry_seconds": 0.02,
         "on_kept": found.kept.extend,
-        "warn": Warnings(found.told.append, monotonic=clock.monotonic),
+        "warn": Warnings(found.warnings.append, monotonic=clock.monotonic),
     }
     with running(Settings(**settings | setup), sock or server.listen(port=0)) as found.url:
         yield found

@@ -70,7 +70,7 @@ class TestTooMuch:
         ],
         ids=range(29),
     )
-    def test_it_is_refused_and_the_connection_ends(
+    def test_a_request_over_a_limit_is_refused_and_the_connection_ends(
         self, receiver: Serving, capfd: pytest.CaptureFixture[str], content: bytes, status: int
     ) -> None:
         with receiver.client() as client:
@@ -85,7 +85,7 @@ class TestTooMuch:
         assert receiver.stored() == []
         assert "Traceback" not in capfd.readouterr().err
 
-    def test_what_is_just_not_too_much_is_heard(self, receiver: Serving) -> None:
+    def test_a_request_just_within_the_limits_is_accepted(self, receiver: Serving) -> None:
         body = event(more="x" * 65_000)
         body += b" " * (LIMITS.body_bytes - len(body))
         more = [(f"X-{number}", "y") for number in range(LIMITS.headers - 3)]
@@ -102,7 +102,7 @@ class TestTooMuch:
 
             assert client.reply().status == 503
 
-    def test_a_body_in_chunks_is_heard(self, receiver: Serving) -> None:
+    def test_a_chunked_body_is_accepted(self, receiver: Serving) -> None:
         body = event()
         whole = signed_request(body, headers=[("Transfer-Encoding", "chunked")])
         head = whole[: -len(body)]
@@ -110,13 +110,13 @@ class TestTooMuch:
             client.send(head + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
 
             assert client.reply().status == 200
-            assert client.ask().status == 503  # the connection goes on
+            assert client.ask().status == 503  # the connection stays open
         assert [each.arrival.body for each in receiver.stored()] == [body]
 
-    def test_identity_is_no_encoding(self, receiver: Serving) -> None:
+    def test_identity_is_not_an_encoding(self, receiver: Serving) -> None:
         assert receiver.ask(signed_request(headers=[("Content-Encoding", "identity")])).status == 200
 
-    def test_a_length_that_is_too_short_makes_no_second_request(self, receiver: Serving) -> None:
+    def test_a_content_length_that_is_too_short_starts_no_second_request(self, receiver: Serving) -> None:
         hidden = signed_request()
         with receiver.client() as client:
             client.send(HEAD + b"Content-Length: 5\r\n\r\n{}xxx" + b"y" + hidden)
@@ -125,9 +125,7 @@ class TestTooMuch:
             assert client.is_closed()
         assert receiver.stored() == []
 
-    def test_requests_sent_without_waiting_are_answered_in_order_up_to_a_bound(
-        self, receiver: Serving
-    ) -> None:
+    def test_pipelined_requests_are_answered_in_order_up_to_a_limit(self, receiver: Serving) -> None:
         with receiver.client() as client:
             client.send(
                 signed_request(event(status="started")) + request("GET", "/nowhere") + signed_request()
@@ -139,7 +137,7 @@ class TestTooMuch:
                 client.send(request("GET", "/nowhere") * 1_000)
             assert ended(client)
 
-    def test_an_upgrade_is_not_made(self, receiver: Serving) -> None:
+    def test_an_upgrade_is_not_performed(self, receiver: Serving) -> None:
         upgrade = [("Connection", "Upgrade"), ("Upgrade", "h2c")]
         query = "a=1"
         signed = ("Authorization", bearer(b'{"a":"1"}')[0])
@@ -149,7 +147,7 @@ class TestTooMuch:
         with receiver.client() as client:
             assert client.send(signed_request(headers=upgrade)).reply().status == 400  # not half of it
 
-    def test_expecting_to_be_told_to_go_on(self, receiver: Serving) -> None:
+    def test_expect_100_continue_is_answered(self, receiver: Serving) -> None:
         whole = signed_request(headers=[("Expect", "100-continue")])
         head, _, body = whole.partition(b"\r\n\r\n")
         with receiver.client() as client:
@@ -168,7 +166,7 @@ class TestTooSlow:
             (CHUNKED, "body", LIMITS.body_seconds),
         ],
     )
-    def test_a_request_that_does_not_get_done(
+    def test_an_unfinished_request_times_out(
         self, receiver: Serving, content: bytes, state: str, seconds: float
     ) -> None:
         with receiver.client() as client:
@@ -179,7 +177,7 @@ class TestTooSlow:
             assert client.reply().status == 408
             assert client.is_closed()
 
-    def test_dripping_gains_no_time(self, receiver: Serving) -> None:
+    def test_sending_slowly_gains_no_time(self, receiver: Serving) -> None:
         with receiver.client() as client:
             client.send(HEAD)
             eventually(lambda: receiver.limiter.states() == ["head"])
@@ -192,7 +190,7 @@ class TestTooSlow:
     @pytest.mark.parametrize(
         "before", [b"", request("GET", "/nowhere")], ids=["from the start", "after a request"]
     )
-    def test_silence(self, receiver: Serving, before: bytes) -> None:
+    def test_an_idle_connection_times_out(self, receiver: Serving, before: bytes) -> None:
         with receiver.client() as client:
             if before:
                 assert client.send(before).reply().status == 404
@@ -209,7 +207,7 @@ class TestTooSlow:
                 receiver.clock.sleep(LIMITS.idle_seconds - 1)
 
     @pytest.mark.parametrize("content", [b"", b"P", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{"])
-    def test_half_closed_ones_end(self, receiver: Serving, content: bytes) -> None:
+    def test_half_closed_connections_end(self, receiver: Serving, content: bytes) -> None:
         with receiver.client() as client:
             client.send(content)
             client.sock.shutdown(socket.SHUT_WR)
@@ -217,7 +215,7 @@ class TestTooSlow:
             assert ended(client)
         eventually(lambda: receiver.limiter.connections == 0)
 
-    def test_what_was_asked_before_is_answered(self, receiver: Serving) -> None:
+    def test_a_request_sent_before_is_still_answered(self, receiver: Serving) -> None:
         with receiver.client() as client:
             client.send(signed_request())
             client.sock.shutdown(socket.SHUT_WR)
@@ -227,12 +225,12 @@ class TestTooSlow:
 
 
 def is_here(address: str) -> bool:
-    """Have the rest of loopback count as any other network."""
+    """Return True for 127.0.0.1 only, so that other loopback addresses count as another network."""
     return address == "127.0.0.1"
 
 
 class TestTooMany:
-    def test_the_one_longest_without_a_request_gives_way(self, tmp_path: Path) -> None:
+    def test_the_connection_longest_without_a_request_is_closed(self, tmp_path: Path) -> None:
         with serving(tmp_path, limits=SMALL) as receiver, ExitStack() as stack:
             clients = []
             for number in range(SMALL.connections):
@@ -246,7 +244,7 @@ class TestTooMany:
             assert ended(clients[0])
             assert receiver.limiter.states().count("head") == SMALL.connections - 1
 
-    def test_one_that_made_a_request_stays_before_those_that_never_did(self, tmp_path: Path) -> None:
+    def test_a_connection_with_a_request_is_kept_before_those_without(self, tmp_path: Path) -> None:
         with serving(tmp_path, limits=SMALL) as receiver, ExitStack() as stack:
             steady = stack.enter_context(receiver.client())
             assert steady.ask("GET", "/nowhere").status == 404
@@ -257,7 +255,7 @@ class TestTooMany:
             assert steady.send(signed_request()).reply().status == 200
             eventually(lambda: receiver.limiter.connections <= SMALL.connections)
 
-    def test_one_that_has_not_asked_yet_stays_before_those_that_do_not_get_done(self, tmp_path: Path) -> None:
+    def test_a_new_connection_is_kept_before_those_with_unfinished_requests(self, tmp_path: Path) -> None:
         with serving(tmp_path, limits=SMALL) as receiver, ExitStack() as stack:
             quiet = stack.enter_context(receiver.client())
             eventually(lambda: receiver.limiter.states() == ["quiet"])
@@ -271,7 +269,7 @@ class TestTooMany:
 
             assert quiet.send(signed_request()).reply().status == 200
 
-    def test_one_that_is_being_answered_stays_whatever_comes(self, tmp_path: Path) -> None:
+    def test_a_connection_being_answered_is_never_closed_for_others(self, tmp_path: Path) -> None:
         held = Held()
         with serving(tmp_path, limits=SMALL, open_store=lambda: held) as receiver, ExitStack() as stack:
             busy = [
@@ -285,7 +283,7 @@ class TestTooMany:
             held.go()
             assert [client.reply().status for client in busy] == [200] * len(busy)
 
-    def test_an_address_has_a_share(self, tmp_path: Path) -> None:
+    def test_an_address_has_a_limited_share(self, tmp_path: Path) -> None:
         with serving(tmp_path, limits=SMALL, is_local=is_here) as receiver, ExitStack() as stack:
             other = stack.enter_context(receiver.client(source="127.0.0.2"))
             for _ in range(SMALL.per_address * 2):
@@ -295,7 +293,7 @@ class TestTooMany:
             assert other.send(signed_request()).reply().status == 200
 
     @pytest.mark.parametrize(("source", "proxies"), [("127.0.0.1", []), ("127.0.0.3", ["::ffff:127.0.0.3"])])
-    def test_a_proxy_has_more(self, tmp_path: Path, source: str, proxies: list[str]) -> None:
+    def test_a_proxy_has_a_larger_share(self, tmp_path: Path, source: str, proxies: list[str]) -> None:
         with (
             serving(tmp_path, limits=SMALL, proxies=proxies, is_local=is_here) as receiver,
             ExitStack() as stack,
@@ -305,7 +303,7 @@ class TestTooMany:
 
             eventually(lambda: receiver.limiter.connections == SMALL.connections)
 
-    def test_while_500_drip_events_are_kept_and_all_of_them_end(self, receiver: Serving) -> None:
+    def test_events_are_kept_during_500_slow_connections_which_all_end(self, receiver: Serving) -> None:
         with ExitStack() as stack, receiver.client() as steady:
             steady.ask("GET", "/nowhere")
             drippers = [stack.enter_context(receiver.client()).send(HEAD) for _ in range(500)]

@@ -51,12 +51,14 @@ def run(body: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(body(), PATIENCE_SECONDS), debug=False)
 
 
-def test_what_waits_together_shares_one_commit(tmp_path: Path) -> None:
+def test_waiting_events_share_one_commit(tmp_path: Path) -> None:
     store = Counting()
-    told: list[int] = []
+    batch_sizes: list[int] = []
 
     async def body() -> None:
-        writer = EventWriter(lambda: store, Spool(tmp_path), on_kept=lambda pairs: told.append(len(pairs)))
+        writer = EventWriter(
+            lambda: store, Spool(tmp_path), on_kept=lambda pairs: batch_sizes.append(len(pairs))
+        )
         first = asyncio.ensure_future(writer.keep(arrival()))
         while not store.is_asked.is_set():
             await asyncio.sleep(0.005)
@@ -71,11 +73,11 @@ def test_what_waits_together_shares_one_commit(tmp_path: Path) -> None:
         assert writer.waiting == 0
 
     run(body)
-    assert store.commits == told == [1, 100]
+    assert store.commits == batch_sizes == [1, 100]
     assert {each.jti for each in store.arrivals} == {str(number) for number in range(101)}
 
 
-def test_what_nobody_waits_for_is_kept_before_the_end(tmp_path: Path) -> None:
+def test_events_kept_later_are_stored_before_the_end(tmp_path: Path) -> None:
     store = Counting()
     store.go()
 
@@ -91,10 +93,10 @@ def test_what_nobody_waits_for_is_kept_before_the_end(tmp_path: Path) -> None:
     assert len(store.arrivals) == 50
 
 
-def test_a_file_that_cannot_be_taken_in_does_not_keep_out_the_others(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_loaded_does_not_block_the_others(tmp_path: Path) -> None:
     store = Counting()
     store.go()
-    told: list[str] = []
+    messages: list[str] = []
     spool = Spool(tmp_path)
     path = spool.put([arrival(1)])
     (tmp_path / "0000-a.spool").mkdir()
@@ -109,7 +111,7 @@ def test_a_file_that_cannot_be_taken_in_does_not_keep_out_the_others(tmp_path: P
     store.add = picky  # type: ignore[method-assign]
 
     async def body() -> None:
-        writer = EventWriter(lambda: store, spool, on_trouble=lambda _, line: told.append(line))
+        writer = EventWriter(lambda: store, spool, on_trouble=lambda _, line: messages.append(line))
         while path.exists():
             await asyncio.sleep(0.005)
         assert (await writer.keep(arrival(3))).outcome is Outcome.NEW
@@ -120,13 +122,13 @@ def test_a_file_that_cannot_be_taken_in_does_not_keep_out_the_others(tmp_path: P
     run(body)
     assert [each.jti for each in store.arrivals] == ["1", "3"]
     assert poisoned.exists()
-    assert len(told) == 1
+    assert len(messages) == 1
 
 
 @pytest.mark.parametrize(
     ("size", "most"), [(0, MAX_WAITING), (64_000, MAX_WAITING_BYTES // 64_000 + 1)], ids=["many", "large"]
 )
-def test_what_waits_is_bounded(tmp_path: Path, size: int, most: int) -> None:
+def test_the_queue_is_bounded(tmp_path: Path, size: int, most: int) -> None:
     store = Counting()
     one = arrival(body=b"x" * size) if size else arrival()
 
@@ -148,11 +150,11 @@ def test_what_waits_is_bounded(tmp_path: Path, size: int, most: int) -> None:
     assert len(store.arrivals) == most + 1
 
 
-def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
+def test_a_failed_store_is_not_tried_again_for_a_while(tmp_path: Path) -> None:
     store = Counting()
     store.go()
     store.is_broken = True
-    told: list[str] = []
+    messages: list[str] = []
     now = 0.0
 
     async def body() -> None:
@@ -160,7 +162,7 @@ def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
         writer = EventWriter(
             lambda: store,
             Spool(tmp_path),
-            on_trouble=lambda _, line: told.append(line),
+            on_trouble=lambda _, line: messages.append(line),
             monotonic=lambda: now,
         )
         for number in range(5):
@@ -175,11 +177,11 @@ def test_a_store_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
 
     run(body)
     assert Spool(tmp_path).files() == []
-    assert len(told) == 2
+    assert len(messages) == 2
     assert sorted(each.jti or "" for each in store.arrivals[1:]) == ["0", "1", "2", "3", "4", "5"]
 
 
-def test_what_no_store_takes_does_not_keep_it_from_the_rest(tmp_path: Path) -> None:
+def test_an_event_that_the_store_always_refuses_does_not_block_the_rest(tmp_path: Path) -> None:
     class Picky(Counting):
         def add(self, arrivals: Any) -> list[Kept]:
             if any(each.body == b"poison" for each in arrivals):

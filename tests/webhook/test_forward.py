@@ -31,7 +31,7 @@ class App:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.told: list[str] = []
+        self.warnings: list[str] = []
         self.scheme: str | None = None
 
     def ask(self, *args: Any, **options: Any) -> Response | None:
@@ -42,7 +42,7 @@ class App:
 
     def run(self, work: Callable[[Forwarder], Awaitable[T]]) -> T:
         async def main() -> T:
-            forwarder = Forwarder(self.url, on_trouble=self.told.append, scheme=self.scheme)
+            forwarder = Forwarder(self.url, on_trouble=self.warnings.append, scheme=self.scheme)
             try:
                 return await work(forwarder)
             finally:
@@ -66,18 +66,18 @@ async def ask(
     return await forwarder.ask(Request(Route(route), method, query, pairs, body, peer, path), within=within)
 
 
-# What is passed on
+# Forwarded requests
 
 
 @pytest.mark.parametrize("path", ["", "/", "/voice", "/voice/", "/a%20b/voice"])
 @pytest.mark.parametrize("route", ["answer", "event", "fallback", "rtc"])
-def test_a_request_goes_to_its_route_below_the_url(path: str, route: str) -> None:
+def test_a_request_goes_to_its_route_below_the_base_url(path: str, route: str) -> None:
     with Canned(GOOD) as server:
         assert App(server.url + path).ask(route) is not None
         assert server.requests[0].target == f"{path.rstrip('/')}/{route}"
 
 
-def test_method_query_and_body_pass_as_they_came() -> None:
+def test_method_query_and_body_are_forwarded_unchanged() -> None:
     query = b'to=447700900456&from=%2b44&dtmf={"digits":"3"}&a=b;c&x=%zz&e=%C3%AB&vc=\'!()*~|'
     body = b'{"a" :  "\xff\\u0000", "a": 1}'
     with Canned(GOOD) as server:
@@ -93,7 +93,7 @@ def test_method_query_and_body_pass_as_they_came() -> None:
             ("POST", "/event", b""),
             ("GET", "/event", b"x"),
         ]
-        assert app.told == []
+        assert app.warnings == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_method_query_and_body_pass_as_they_came() -> None:
         ("/webhooks", {"answer": "https://x/webhooks/answer"}, [f"/webhooks/{each}?to=4" for each in Route]),
     ],
 )
-def test_a_request_goes_to_the_path_that_its_webhook_had(
+def test_a_request_goes_to_the_path_that_its_webhook_had_before(
     below: str, earlier: dict[str, str], targets: list[str]
 ) -> None:
     async def each(forwarder: Forwarder) -> None:
@@ -131,13 +131,13 @@ def test_a_request_goes_to_the_path_that_its_webhook_had(
 
 
 @pytest.mark.parametrize("below", ["", "/voice"])
-def test_a_request_to_a_path_of_its_own_goes_to_the_same_path(below: str) -> None:
+def test_a_request_to_an_extra_path_goes_to_the_same_path(below: str) -> None:
     with Canned(GOOD) as server:
         App(server.url + below).ask("event", "GET", b"digits=1", body=b"", path=b"/menu%2f1")
         assert server.requests[0].target == "/menu%2f1?digits=1"
 
 
-def test_the_host_is_the_one_that_was_asked_and_the_scheme_the_public_one() -> None:
+def test_the_host_is_the_requested_one_and_the_scheme_the_public_one() -> None:
     async def each(forwarder: Forwarder) -> None:
         await ask(forwarder, headers=[("Host", "voice.example.org")])
         proxied = [("X-Forwarded-Host", "a.example.org"), ("X-Forwarded-Proto", "http")]
@@ -157,7 +157,7 @@ def test_the_host_is_the_one_that_was_asked_and_the_scheme_the_public_one() -> N
     ]
 
 
-def test_only_the_headers_that_are_for_the_application_pass() -> None:
+def test_only_headers_for_the_application_are_forwarded() -> None:
     headers = [
         ("Host", "public.example.org"),
         ("content-type", "application/json; charset=utf-8"),
@@ -209,11 +209,11 @@ def test_a_cookie_of_the_application_does_not_come_back() -> None:
         assert ["cookie" in each.headers for each in server.requests] == [False, False]
 
 
-# What is an answer
+# Answers
 
 
 @pytest.mark.parametrize("status", range(200, 206))
-def test_what_the_platform_takes_for_an_answer_is_one(status: int) -> None:
+def test_a_response_that_the_platform_accepts_is_an_answer(status: int) -> None:
     with Canned(reply(status, b"" if status in (204, 205) else NCCO)) as server:
         got = App(server.url).ask()
 
@@ -221,7 +221,7 @@ def test_what_the_platform_takes_for_an_answer_is_one(status: int) -> None:
     assert got == Response(status=status, content_type="application/json", body=content)
 
 
-def test_an_answer_without_a_type_or_a_length_is_one() -> None:
+def test_a_response_without_a_type_or_a_length_is_an_answer() -> None:
     with Canned(b"HTTP/1.0 200 OK\r\n\r\n[]") as server:
         assert App(server.url).ask() == Response(status=200, content_type=None, body=b"[]")
 
@@ -250,19 +250,19 @@ ANSWERS: dict[str, tuple[bytes | Drip, str]] = {
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_what_is_broken_is_no_answer(case: str) -> None:
-    answer, told = ANSWERS[case]
+def test_a_broken_response_is_not_an_answer(case: str) -> None:
+    answer, cause = ANSWERS[case]
     with Canned(answer, keeps=False) as server:
         app = App(server.url)
 
         assert app.ask() is None
         assert len(server.requests) == 1
-    assert len(app.told) == 1
-    assert app.told[0].startswith(f"answer: {server.url.removeprefix('http://')} gave no answer: ")
-    assert told in app.told[0]
+    assert len(app.warnings) == 1
+    assert app.warnings[0].startswith(f"answer: {server.url.removeprefix('http://')} gave no answer: ")
+    assert cause in app.warnings[0]
 
 
-def test_the_largest_answer_is_one() -> None:
+def test_the_largest_response_is_an_answer() -> None:
     with Canned(reply(200, b" " * MIB)) as server:
         got = App(server.url).ask()
 
@@ -278,17 +278,17 @@ def test_the_largest_answer_is_one() -> None:
     ],
     ids=["the head drips", "the body drips"],
 )
-def test_one_deadline_holds_for_all_of_it(answer: Drip) -> None:
+def test_one_deadline_covers_the_whole_exchange(answer: Drip) -> None:
     with Canned(answer) as server:
         app = App(server.url)
         ending(lambda: asyncio.run(late(app, within=0.3)))
 
-    assert app.told[0].endswith("no complete answer within 0.3 s")
+    assert app.warnings[0].endswith("no complete answer within 0.3 s")
 
 
 async def late(app: App, within: float) -> None:
     """Ask an app that does not answer in time."""
-    forwarder = Forwarder(app.url, on_trouble=app.told.append)
+    forwarder = Forwarder(app.url, on_trouble=app.warnings.append)
     assert await ask(forwarder, within=within) is None
     await forwarder.close()
 
@@ -314,15 +314,15 @@ def test_a_server_that_does_not_answer_is_given_up_on_in_time() -> None:
     with Deaf() as server:
         app = App(server.url)
         ending(lambda: asyncio.run(late(app, within=0.2)))
-    assert app.told[0].endswith("no complete answer within 0.2 s")
+    assert app.warnings[0].endswith("no complete answer within 0.2 s")
 
 
-def test_a_port_where_nobody_listens_is_told_at_once() -> None:
+def test_a_closed_port_is_reported_at_once() -> None:
     with closed_port() as port:
         app = App(f"http://{LOOPBACK}:{port}")
 
         assert app.ask() is None
-    assert app.told[0].endswith("the connection was refused")
+    assert app.warnings[0].endswith("the connection was refused")
 
 
 @contextmanager
@@ -343,16 +343,16 @@ def closed_port() -> Iterator[int]:
         (b"", [("Authorization", "Bearer x\r\nX-Evil: y")]),
     ],
 )
-def test_what_cannot_be_said_in_http_is_not_passed_on(query: bytes, headers: Any) -> None:
+def test_a_request_that_http_cannot_express_is_not_forwarded(query: bytes, headers: Any) -> None:
     with Canned(GOOD) as server:
         app = App(server.url)
 
         assert app.ask(query=query, headers=headers) is None
         assert server.requests == []
-    assert app.told[0].endswith("cannot be passed on unchanged")
+    assert app.warnings[0].endswith("cannot be passed on unchanged")
 
 
-def test_nothing_of_the_request_is_told() -> None:
+def test_warnings_contain_nothing_of_the_request() -> None:
     canary = "447700900789-canary"
     with Canned(reply(500)) as server:
         app = App(server.url)
@@ -363,8 +363,8 @@ def test_nothing_of_the_request_is_told() -> None:
         )
         app.ask(query=canary.encode(), body=canary.encode())
 
-    assert len(app.told) == 2
-    assert canary not in str(app.told)
+    assert len(app.warnings) == 2
+    assert canary not in str(app.warnings)
 
 
 # Connections
@@ -376,7 +376,7 @@ def _connections_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_connections_are_kept")
-def test_requests_after_one_another_use_one_connection() -> None:
+def test_consecutive_requests_use_one_connection() -> None:
     with Canned(GOOD) as server:
 
         async def several(forwarder: Forwarder) -> None:
@@ -388,10 +388,10 @@ def test_requests_after_one_another_use_one_connection() -> None:
 
 
 class Forgetful(Listener):
-    """Answers the first request of a connection, and closes it when the second one has come.
+    """Answers the first request of a connection, and closes it when the second one has arrived.
 
     Attributes:
-        requests: How many came.
+        requests: Number of requests received.
     """
 
     requests = 0
@@ -405,7 +405,7 @@ class Forgetful(Listener):
 
 
 @pytest.mark.usefixtures("_connections_are_kept")
-def test_a_kept_connection_that_is_closed_under_a_request_is_no_failure() -> None:
+def test_a_kept_connection_that_is_closed_during_a_request_is_not_a_failure() -> None:
     with Forgetful() as server:
 
         async def several(forwarder: Forwarder) -> list[Response | None]:
@@ -414,15 +414,15 @@ def test_a_kept_connection_that_is_closed_under_a_request_is_no_failure() -> Non
 
         app = App(server.url)
         assert all(app.run(several))
-        assert app.told == []
-        assert 2 * LANE_WIDTH < server.requests <= 4 * LANE_WIDTH  # each was sent once more at most
+        assert app.warnings == []
+        assert 2 * LANE_WIDTH < server.requests <= 4 * LANE_WIDTH  # each was sent at most once more
 
 
 class Gate(Listener):
-    """A server that answers only once the given number of requests wait.
+    """A server that answers only once the given number of requests are waiting.
 
     Attributes:
-        most: Most requests at once.
+        most: Highest number of simultaneous requests.
     """
 
     def __init__(self, opens_at: int) -> None:
@@ -442,7 +442,7 @@ class Gate(Listener):
         await writer.drain()
 
 
-def test_many_are_asked_at_once_up_to_a_bound() -> None:
+def test_many_requests_are_sent_at_once_up_to_a_limit() -> None:
     bound = LANES * LANE_WIDTH
     with Gate(bound) as server:
 
@@ -454,7 +454,7 @@ def test_many_are_asked_at_once_up_to_a_bound() -> None:
         assert server.most == bound
 
 
-def test_after_many_that_were_late_the_next_are_answered() -> None:
+def test_after_many_late_answers_the_next_requests_are_answered() -> None:
     bound = LANES * LANE_WIDTH
     with Deaf() as server:
 
@@ -468,7 +468,7 @@ def test_after_many_that_were_late_the_next_are_answered() -> None:
     assert all(heard)
 
 
-def test_asks_that_are_cancelled_leave_their_places() -> None:
+def test_cancelled_requests_free_their_places() -> None:
     with Deaf() as server:
 
         async def several(forwarder: Forwarder) -> Response | None:
@@ -486,7 +486,7 @@ def test_asks_that_are_cancelled_leave_their_places() -> None:
         assert App(server.url).run(several) is not None
 
 
-def test_a_connection_is_not_lost_wherever_its_ask_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_is_not_lost_wherever_its_request_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicectl.webhook.forward.LANES", 1)
     monkeypatch.setattr("voicectl.webhook.forward.LANE_WIDTH", 1)
     with Deaf() as server:
@@ -505,12 +505,12 @@ def test_a_connection_is_not_lost_wherever_its_ask_is_cancelled(monkeypatch: pyt
         assert App(server.url).run(several) is not None
 
 
-def test_https_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_https_certificates_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = Authority(tmp_path)
     with Canned(GOOD, tls=authority.context()) as server:
         app = App(server.url)
         assert app.ask() is None
-        assert "certificate is not trusted" in app.told[0]
+        assert "certificate is not trusted" in app.warnings[0]
         assert server.requests == []
 
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
@@ -545,13 +545,13 @@ def test_no_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         "http://x.org/#a",
     ],
 )
-def test_a_url_that_is_none_or_says_too_much_is_refused(url: str) -> None:
+def test_an_invalid_url_or_one_with_credentials_is_refused(url: str) -> None:
     with pytest.raises(InputError) as caught:
         Forwarder(url)
     assert "secret" not in caught.value.message
 
 
-# What an application's NCCO is
+# The NCCO of an application
 
 
 @pytest.mark.parametrize(
@@ -574,5 +574,5 @@ def test_a_url_that_is_none_or_says_too_much_is_refused(url: str) -> None:
         (b'[{"action": "record", "timeOut": 1}]', "$[0].timeOut: 1 is less than 3."),
     ],
 )
-def test_an_ncco_is_judged_by_the_linter(body: bytes, fault: str | None) -> None:
+def test_an_ncco_is_checked_by_the_linter(body: bytes, fault: str | None) -> None:
     assert ncco_fault(body) == fault

@@ -29,7 +29,7 @@ TAGS = [{"action": "talk", "text": f"<speak>{'<a/>' * 200_000}</speak>"}]
         ("application/xml", "application/xml"),
     ],
 )
-def test_an_ncco_goes_out_as_json_unless_the_platform_would_refuse_its_type(
+def test_an_ncco_is_sent_as_json_unless_the_platform_would_refuse_its_type(
     tmp_path: Path, sent: str, out: str
 ) -> None:
     body = json.dumps(HELLO).encode()
@@ -43,15 +43,15 @@ def test_an_ncco_goes_out_as_json_unless_the_platform_would_refuse_its_type(
 
 
 @pytest.mark.parametrize(
-    ("sent", "told"),
+    ("sent", "content_type"),
     [
         ("text/plain; \x01x\xff", "text/plain; x"),
         ("\x01\x7f", None),
         ("text/html; charset=utf-8", "text/html; charset=utf-8"),
     ],
 )
-def test_the_type_of_an_answer_to_an_event_passes_as_far_as_it_is_printable(
-    tmp_path: Path, sent: str, told: str | None
+def test_the_content_type_of_an_answer_to_an_event_is_passed_on_in_printable_form(
+    tmp_path: Path, sent: str, content_type: str | None
 ) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {sent}\r\nContent-Length: 2\r\n\r\n[]"
     with (
@@ -59,11 +59,11 @@ def test_the_type_of_an_answer_to_an_event_passes_as_far_as_it_is_printable(
         serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
     ):
         got = receiver.ask(signed_request(event(status=None, dtmf={"digits": "1"})))
-    assert (got.status, got.body, got.headers.get("content-type")) == (200, b"[]", told)
+    assert (got.status, got.body, got.headers.get("content-type")) == (200, b"[]", content_type)
 
 
 @pytest.mark.parametrize("flow", [KEYS, TAGS], ids=["unknown options", "unknown tags"])
-def test_while_a_large_ncco_is_checked_others_are_answered(
+def test_other_requests_are_answered_while_a_large_ncco_is_checked(
     tmp_path: Path, flow: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_being_checked, other_answered = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""The answer to each request, and the events in the store after it."""
+"""The response to each request, and the events in the store afterwards."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def answers(directory: Path, flow: object = HELLO) -> Answers:
 
 
 class TestEvents:
-    def test_a_signed_event_is_acknowledged_and_kept_to_the_byte(self, receiver: Serving) -> None:
+    def test_a_signed_event_is_acknowledged_and_kept_byte_for_byte(self, receiver: Serving) -> None:
         body = b" " + event() + b"\n"
 
         found = receiver.ask(signed_request(body, jti="one"))
@@ -60,7 +60,7 @@ class TestEvents:
         assert [kept.outcome for _, kept in receiver.kept] == [Outcome.NEW]
 
     @pytest.mark.parametrize("route", ["event", "rtc"])
-    def test_get_and_post(self, receiver: Serving, route: str) -> None:
+    def test_get_and_post_are_accepted(self, receiver: Serving, route: str) -> None:
         signed_get = [("Authorization", bearer(b'{"status":"started","uuid":"%s"}' % LEG.encode())[0])]
         get = request("GET", f"/webhooks/{route}?status=started&uuid={LEG}", headers=signed_get)
 
@@ -80,7 +80,7 @@ class TestEvents:
         assert receiver.stored() == []
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
-    def test_other_methods(self, receiver: Serving, method: str) -> None:
+    def test_other_methods_are_refused(self, receiver: Serving, method: str) -> None:
         found = receiver.ask(request(method))
 
         assert (found.status, found.headers["allow"]) == (405, "GET, POST")
@@ -88,14 +88,14 @@ class TestEvents:
     @pytest.mark.parametrize(
         "path", ["/", "/webhooks", "/webhooks/", "/webhooks/Event", "/webhooks/event/", "/..", "/docs"]
     )
-    def test_other_paths(self, receiver: Serving, path: str) -> None:
+    def test_other_paths_are_not_found(self, receiver: Serving, path: str) -> None:
         assert receiver.ask(request("POST", path)).status == 404
 
 
-class TestBelief:
+class TestTrust:
     """W1, W5: the right status, and nothing kept as trusted."""
 
-    def test_unsigned_is_503_so_that_a_signed_copy_can_come(self, receiver: Serving) -> None:
+    def test_an_unsigned_event_gets_503_so_that_a_signed_copy_can_come(self, receiver: Serving) -> None:
         assert receiver.ask(request(body=event())).status == 503
         assert receiver.ask(signed_request()).status == 200
         assert len(receiver.stored()) == 1
@@ -104,39 +104,41 @@ class TestBelief:
     @pytest.mark.parametrize(
         "changes", [{"secret": "x" * 32}, {"payload_hash": GONE}, {"payload_hash": "0" * 64}, {"iat": 1}]
     )
-    def test_forged_is_401_and_nothing_is_kept(
+    def test_a_forged_event_gets_401_and_is_not_kept(
         self, receiver: Serving, route: str, changes: dict[str, Any]
     ) -> None:
         found = receiver.ask(signed_request(route=route, **changes))
 
         assert found.status == 401
         assert receiver.stored() == []
-        assert SECRET not in "".join(receiver.told)
+        assert SECRET not in "".join(receiver.warnings)
 
-    def test_why_is_told_here_and_not_to_the_forger_and_not_each_time(self, receiver: Serving) -> None:
+    def test_the_reason_is_shown_here_but_not_to_the_forger_and_not_every_time(
+        self, receiver: Serving
+    ) -> None:
         for _ in range(5):
             assert receiver.ask(signed_request(secret="x" * 32)).body == b"Unauthorized\n"
 
-        (line,) = receiver.told
+        (line,) = receiver.warnings
         assert "not signed with the signature secret" in line
         receiver.clock.sleep(11)
         receiver.ask(signed_request(secret="x" * 32, now=receiver.clock.time()))
-        assert receiver.told[1].endswith("(4 more like this since the last warning)")
+        assert receiver.warnings[1].endswith("(4 more like this since the last warning)")
 
-    def test_two_tokens_are_one_too_many(self, receiver: Serving) -> None:
+    def test_a_request_with_two_tokens_is_refused(self, receiver: Serving) -> None:
         more = ("authorization", bearer(event())[0])
 
         assert receiver.ask(signed_request(headers=[more])).status == 401
 
-    def test_what_may_be_unsigned_is_kept_and_marked(self, tmp_path: Path) -> None:
+    def test_unsigned_events_are_kept_and_marked_if_they_are_allowed(self, tmp_path: Path) -> None:
         with serving(tmp_path, is_unsigned_allowed=True) as receiver:
             assert receiver.ask(request(body=event())).status == 200
             assert receiver.ask(signed_request(event(status="answered"))).status == 200
             assert receiver.ask(signed_request(event(status="busy"), secret="x" * 32)).status == 401
             assert [each.arrival.is_signed for each in receiver.stored()] == [False, True]
-            assert "unsigned request" in receiver.told[0]
+            assert "unsigned request" in receiver.warnings[0]
 
-    def test_where_no_secret_is_known_nobody_is_believed(self, tmp_path: Path) -> None:
+    def test_without_a_known_secret_every_event_is_refused(self, tmp_path: Path) -> None:
         with serving(tmp_path, is_unsigned_allowed=True, is_verified=False) as receiver:
             assert receiver.ask(signed_request()).status == 200
             assert receiver.stored()[0].arrival.is_signed is False
@@ -145,7 +147,7 @@ class TestBelief:
 class TestReplay:
     """W2: an exact repeat changes nothing, also after a restart; a token with something else is refused."""
 
-    def test_the_same_again(self, tmp_path: Path) -> None:
+    def test_an_exact_repeat_changes_nothing(self, tmp_path: Path) -> None:
         content = signed_request()
         with serving(tmp_path) as receiver:
             assert [receiver.ask(content).status for _ in range(3)] == [200, 200, 200]
@@ -155,18 +157,18 @@ class TestReplay:
             assert stored.repeats == 3
             assert [kept.outcome for _, kept in receiver.kept] == [Outcome.REPEATED]
 
-    def test_the_same_told_with_another_token(self, receiver: Serving) -> None:
+    def test_the_same_event_with_another_token_changes_nothing(self, receiver: Serving) -> None:
         assert [receiver.ask(signed_request()).status for _ in range(2)] == [200, 200]
         assert len(receiver.stored()) == 1
 
-    def test_the_same_token_with_another_body(self, tmp_path: Path) -> None:
+    def test_the_same_token_with_another_body_is_refused(self, tmp_path: Path) -> None:
         with serving(tmp_path) as receiver:
             assert receiver.ask(signed_request(jti="one")).status == 200
         with serving(tmp_path) as receiver:
             assert receiver.ask(signed_request(event(status="busy"), jti="one")).status == 401
             assert len(receiver.stored()) == 1
 
-    def test_an_old_token(self, receiver: Serving) -> None:
+    def test_an_old_token_is_refused(self, receiver: Serving) -> None:
         content = signed_request()
         assert receiver.ask(content).status == 200
         receiver.clock.sleep(301)
@@ -257,30 +259,32 @@ def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 
 class TestHostile:
-    """W11: an odd signed event is kept to the byte, whatever its content, and never causes a 500."""
+    """W11: a signed event with any content is kept byte for byte, and never causes a 500."""
 
     @settings(deadline=None)
     @given(hostile, st.sampled_from(["event", "rtc", "answer", "fallback"]))
-    def test_bytes_come_back_equal(self, answering: Serving, body: bytes, route: str) -> None:
+    def test_events_are_kept_byte_for_byte(self, answering: Serving, body: bytes, route: str) -> None:
         found = answering.ask(signed_request(body, route))
 
         assert found.status in (200, 400), found
         if route in ("event", "rtc"):
             assert any(each.arrival.body == body for each in answering.stored())
-        assert not any("wrong" in line for line in answering.told)
+        assert not any("wrong" in line for line in answering.warnings)
 
-    def test_no_traceback(self, answering: Serving, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_no_request_causes_a_traceback(
+        self, answering: Serving, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         for body in (b"[" * 60_000, b'{"a":' * 13_000, b'{"a":' * 900 + b"1" + b"}" * 900, b"\xff", b"{}"):
             assert answering.ask(signed_request(body)).status in (200, 400)
         assert capfd.readouterr().err == ""
 
-    def test_what_cannot_be_read_is_kept_and_told(self, receiver: Serving) -> None:
+    def test_an_unreadable_event_is_kept_and_reported(self, receiver: Serving) -> None:
         assert receiver.ask(signed_request(b"{'a': 1}")).status == 400
 
         (stored,) = receiver.stored()
         assert stored.arrival.body == b"{'a': 1}"
         assert stored.arrival.fault is not None
-        assert "cannot be read" in receiver.told[0]
+        assert "cannot be read" in receiver.warnings[0]
 
 
 class Failing:
@@ -306,7 +310,7 @@ class Failing:
 class TestStoreTrouble:
     """W8: an event goes to the spool, then 200; an answer waits for nothing."""
 
-    def test_a_locked_database(self, tmp_path: Path) -> None:
+    def test_events_are_spooled_while_the_database_is_locked(self, tmp_path: Path) -> None:
         with (
             serving(tmp_path) as receiver,
             closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as db,
@@ -322,9 +326,9 @@ class TestStoreTrouble:
             eventually(lambda: not receiver.spooled())
             assert [each.arrival.status for each in receiver.stored()] == ["started", "ringing"]
             assert [kept.id > 0 for _, kept in receiver.kept] == [True, False]
-            eventually(lambda: "works again" in receiver.told[-1])
+            eventually(lambda: "works again" in receiver.warnings[-1])
 
-    def test_a_full_disk_for_the_store(self, tmp_path: Path) -> None:
+    def test_events_are_spooled_while_the_disk_of_the_store_is_full(self, tmp_path: Path) -> None:
         store = Failing(tmp_path)
         with serving(tmp_path, open_store=lambda: store) as receiver:
             assert [receiver.ask(signed_request(event(timestamp=str(n)))).status for n in range(3)] == [
@@ -332,11 +336,11 @@ class TestStoreTrouble:
             ] * 3
 
             def health() -> tuple[str, str, int]:
-                told = receiver.ask(request("GET", "/healthz")).json
-                return told["status"], told["store"], told["spooled"]
+                document = receiver.ask(request("GET", "/healthz")).json
+                return document["status"], document["store"], document["spooled"]
 
             eventually(lambda: health() == ("spooling", "down", 3))  # fewer while they are tried again
-            assert sum("full" in line for line in receiver.told) == 1
+            assert sum("full" in line for line in receiver.warnings) == 1
 
             store.is_broken = False
 
@@ -344,7 +348,7 @@ class TestStoreTrouble:
             assert len(receiver.stored()) == 3
             eventually(lambda: health()[1] == "up")
 
-    def test_a_full_disk_under_load_is_told_in_one_line_of_each_kind(self, tmp_path: Path) -> None:
+    def test_a_full_disk_under_load_is_reported_once_for_each_kind_of_error(self, tmp_path: Path) -> None:
         with small_disk(tmp_path), serving(tmp_path) as receiver:
             statuses = set()
             for number in range(200):
@@ -352,30 +356,30 @@ class TestStoreTrouble:
                 statuses.add(receiver.ask(signed_request(body, jti=str(number))).status)
             assert statuses == {200, 503}
 
-            eventually(lambda: any(line.startswith("refused an event") for line in receiver.told))
-            told = [line for line in receiver.told if line != "The event store works again."]
-            assert len(told) == 3
-            assert "events.db cannot be used: no space left on the disk. Free disk space" in told[0]
-            assert f"Events cannot be spooled in {tmp_path / 'spool'}: No space left" in told[1]
-            assert not any(".spool " in line for line in told)
+            eventually(lambda: any(line.startswith("refused an event") for line in receiver.warnings))
+            warnings = [line for line in receiver.warnings if line != "The event store works again."]
+            assert len(warnings) == 3
+            assert "events.db cannot be used: no space left on the disk. Free disk space" in warnings[0]
+            assert f"Events cannot be spooled in {tmp_path / 'spool'}: No space left" in warnings[1]
+            assert not any(".spool " in line for line in warnings)
 
             receiver.clock.sleep(11)
             receiver.ask(signed_request(event(text="x" * 60_000)))
-            eventually(lambda: any("more like this" in line for line in receiver.told))
+            eventually(lambda: any("more like this" in line for line in receiver.warnings))
 
-    def test_a_store_that_cannot_be_opened(self, tmp_path: Path) -> None:
+    def test_events_are_spooled_if_the_store_cannot_be_opened(self, tmp_path: Path) -> None:
         def refuse() -> EventStore:
             raise StoreError("There is no PostgreSQL.")
 
         with serving(tmp_path, open_store=refuse) as receiver:
             assert receiver.ask(signed_request()).status == 200
         assert len(receiver.spooled()) == 1
-        with serving(tmp_path) as receiver:  # the next start takes it in, and tells of it
+        with serving(tmp_path) as receiver:  # the next start loads and reports it
             eventually(lambda: receiver.kept)
             assert not receiver.spooled()
             assert [each.arrival.status for each in receiver.stored()] == ["ringing"]
 
-    def test_without_store_and_spool_it_is_refused_so_that_it_comes_again(self, tmp_path: Path) -> None:
+    def test_without_store_and_spool_an_event_is_refused_so_that_it_comes_again(self, tmp_path: Path) -> None:
         (tmp_path / "spool").write_text("no directory")
         store = Failing(tmp_path)
         with serving(tmp_path, open_store=lambda: store, answers=answers(tmp_path)) as receiver:
@@ -409,7 +413,7 @@ class TestStoreTrouble:
             assert waiting.reply().status == 200
         assert [each.route for each in store.arrivals] == ["event", "answer"]
 
-    def test_what_a_stuck_store_does_not_take_is_spooled_at_the_end(self, tmp_path: Path) -> None:
+    def test_events_that_a_stuck_store_does_not_accept_are_spooled_at_the_end(self, tmp_path: Path) -> None:
         store = Held()
         with serving(
             tmp_path, open_store=lambda: store, answers=answers(tmp_path), grace_seconds=0.1
@@ -432,7 +436,7 @@ class TestAnswers:
             )
         assert [(each.arrival.kind, each.arrival.leg) for each in receiver.stored()] == [("answer", LEG)]
 
-    def test_by_get(self, tmp_path: Path) -> None:
+    def test_a_get_request_is_answered(self, tmp_path: Path) -> None:
         with serving(tmp_path, answers=answers(tmp_path)) as receiver:
             payload = b'{"to":"442079460000","uuid":"%s"}' % LEG.encode()
             content = request(
@@ -442,7 +446,7 @@ class TestAnswers:
             )
             assert receiver.ask(content).json == HELLO
 
-    def test_rules_know_the_direction_that_the_legs_events_told(self, tmp_path: Path) -> None:
+    def test_rules_use_the_direction_from_earlier_events_of_the_leg(self, tmp_path: Path) -> None:
         rules = tmp_path / "rules.toml"
         rules.write_text(
             "[[rule]]\ndirection = 'outbound'\nanswer = [{action = 'talk', text = 'Hello'}]\n"
@@ -453,11 +457,11 @@ class TestAnswers:
             assert receiver.ask(signed_request(event(direction="outbound"))).status == 200
             assert receiver.ask(signed_request(CALL, "answer")).json == HELLO
 
-    def test_without_a_flow_it_is_404_and_told(self, receiver: Serving) -> None:
+    def test_without_a_flow_it_is_404_and_reported(self, receiver: Serving) -> None:
         assert receiver.ask(signed_request(CALL, "answer")).status == 404
-        assert "neither --answer nor --forward-to" in receiver.told[0]
+        assert "neither --answer nor --forward-to" in receiver.warnings[0]
 
-    def test_an_exact_repeat_gets_the_same_answer_though_the_file_changed(self, tmp_path: Path) -> None:
+    def test_an_exact_repeat_gets_the_same_answer_even_if_the_file_changed(self, tmp_path: Path) -> None:
         found = answers(tmp_path)
         content = signed_request(CALL, "answer")
         with serving(tmp_path, answers=found) as receiver:
@@ -476,7 +480,7 @@ class TestAnswers:
             assert found.status == 200
             assert (found.json if found.body else None) == flow
 
-    def test_a_fallback_that_repeats_nothing_is_kept_as_that(self, tmp_path: Path) -> None:
+    def test_a_fallback_without_an_earlier_request_is_kept_as_a_fallback(self, tmp_path: Path) -> None:
         body = {"reason": "Connection closed.", "original_request": {"url": "https://x/e", "type": "event"}}
         with serving(tmp_path) as receiver:
             assert receiver.ask(signed_request(json.dumps(body).encode(), "fallback")).status == 200
@@ -496,7 +500,7 @@ class TestAnswers:
         (kept,) = store.arrivals
         assert (kept.route, kept.kind, kept.leg) == ("fallback", "status", LEG)
 
-    def test_a_token_that_asked_for_one_thing_asks_for_no_other(self, tmp_path: Path) -> None:
+    def test_a_token_used_for_one_request_is_refused_for_another(self, tmp_path: Path) -> None:
         """W2: a call's token comes again, with something else; also after a restart."""
         found = answers(tmp_path)
         jti = "9e107d9d-0000-4000-8000-000000000000"
@@ -511,17 +515,17 @@ class TestAnswers:
             assert [receiver.ask(each).status for each in elsewhere] == [401, 401]
             assert receiver.ask(content).status == 200
 
-    def test_a_parameter_that_is_not_signed_is_told_loudly(self, tmp_path: Path) -> None:
+    def test_an_unsigned_parameter_causes_a_warning(self, tmp_path: Path) -> None:
         signed = token(b'{"uuid":"x","to":"442079460000"}')
         authorization = ("Authorization", f"Bearer {signed}")
         content = request("GET", "/webhooks/answer?order=17&uuid=x&to=442079460000", headers=[authorization])
         with serving(tmp_path, answers=answers(tmp_path)) as receiver:
             assert receiver.ask(content).json == HELLO
-            (line,) = receiver.told
+            (line,) = receiver.warnings
         assert line.startswith("warning: ")
         assert "'order'" in line
 
-    def test_the_hash_binds_the_answer_too(self, tmp_path: Path) -> None:
+    def test_the_hash_covers_the_answer_request_too(self, tmp_path: Path) -> None:
         with serving(tmp_path, answers=answers(tmp_path)) as receiver:
             altered = signed_request(CALL, "answer").replace(b"442079460000", b"442079460001")
             assert receiver.ask(altered).status == 401
@@ -530,7 +534,7 @@ class TestAnswers:
 @pytest.mark.parametrize(
     "path", ["/webhooks%2fevent", "/webhooks/%65vent", "/webhooks//event", "/webhooks/event/"]
 )
-def test_a_path_is_matched_as_it_was_sent(receiver: Serving, path: str) -> None:
+def test_a_path_is_matched_as_sent(receiver: Serving, path: str) -> None:
     content = signed_request().replace(b"/webhooks/event ", f"{path} ".encode())
     assert receiver.ask(content).status == 404
     assert receiver.stored() == []
@@ -540,7 +544,7 @@ def test_a_path_is_matched_as_it_was_sent(receiver: Serving, path: str) -> None:
     "header", [("Origin", "https://evil.example.org"), ("oRigin", "null"), ("Sec-Fetch-Site", "none")]
 )
 @pytest.mark.parametrize("route", ["event", "answer", "rtc"])
-def test_a_browser_is_refused_whatever_it_sends(tmp_path: Path, header: tuple[str, str], route: str) -> None:
+def test_a_browser_is_always_refused(tmp_path: Path, header: tuple[str, str], route: str) -> None:
     with serving(tmp_path, is_unsigned_allowed=True, answers=answers(tmp_path)) as receiver:
         assert receiver.ask(request("POST", f"/webhooks/{route}", event(), [header])).status == 403
         assert receiver.ask(signed_request(route=route, headers=[header])).status == 403
@@ -555,7 +559,7 @@ def test_a_websocket_is_refused_with_a_reason(tmp_path: Path) -> None:
 
         assert receiver.stored() == []
         assert app.requests == []
-    assert "use the address at which your application itself can be reached" in receiver.told[0]
+    assert "use the address at which your application itself can be reached" in receiver.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -573,7 +577,9 @@ def test_a_websocket_is_refused_with_a_reason(tmp_path: Path) -> None:
         ("", False),
     ],
 )
-def test_what_is_not_signed_must_be_for_this_machine(tmp_path: Path, host: str, is_ours: bool) -> None:
+def test_an_unsigned_request_must_be_addressed_to_this_machine(
+    tmp_path: Path, host: str, is_ours: bool
+) -> None:
     with serving(tmp_path, is_unsigned_allowed=True, public_host="voice.example.org") as receiver:
         content = request("POST", "/webhooks/event", event(), host=host)
         assert receiver.ask(content).status == (200 if is_ours else 403)
@@ -607,14 +613,14 @@ class TestForwarding:
             metrics = receiver.ask(request("GET", "/metrics")).body.decode()
         assert 'voicectl_webhook_forwards_total{outcome="answered",route="fallback"} 1.0' in metrics
 
-    def test_its_answer_is_the_answer(self, tmp_path: Path) -> None:
+    def test_the_answer_of_the_app_is_passed_on(self, tmp_path: Path) -> None:
         with (
             App(reply(200, HELLO)) as app,
             serving(tmp_path, forwarder=Forwarder(f"{app.url}/voice")) as receiver,
         ):
             content = signed_request(CALL, "answer")
             assert receiver.ask(content).json == HELLO
-            assert receiver.ask(content).json == HELLO  # and is not asked for twice
+            assert receiver.ask(content).json == HELLO  # and is not requested twice
 
             (asked,) = app.requests
             assert (asked.path, asked.body, asked.headers["x-forwarded-for"]) == (
@@ -628,7 +634,9 @@ class TestForwarding:
         "said",
         [reply(500), reply(404), reply(200, {"no": "ncco"}), reply(200, b"<html>"), b"nonsense", reply(302)],
     )
-    def test_what_is_no_ncco_is_made_good_by_the_answers(self, tmp_path: Path, said: bytes) -> None:
+    def test_a_response_that_is_not_an_ncco_is_replaced_by_the_own_answers(
+        self, tmp_path: Path, said: bytes
+    ) -> None:
         with (
             App(said) as app,
             serving(tmp_path, forwarder=Forwarder(app.url), answers=answers(tmp_path, SORRY)) as receiver,
@@ -637,9 +645,9 @@ class TestForwarding:
         with App(said) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
             content = signed_request(CALL, "answer")
             assert [receiver.ask(content).status for _ in range(2)] == [504, 504]
-            assert len(app.requests) == 2  # what failed is asked for again
+            assert len(app.requests) == 2  # a failed request is sent again
 
-    def test_a_url_of_the_app_is_passed_through_verified_and_kept(self, tmp_path: Path) -> None:
+    def test_a_request_to_a_url_of_the_app_is_forwarded_verified_and_kept(self, tmp_path: Path) -> None:
         body = event(dtmf={"digits": "1"})
         with (
             App(reply(200, SORRY)) as app,
@@ -647,7 +655,7 @@ class TestForwarding:
         ):
             content = signed_request(body, jti="one").replace(b"/webhooks/event ", b"/menu%2f1?order=17 ")
             assert receiver.ask(content).json == SORRY
-            assert receiver.ask(content).json == SORRY  # and is not asked for twice
+            assert receiver.ask(content).json == SORRY  # and is not requested twice
             assert [(each.target, each.body) for each in app.requests] == [("/menu%2f1?order=17", body)]
             (stored,) = receiver.stored()
             assert (stored.arrival.kind, stored.arrival.is_signed, stored.repeats) == ("input", True, 1)
@@ -666,7 +674,7 @@ class TestForwarding:
             ({"answer": "http://x/answer", "rtc": "http://x/webhooks/rtc"}, ["/webhooks/rtc"]),
         ],
     )
-    def test_events_that_the_app_would_not_get_alone_are_only_kept(
+    def test_events_that_the_app_would_not_get_alone_are_not_forwarded(
         self, tmp_path: Path, earlier: dict[str, str], targets: list[str]
     ) -> None:
         with App(reply(200)) as app:
@@ -680,7 +688,7 @@ class TestForwarding:
                 assert len(receiver.stored()) == 2
             assert sorted(each.target for each in app.requests) == targets
 
-    def test_the_spool_keeps_the_path_that_belongs_to_a_token(self, tmp_path: Path) -> None:
+    def test_the_spool_keeps_the_path_of_a_token(self, tmp_path: Path) -> None:
         arrival = Arrival.read(
             received=0.0,
             route=Route.EVENT,
@@ -705,14 +713,14 @@ class TestForwarding:
             "application/soap+XML",
         ],
     )
-    def test_an_answer_of_a_type_that_the_platform_refuses_is_told_and_not_relabelled(
+    def test_an_answer_whose_type_the_platform_refuses_is_reported_and_not_relabelled(
         self, tmp_path: Path, media_type: str
     ) -> None:
         said = reply(200, HELLO, content_type=media_type)
         with App(said) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
             found = receiver.ask(signed_request(CALL, "answer"))
             assert (found.status, found.json, found.headers["content-type"]) == (200, HELLO, media_type)
-            (line,) = receiver.told
+            (line,) = receiver.warnings
             assert media_type in line
         with (
             App(said) as app,
@@ -720,7 +728,7 @@ class TestForwarding:
         ):
             assert receiver.ask(signed_request(CALL, "answer")).json == SORRY
 
-    def test_each_reason_why_an_answer_is_none_is_told_once(self, tmp_path: Path) -> None:
+    def test_each_reason_for_a_refused_answer_is_reported_once(self, tmp_path: Path) -> None:
         faulty = [[{"action": "talk", "text": number}] for number in range(3)]
         faulty += [[{"action": each}] for each in ("tlak", "sing", "dance")]
         said = [reply(200, each) for each in [*faulty, {"no": "ncco"}, faulty[3]]]
@@ -731,11 +739,13 @@ class TestForwarding:
                     receiver.ask(signed_request(CALL.replace(LEG.encode(), leg.encode()), "answer")).status
                     == 504
                 )
-            assert len(receiver.told) == len(set(receiver.told)) >= 5
-            assert all("not a valid NCCO" in line for line in receiver.told)
-            assert all(sum(each in line for line in receiver.told) == 1 for each in ("tlak", "sing", "dance"))
+            assert len(receiver.warnings) == len(set(receiver.warnings)) >= 5
+            assert all("not a valid NCCO" in line for line in receiver.warnings)
+            assert all(
+                sum(each in line for line in receiver.warnings) == 1 for each in ("tlak", "sing", "dance")
+            )
 
-    def test_an_app_that_is_late(self, tmp_path: Path) -> None:
+    def test_a_late_answer_is_replaced(self, tmp_path: Path) -> None:
         bounds = Bounds(answer_seconds=0.05)
         with App(reply(200, HELLO)) as app:
             app.may_answer.clear()
@@ -745,7 +755,7 @@ class TestForwarding:
                 assert receiver.ask(signed_request(CALL, "answer")).json == SORRY
             app.may_answer.set()
 
-    def test_the_same_at_once_is_asked_once(self, tmp_path: Path) -> None:
+    def test_identical_requests_at_once_are_forwarded_once(self, tmp_path: Path) -> None:
         with App(reply(200, HELLO)) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
             app.may_answer.clear()
             content = signed_request(CALL, "answer")
@@ -772,31 +782,31 @@ class TestForwarding:
     def test_an_event_that_an_ncco_may_follow_is_kept_and_answered_by_the_app(
         self, tmp_path: Path, fields: dict[str, Any]
     ) -> None:
-        told = {name: value for name, value in (json.loads(event()) | fields).items() if value is not GONE}
-        body = json.dumps(told).encode()
+        payload = {name: value for name, value in (json.loads(event()) | fields).items() if value is not GONE}
+        body = json.dumps(payload).encode()
         with (
             App(reply(200, SORRY), reply(500)) as app,
             serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
         ):
             assert receiver.ask(signed_request(body)).json == SORRY
-            assert receiver.ask(signed_request(body)).json == SORRY  # told again: not asked again
+            assert receiver.ask(signed_request(body)).json == SORRY  # sent again, but not asked again
             assert len(app.requests) == 1
             assert receiver.ask(signed_request(body + b" ")).status == 504
             assert len(receiver.stored()) == 2
 
-    def test_any_other_event_is_acknowledged_and_passed_on_behind(self, tmp_path: Path) -> None:
+    def test_any_other_event_is_acknowledged_first_and_forwarded_later(self, tmp_path: Path) -> None:
         with App(reply(200)) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
             app.may_answer.clear()
             assert receiver.ask(signed_request(event(status="answered"))).status == 200
             assert (
                 receiver.ask(signed_request(event(status="answered"))).status == 200
-            )  # a repeat is not passed on
+            )  # a repeat is not forwarded
             assert receiver.ask(signed_request(route="rtc")).status == 200
             app.may_answer.set()
             eventually(lambda: len(app.requests) == 2)
         assert sorted(each.path for each in app.requests) == ["/event", "/rtc"]
 
-    def test_a_slow_app_does_not_pile_up_events(self, tmp_path: Path) -> None:
+    def test_a_slow_app_does_not_cause_a_growing_queue_of_events(self, tmp_path: Path) -> None:
         bounds = Bounds(behind=3)
         with (
             App(reply(200)) as app,
@@ -805,12 +815,12 @@ class TestForwarding:
             app.may_answer.clear()
             for number in range(5):
                 assert receiver.ask(signed_request(event(timestamp=str(number)))).status == 200
-            assert "too slow" in receiver.told[0]
+            assert "too slow" in receiver.warnings[0]
             assert len(receiver.stored()) == 5
             app.may_answer.set()
         assert len(app.requests) == 3
 
-    def test_what_is_not_believed_is_not_passed_on(self, tmp_path: Path) -> None:
+    def test_refused_requests_are_not_forwarded(self, tmp_path: Path) -> None:
         with App(reply(200)) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
             receiver.ask(signed_request(secret="x" * 32))
             receiver.ask(request(body=event()))
@@ -821,14 +831,14 @@ class TestStatusPages:
     @pytest.mark.parametrize(
         "host", ["127.0.0.1", "127.0.0.1:3000", "localhost:3000", "[::1]:3000", "10.1.2.3", "[::1]"]
     )
-    def test_they_are_for_who_asks_by_address(self, receiver: Serving, host: str) -> None:
+    def test_they_are_served_to_requests_for_a_loopback_address(self, receiver: Serving, host: str) -> None:
         assert receiver.ask(request("GET", "/healthz", host=host)).json["status"] == "ok"
         assert receiver.ask(request("GET", "/metrics", host=host)).status == 200
 
     @pytest.mark.parametrize(
         "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1].a:1"]
     )
-    def test_dns_rebinding(self, receiver: Serving, host: str) -> None:
+    def test_requests_for_other_hosts_are_refused(self, receiver: Serving, host: str) -> None:
         """W12."""
         for path in ("/healthz", "/metrics"):
             assert receiver.ask(request("GET", path, host=host)).status == 403
@@ -837,7 +847,7 @@ class TestStatusPages:
             == 200
         )
 
-    def test_two_hosts_and_none(self, receiver: Serving) -> None:
+    def test_two_host_headers_and_none_are_refused(self, receiver: Serving) -> None:
         assert receiver.ask(request("GET", "/healthz", headers=[("Host", "127.0.0.1")])).status == 403
         assert receiver.ask(b"GET /healthz HTTP/1.0\r\n\r\n").status == 403
 
@@ -845,7 +855,7 @@ class TestStatusPages:
         assert receiver.ask(request("POST", "/healthz")).status == 405
         assert receiver.ask(request("DELETE", "/metrics")).status == 405
 
-    def test_metrics(self, receiver: Serving) -> None:
+    def test_metrics_count_requests(self, receiver: Serving) -> None:
         receiver.ask(signed_request())
         receiver.ask(request(body=event()))
         receiver.ask(b"nonsense\r\n\r\n")
@@ -859,7 +869,7 @@ class TestStatusPages:
         assert "voicectl_webhook_store_up 1.0" in lines
 
 
-def test_what_an_official_application_would_verify_is_passed_on_untouched(tmp_path: Path) -> None:
+def test_a_request_that_an_official_application_verifies_is_forwarded_unchanged(tmp_path: Path) -> None:
     body = event(status="answered")
     with App(reply(200)) as app, serving(tmp_path, forwarder=Forwarder(app.url)) as receiver:
         made = token(body)

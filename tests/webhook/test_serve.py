@@ -46,34 +46,34 @@ def desk(tmp_path: Path, application: Application) -> Room:
 
 
 class Process:
-    """A receiver in a process of its own.
+    """A receiver in its own process.
 
     Attributes:
-        told: The lines of its standard error so far.
+        stderr_lines: The lines of its standard error so far.
     """
 
     def __init__(self, child: subprocess.Popen[bytes], application_id: str) -> None:
         self.child = child
         self.claims: dict[str, Any] = {"application_id": application_id}
-        self.told: list[str] = []
+        self.stderr_lines: list[str] = []
         self.port = 0
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         eventually(lambda: self.port or child.poll() is not None)
-        assert self.port, self.told
+        assert self.port, self.stderr_lines
 
     def ask(self, content: bytes) -> int:
         with Client(self.port) as client:
             return client.send(content).reply().status
 
     def send(self, **changes: Any) -> int:
-        """The status for one event that was signed just now."""
+        """Send a freshly signed event, and return the status of the response."""
         claims = self.claims | {"now": time.time()}
         secret = changes.pop("secret", SECRET)
         return self.ask(signed_request(event(**changes), secret=secret, **claims))
 
     def end(self, signum: int = signal.SIGTERM) -> int:
-        """Its exit status after a signal."""
+        """Send a signal, and return the exit status."""
         with suppress(ProcessLookupError):
             self.child.send_signal(signum)
         status = self.child.wait(PATIENCE_SECONDS)
@@ -84,14 +84,14 @@ class Process:
         assert self.child.stderr is not None
         for raw in self.child.stderr:
             line = raw.decode().rstrip()
-            self.told.append(line)
+            self.stderr_lines.append(line)
             if line.startswith("Receiving at "):
                 self.port = int(line.split("/")[2].rpartition(":")[2])
 
 
 @contextmanager
 def served(room: Room, application: Application, options: str = "", **popen: Any) -> Iterator[Process]:
-    """Run ``webhook serve`` on a free port; it is killed in the end if it did not end before."""
+    """Run ``webhook serve`` on a free port; it is killed at the end if it still runs."""
     port = "" if "--port" in options else "--port 0"
     with room.spawn(f"webhook serve {port} {options}", **popen) as child:
         try:
@@ -112,7 +112,7 @@ class TestStarting:
     """W12."""
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "::1"])
-    def test_without_a_secret_it_is_refused_wherever_it_listens(self, desk: Room, host: str) -> None:
+    def test_without_a_secret_it_does_not_start_at_any_address(self, desk: Room, host: str) -> None:
         del desk.environ["VOICECTL_SIGNATURE_SECRET"]
 
         ran = desk(f"webhook serve --host {host} --port 0")
@@ -122,14 +122,14 @@ class TestStarting:
         assert "--allow-unsigned" in ran.stderr
 
     @pytest.mark.parametrize("host", ["", "\udcff", "a b", "256.1.1.1"])
-    def test_what_is_no_address_is_listened_at_nowhere(self, desk: Room, host: str) -> None:
+    def test_an_invalid_address_is_refused(self, desk: Room, host: str) -> None:
         ran = desk(f"webhook serve --host {shlex.quote(host)} --port 0")
 
         assert (ran.exit_code, ran.stdout) == (2, "")
         assert "Cannot listen on" in ran.stderr
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::1"])
-    def test_without_a_secret_it_says_loudly_whom_it_believes(
+    def test_without_a_secret_it_warns_that_it_accepts_unsigned_requests(
         self, desk: Room, application: Application, host: str
     ) -> None:
         del desk.environ["VOICECTL_SIGNATURE_SECRET"]
@@ -138,7 +138,8 @@ class TestStarting:
                 assert client.ask(body=event()).status == 200
             assert process.end() == 0
         assert any(
-            "requests from anyone who can reach this port are accepted" in line for line in process.told
+            "requests from anyone who can reach this port are accepted" in line
+            for line in process.stderr_lines
         )
         assert '"signed": false' in desk("webhook list -o jsonl").stdout
 
@@ -156,7 +157,7 @@ class TestStarting:
             ("--port 70000", 2),
         ],
     )
-    def test_what_is_wrong_is_told_before_anything_is_received(
+    def test_errors_are_reported_before_anything_is_received(
         self, desk: Room, line: str, status: int
     ) -> None:
         broken = desk.home / "broken.json"
@@ -169,19 +170,19 @@ class TestStarting:
         assert "Traceback" not in ran.stderr
         assert "secret@" not in ran.stderr
 
-    def test_a_port_that_is_taken(self, desk: Room) -> None:
+    def test_a_port_in_use_is_reported(self, desk: Room) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             ran = desk(f"webhook serve --port {taken.getsockname()[1]}")
         assert ran.exit_code == 2
         assert "--port" in ran.stderr
 
     @pytest.mark.parametrize("secret", ["a\nb\nc\n", "\n", "na\u00efve"])
-    def test_a_secret_that_is_none(self, desk: Room, secret: str) -> None:
+    def test_an_invalid_secret_is_reported(self, desk: Room, secret: str) -> None:
         desk.environ["VOICECTL_SIGNATURE_SECRET"] = secret
         ran = desk("webhook serve --port 0")
         assert (ran.exit_code, "line of ASCII" in ran.stderr) == (3, True)
 
-    def test_a_secret_that_others_can_read(self, desk: Room) -> None:
+    def test_a_secret_that_others_can_read_is_refused(self, desk: Room) -> None:
         del desk.environ["VOICECTL_SIGNATURE_SECRET"]
         path = desk.config / "keys" / "test.signature-secret"
         path.write_text(SECRET)
@@ -192,7 +193,7 @@ class TestStarting:
 
 
 class TestSecrets:
-    def test_the_profiles_own_is_changed_while_it_runs_and_none_is_rejected(
+    def test_the_secret_of_the_profile_is_changed_during_operation_and_no_event_is_rejected(
         self, desk: Room, application: Application
     ) -> None:
         """W4, with the file that a profile has."""
@@ -227,14 +228,16 @@ class TestShowing:
                 fields = stdout.readline().decode().rstrip("\n").split("\t")
                 assert fields[0] == str(number)
                 assert fields[2:5] == ["event", "status", status]
-            assert process.send(status="ringing") == 200  # told again: not shown again
+            assert process.send(status="ringing") == 200  # sent again, but not shown again
             assert process.end() == 0
             assert stdout.read() == b""
 
     @pytest.mark.parametrize(
         "options", ["-o jsonl", "-o json", "-q", "-o csv", "-o table --fields id,status"]
     )
-    def test_in_other_formats(self, desk: Room, application: Application, options: str) -> None:
+    def test_events_are_shown_in_other_formats(
+        self, desk: Room, application: Application, options: str
+    ) -> None:
         with served(desk, application, options) as process:
             assert process.send(status="answered") == 200
             assert process.end() == 0
@@ -247,7 +250,7 @@ class TestShowing:
             assert lines[-1].startswith("1")
             assert len(lines) == 1 + ("csv" in options)
 
-    def test_a_reader_that_does_not_read_stops_nothing(self, desk: Room, application: Application) -> None:
+    def test_a_blocked_reader_of_the_output_stops_nothing(self, desk: Room, application: Application) -> None:
         with served(desk, application, "-o jsonl") as process:
             assert process.child.stdout is not None
             long = "x" * 40_000
@@ -256,7 +259,7 @@ class TestShowing:
             assert process.end() == 0
         assert len(desk("webhook list -q").stdout.splitlines()) == 8
 
-    def test_a_reader_that_left_stops_nothing(self, desk: Room, application: Application) -> None:
+    def test_a_closed_output_stops_nothing(self, desk: Room, application: Application) -> None:
         with served(desk, application) as process:
             assert process.child.stdout is not None
             process.child.stdout.close()
@@ -264,12 +267,16 @@ class TestShowing:
                 assert process.send(timestamp=str(number)) == 200
                 time.sleep(0.01)
             assert process.end() == 0
-        assert any("nothing is reading the output" in line or "Broken pipe" in line for line in process.told)
+        assert any(
+            "nothing is reading the output" in line or "Broken pipe" in line for line in process.stderr_lines
+        )
         assert len(desk("webhook list -q").stdout.splitlines()) == 3
 
 
 class TestEnding:
-    def test_a_signal_that_timeout_sends_twice_is_one(self, desk: Room, application: Application) -> None:
+    def test_a_signal_that_timeout_sends_twice_counts_once(
+        self, desk: Room, application: Application
+    ) -> None:
         with served(desk, application) as process:
             assert process.send() == 200
             for _ in range(2):
@@ -278,7 +285,7 @@ class TestEnding:
             assert process.end(0) == 0
 
     @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-    def test_a_signal_under_load_ends_it_well_with_all_that_was_acknowledged(
+    def test_a_signal_under_load_ends_it_cleanly_with_all_acknowledged_events(
         self, desk: Room, application: Application, signum: int
     ) -> None:
         """W13."""
@@ -292,16 +299,18 @@ class TestEnding:
             reader.join()
         assert senders.refused == []
         assert not lost(senders.acknowledged, state(desk, application), application[0].application_id)
-        assert not any("Traceback" in line or "rror" in line for line in process.told), process.told
+        assert not any("Traceback" in line or "rror" in line for line in process.stderr_lines), (
+            process.stderr_lines
+        )
 
-    def test_drippers_do_not_hold_the_end_up(self, desk: Room, application: Application) -> None:
+    def test_slow_connections_do_not_delay_the_end(self, desk: Room, application: Application) -> None:
         with served(desk, application) as process, Client(process.port) as dripper, Client(process.port):
             dripper.send(b"POST /webhooks/event HTTP/1.1\r\n")
             assert process.send() == 200
             assert process.end() == 0
-            assert dripper.is_closed(), "it was waited for, and told that it took too long"
+            assert dripper.is_closed(), "it was given time, and then refused as too slow"
 
-    def test_what_drips_is_not_given_the_time_of_what_is_under_way(self, tmp_path: Path) -> None:
+    def test_slow_connections_do_not_get_the_time_of_requests_in_progress(self, tmp_path: Path) -> None:
         with ExitStack() as clients:
 
             def serve() -> None:
@@ -331,7 +340,7 @@ class TestKilling:
         missing = lost(acknowledged, state(desk, application), application[0].application_id)
         assert not missing, f"seed {SEED}: {len(missing)} of {len(acknowledged)} lost"
 
-    def test_a_receiver_that_acknowledges_first_is_seen_to_lose_some(self, tmp_path: Path) -> None:
+    def test_a_receiver_that_acknowledges_first_loses_some_events(self, tmp_path: Path) -> None:
         acknowledged: list[bytes] = []
         environ = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
         for number in range(KILLS):
@@ -350,26 +359,26 @@ class TestKilling:
 
 @pytest.fixture
 def party(start_room: StartRoom) -> Room:
-    """A machine in a rehearsal, twenty times as fast as a person."""
+    """A machine in a rehearsal whose clock runs at twenty times the normal speed."""
     room = start_room(clock=SystemClock(), speed=20.0)
     room.environ |= {"VOICECTL_SANDBOX": room.url, "VOICECTL_STATE_DIR": str(room.home / "state")}
     return room
 
 
-@pytest.mark.parametrize(("option", "is_told"), [("--unsigned", True), ("--signed", False)])
-def test_an_application_whose_webhooks_are_not_signed_is_told_of(
-    party: Room, application: Application, option: str, is_told: bool
+@pytest.mark.parametrize(("option", "is_reported"), [("--unsigned", True), ("--signed", False)])
+def test_an_application_whose_webhooks_are_not_signed_is_reported(
+    party: Room, application: Application, option: str, is_reported: bool
 ) -> None:
     """W5."""
     assert party(f"app urls --event http://127.0.0.1:1/ {option}").exit_code == 0
     with served(party, application) as process:
-        if is_told:
-            eventually(lambda: any("are not signed" in line for line in process.told))
+        if is_reported:
+            eventually(lambda: any("are not signed" in line for line in process.stderr_lines))
         assert process.end() == 0
-    assert any("are not signed" in line for line in process.told) == is_told
+    assert any("are not signed" in line for line in process.stderr_lines) == is_reported
 
 
-def test_a_recording_is_fetched_once_it_is_announced(party: Room, application: Application) -> None:
+def test_a_recording_is_fetched_once_its_event_arrives(party: Room, application: Application) -> None:
     port = free_block(1)
     flow = [
         {
@@ -384,17 +393,17 @@ def test_a_recording_is_fetched_once_it_is_announced(party: Room, application: A
     with served(party, application, options) as process:
         leg = party("sandbox ring --to 442079460000 --from 447700900042 -q").stdout.strip()
         eventually(lambda: party(f"sandbox press {leg} '#'").exit_code == 0)
-        eventually(lambda: any(line.startswith("fetched ") for line in process.told))
+        eventually(lambda: any(line.startswith("fetched ") for line in process.stderr_lines))
         assert process.end() == 0
 
-    (name,) = (line.removeprefix("fetched ") for line in process.told if line.startswith("fetched "))
+    (name,) = (line.removeprefix("fetched ") for line in process.stderr_lines if line.startswith("fetched "))
     checked = subprocess.run(
         ["sha256sum", "-c", "SHA256SUMS"], cwd=party.home / "kept", capture_output=True, text=True
     )
     assert (checked.returncode, checked.stdout) == (0, f"{name}: OK\n")
 
 
-def test_a_call_of_the_sandbox_is_answered_and_every_event_of_it_kept(
+def test_a_call_of_the_sandbox_is_answered_and_all_its_events_are_kept(
     party: Room, application: Application
 ) -> None:
     (party.home / "answer.json").write_text('[{"action": "talk", "text": "Welcome {from}"}]')
@@ -411,8 +420,10 @@ def test_a_call_of_the_sandbox_is_answered_and_every_event_of_it_kept(
         assert process.end() == 0
 
     assert party(f"sandbox hear {leg} --fields text").stdout == "Welcome 447700900042\n"
-    told = [record["status"] for record in records if record["uuid"] == leg and record["route"] == "event"]
-    assert told == ["started", "ringing", "answered", "completed"]
+    statuses = [
+        record["status"] for record in records if record["uuid"] == leg and record["route"] == "event"
+    ]
+    assert statuses == ["started", "ringing", "answered", "completed"]
     assert all(record["signed"] for record in records)
     assert "answer" in {record["route"] for record in records}
     assert party("app urls --fields address").stdout.split() == ["-"] * 4  # as it was before

@@ -21,7 +21,7 @@ BEFORE = "https://ops.example.org/answer"
 
 
 @pytest.mark.parametrize(("sets_urls", "status"), [(False, 0), (True, 7)])
-def test_a_receiver_that_was_killed_is_followed_by_one_that_serves_at_once(
+def test_after_a_kill_the_next_receiver_serves_at_once(
     start_room: StartRoom, application: Application, sets_urls: bool, status: int
 ) -> None:
     room = start_room(clock=SystemClock())
@@ -60,16 +60,14 @@ def test_a_receiver_that_was_killed_is_followed_by_one_that_serves_at_once(
         finally:
             may_go.set()
         if sets_urls:
-            assert any("To do it now: voicectl app urls" in line for line in process.told)
+            assert any("To do it now: voicectl app urls" in line for line in process.stderr_lines)
 
         with served(room, application, options) as process:
             eventually(lambda: address() == BEFORE)
             assert process.end() == 0
 
 
-def test_who_answers_no_calls_takes_only_what_tells_of_them(
-    start_room: StartRoom, application: Application
-) -> None:
+def test_without_answers_it_sets_only_the_event_urls(start_room: StartRoom, application: Application) -> None:
     room = start_room(clock=SystemClock())
     room.environ |= {"VOICECTL_SANDBOX": room.url, "VOICECTL_STATE_DIR": str(room.home / "state")}
 
@@ -86,4 +84,4 @@ def test_who_answers_no_calls_takes_only_what_tells_of_them(
         }
         assert process.end() == 0
     assert addresses() == before
-    assert any("Calls are not answered" in line for line in process.told)
+    assert any("Calls are not answered" in line for line in process.stderr_lines)
