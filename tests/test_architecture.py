@@ -60,7 +60,7 @@ def test_no_modules_import_each_other_directly_or_around() -> None:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pack.first import A",
     ],
 )
-def test_a_circle_of_three_is_found_however_it_is_closed(tmp_path: Path, closing: str) -> None:
+def test_a_cycle_of_three_is_found_however_it_is_closed(tmp_path: Path, closing: str) -> None:
     package = tmp_path / "pack"
     package.mkdir()
     for name, content in {
@@ -75,7 +75,7 @@ def test_a_circle_of_three_is_found_however_it_is_closed(tmp_path: Path, closing
         TopologicalSorter(graph(package)).prepare()
 
 
-def test_errors_stand_on_nothing_of_ours() -> None:
+def test_errors_imports_no_other_module_of_ours() -> None:
     assert graph(ROOT / "voicectl")["voicectl.errors"] == set()
 
 

@@ -23,13 +23,13 @@ def interrupts() -> Iterator[Interrupts]:
 
 
 @pytest.mark.parametrize("signum", CAUGHT[:3])
-def test_with_nothing_in_flight_it_is_raised_at_once(interrupts: Interrupts, signum: int) -> None:
+def test_with_nothing_in_flight_a_signal_is_raised_at_once(interrupts: Interrupts, signum: int) -> None:
     with pytest.raises(Interrupted) as caught:
         send(signum)
     assert caught.value.signum == signum
 
 
-def test_a_request_in_flight_goes_on(interrupts: Interrupts) -> None:
+def test_a_request_in_flight_continues(interrupts: Interrupts) -> None:
     with interrupts.shield():
         send()
         is_finished = True
@@ -38,7 +38,7 @@ def test_a_request_in_flight_goes_on(interrupts: Interrupts) -> None:
         interrupts.check()
 
 
-def test_it_has_a_few_seconds_for_that(interrupts: Interrupts) -> None:
+def test_a_request_in_flight_has_a_few_seconds(interrupts: Interrupts) -> None:
     with interrupts.shield():
         send()
         assert FINISH_SECONDS / 2 < signal.getitimer(signal.ITIMER_REAL)[0] <= FINISH_SECONDS
@@ -46,23 +46,23 @@ def test_it_has_a_few_seconds_for_that(interrupts: Interrupts) -> None:
             send(signal.SIGALRM)
 
 
-def test_once_it_is_finished_its_time_is_not_up_any_more(interrupts: Interrupts) -> None:
+def test_a_finished_request_has_no_time_limit_any_longer(interrupts: Interrupts) -> None:
     with interrupts.shield():
         send()
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-def test_between_the_end_of_a_request_and_its_telling_nothing_is_raised(interrupts: Interrupts) -> None:
+def test_between_the_end_of_a_request_and_its_output_nothing_is_raised(interrupts: Interrupts) -> None:
     with interrupts.shield():
         pass
     send()
-    told = ["the id"]
+    printed = ["the id"]
     with pytest.raises(Interrupted):
         interrupts.check()
-    assert told
+    assert printed
 
 
-def test_when_it_was_told_a_signal_is_raised_at_once_again(interrupts: Interrupts) -> None:
+def test_after_the_output_a_signal_is_raised_at_once_again(interrupts: Interrupts) -> None:
     with interrupts.shield():
         pass
     interrupts.check()
@@ -100,7 +100,7 @@ def test_no_wait_is_begun_after_a_signal(interrupts: Interrupts) -> None:
         ),
     ],
 )
-def test_a_second_one_leaves_at_once_with_12_if_an_outcome_is_or_stays_unknown(
+def test_a_second_signal_exits_at_once_with_12_if_an_outcome_is_or_stays_unknown(
     program: str, status: int
 ) -> None:
     prelude = """
@@ -117,10 +117,10 @@ interrupts.install()
     assert subprocess.run([sys.executable, "-c", prelude + program], check=False).returncode == status
 
 
-def test_a_signal_that_comes_twice_at_once_was_sent_once(
+def test_a_signal_that_arrives_twice_at_once_counts_once(
     interrupts: Interrupts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``timeout`` sends it to the process and to its group: a request in flight still goes on."""
+    """``timeout`` sends it to the process and to its group: a request in flight still continues."""
     monkeypatch.setattr("voicectl.interrupts.ECHO_SECONDS", 600)
     with interrupts.shield(in_doubt=True):
         send()

@@ -79,7 +79,9 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def room(start_room: StartRoom) -> Room:
-    return start_room(clock=SystemClock(), frozen=True)  # the SDK makes its tokens by the machine's own clock
+    return start_room(
+        clock=SystemClock(), frozen=True
+    )  # the SDK creates its tokens with the machine's own clock
 
 
 @pytest.fixture
@@ -308,9 +310,7 @@ def test_every_action_that_the_sdk_can_build_is_accepted(room: Room, node: Scrip
     assert leg
 
 
-def test_the_sdk_is_told_of_a_wrong_key_and_of_a_leg_that_is_not_there(
-    room: Room, node: Script, tmp_path: Path
-) -> None:
+def test_the_sdk_reports_a_wrong_key_and_an_unknown_leg(room: Room, node: Script, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.pem"
     wrong.write_bytes(keys.to_pem(rsa.generate_private_key(65537, 2048)))
     script = """
@@ -322,9 +322,7 @@ def test_the_sdk_is_told_of_a_wrong_key_and_of_a_leg_that_is_not_there(
 
 
 @pytest.mark.parametrize("download", ["downloadRecording", "downloadTranscription"])
-def test_the_sdk_itself_downloads_from_nowhere_but_the_platform(
-    room: Room, node: Script, download: str
-) -> None:
+def test_the_sdk_itself_downloads_only_from_the_platform(room: Room, node: Script, download: str) -> None:
     said = node(f"""
         const refused = (file) => voice.{download}(file, "file").catch((error) => error.message);
         return [await refused(`${{url}}/v1/files/aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab`), await refused("aaaaaaaa")];

@@ -44,7 +44,9 @@ class Plain(HTTPAdapter):
 
 @pytest.fixture
 def room(start_room: StartRoom) -> Room:
-    return start_room(clock=SystemClock(), frozen=True)  # the SDK makes its tokens by the machine's own clock
+    return start_room(
+        clock=SystemClock(), frozen=True
+    )  # the SDK creates its tokens with the machine's own clock
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_the_sdk_creates_shows_talks_presses_mutes_transfers_and_hangs_up(
     assert [each["kind"] for each in heard] == ["speech", "speech", "audio", "keys"]
 
 
-def test_the_sdk_runs_flows_that_a_webhook_brings(room: Room, voice: sdk.Voice) -> None:
+def test_the_sdk_runs_flows_that_a_webhook_returns(room: Room, voice: sdk.Voice) -> None:
     ncco = [{"action": "conversation", "name": "from the webhook"}]
     with Canned(reply(200, ncco)) as webhook:
         created = voice.create_call(
@@ -328,7 +330,7 @@ def test_the_sdk_pages_through_a_list(room: Room, voice: sdk.Voice) -> None:
     assert len({call.uuid for call in [*first, *rest]}) == 5  # type: ignore[attr-defined]
 
 
-def test_the_sdk_is_told_of_a_wrong_key(
+def test_the_sdk_reports_a_wrong_key(
     room: Room, voice: sdk.Voice, application: tuple[Identity, RSAPrivateKey], tmp_path: Path
 ) -> None:
     pem = tmp_path / "wrong.pem"

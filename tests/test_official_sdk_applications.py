@@ -20,7 +20,7 @@ from voicectl.sandbox.account.identity import Identity
 
 @pytest.fixture
 def room(start_room: StartRoom) -> Room:
-    return start_room(clock=SystemClock())  # the SDK makes its tokens by the machine's own clock
+    return start_room(clock=SystemClock())  # the SDK creates its tokens with the machine's own clock
 
 
 def client(room: Room, **auth: str) -> vonage.Vonage:
@@ -133,7 +133,7 @@ def test_the_sdk_pages_through_a_list(applications: sdk.Application, identity: I
     assert (len(everything), following) == (5, None)
 
 
-def test_the_sdk_is_told_of_a_wrong_secret_and_of_what_is_wrong_with_a_body(
+def test_the_sdk_reports_a_wrong_secret_and_the_errors_of_a_body(
     room: Room, identity: Identity, applications: sdk.Application
 ) -> None:
     with pytest.raises(AuthenticationError):

@@ -53,7 +53,7 @@ def tour(text: str) -> list[tuple[str, str]]:
 def in_terminal(commands: list[str], home: Path) -> list[tuple[str, int]]:
     """Run the commands in one shell on a terminal; return the output and exit status of each."""
     script = "".join(f"printf '\\036'\n{command}\nprintf '\\037%d\\036' $?\n" for command in commands)
-    script = script.replace("start --detach", "start --detach --port 0")  # the usual one may be taken here
+    script = script.replace("start --detach", "start --detach --port 0")  # the default port may be in use
     environ = {
         "HOME": str(home),
         "PATH": path_without_voicectl(),
@@ -83,7 +83,7 @@ def read_all(descriptor: int) -> str:
     while True:
         try:
             part = os.read(descriptor, 65536)
-        except OSError:  # how Linux says that the terminal has no more writers
+        except OSError:  # raised by Linux when the terminal has no more writers
             part = b""
         if not part:
             return content.decode().replace("\r\n", "\n")

@@ -12,7 +12,7 @@ from tests.support.waiting import PATIENCE_SECONDS
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def test_the_pictures_are_what_the_script_makes(tmp_path: Path) -> None:
+def test_the_pictures_match_the_output_of_the_script(tmp_path: Path) -> None:
     script = [sys.executable, str(DOCS / "make_screens.py"), "--into", str(tmp_path)]
 
     subprocess.run(script, check=True, timeout=4 * PATIENCE_SECONDS, env={"PATH": "/usr/bin:/bin"})
@@ -23,7 +23,7 @@ def test_the_pictures_are_what_the_script_makes(tmp_path: Path) -> None:
     for name, text in kept.items():
         assert words(text) == words(made[name]) != [], "run docs/make_screens.py"
         assert "url(http" not in text
-        assert "5a4db0c5" not in text  # an application's id is another each time
+        assert "5a4db0c5" not in text  # the id of an application differs each time
 
 
 def words(svg: str) -> list[str]:

@@ -39,7 +39,7 @@ ODD = "| |x|-1|+1|1e3|1_0|1,5|.5|1.|1h30|30m1h|1w|1 h|\u0661|nan|inf|0x10|1.2345
 
 
 @pytest.mark.parametrize("text", ODD.split("|"))
-def test_a_duration_is_nothing_else(text: str) -> None:
+def test_no_other_text_is_a_duration(text: str) -> None:
     with pytest.raises(InputError, match="not a duration"):
         times.duration(text)
 
@@ -73,7 +73,7 @@ def test_a_time_is_a_date_with_an_offset_or_an_age(text: str, moment: str) -> No
         "0001-01-01T00:00:00+23:59",
     ],
 )
-def test_a_time_is_nothing_else(text: str) -> None:
+def test_no_other_text_is_a_time(text: str) -> None:
     with pytest.raises(InputError):
         times.moment(text, now=NOW)
 
@@ -92,13 +92,13 @@ def test_a_time_is_nothing_else(text: str) -> None:
         ("", ""),
     ],
 )
-def test_a_time_of_the_api_is_shown_in_one_form_or_as_it_came(text: str, shown: str) -> None:
+def test_an_api_time_is_shown_in_one_form_or_unchanged(text: str, shown: str) -> None:
     assert times.normal(text) == shown
 
 
 @given(st.text(max_size=40) | st.datetimes(timezones=st.timezones(no_cache=True)).map(str))
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
-def test_no_time_that_the_api_sends_is_too_odd_to_show(text: str) -> None:
+def test_no_api_time_is_too_odd_to_show(text: str) -> None:
     shown = times.normal(text)
 
     assert shown == text or re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", shown, re.ASCII)
@@ -107,7 +107,7 @@ def test_no_time_that_the_api_sends_is_too_odd_to_show(text: str) -> None:
 
 @given(st.text(max_size=20) | st.from_regex(r"[0-9dhms.]{0,12}", fullmatch=True))
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-def test_what_is_typed_is_a_time_in_utc_or_refused(text: str) -> None:
+def test_typed_text_is_a_time_in_utc_or_refused(text: str) -> None:
     try:
         moment = times.moment(text, now=NOW)
     except InputError:

@@ -11,7 +11,7 @@ GREETING = "This call is recorded."
 
 
 class Archive:
-    """What the application has read from RTC events.
+    """The facts that the application has read from RTC events.
 
     Attributes:
         legs: The type of the channel of each leg that answered or was answered, by the leg's id.
@@ -39,13 +39,13 @@ class Archive:
             return Response()
 
         async def rtc(request: Request) -> Response:
-            told = await request.json()
-            match told["type"]:
+            fields = await request.json()
+            match fields["type"]:
                 case "sip:answered":
-                    channel = told["body"]["channel"]
+                    channel = fields["body"]["channel"]
                     self.legs[channel["legs"][0]["leg_id"]] = channel["type"]
                 case "audio:record:done":
-                    body = told["body"]
+                    body = fields["body"]
                     of = body["channel"]
                     self.recordings[of["legs"][0]["leg_id"]] = (of["from"]["number"], body["destination_url"])
             return Response()

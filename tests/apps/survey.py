@@ -24,12 +24,12 @@ def application(base: str, answers: dict[str, dict[str, Any]], dial: Dial) -> St
         return JSONResponse([{"action": "talk", "text": "This is Example. We are closed."}])
 
     async def event(request: Request) -> Response:
-        told = await request.json()
-        if told.get("status") == "completed" and told["direction"] == "inbound":
+        fields = await request.json()
+        if fields.get("status") == "completed" and fields["direction"] == "inbound":
             await dial(
                 {
-                    "to": [{"type": "phone", "number": told["from"]}],
-                    "from": {"type": "phone", "number": told["to"]},
+                    "to": [{"type": "phone", "number": fields["from"]}],
+                    "from": {"type": "phone", "number": fields["to"]},
                     "ncco": [
                         {"action": "talk", "text": QUESTION},
                         {

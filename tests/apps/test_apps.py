@@ -58,9 +58,9 @@ class Desk:
 
     def statuses(self, leg: str) -> list[str]:
         """Return the events of a leg that the application received, in the order of their timestamps."""
-        told = [each for path, each in self.served.asked if path == "/event" and each.get("uuid") == leg]
+        events = [each for path, each in self.served.asked if path == "/event" and each.get("uuid") == leg]
         return [
-            each["status"] for each in sorted(told, key=lambda each: each["timestamp"]) if "status" in each
+            each["status"] for each in sorted(events, key=lambda each: each["timestamp"]) if "status" in each
         ]
 
 
@@ -109,7 +109,7 @@ class TestIvr:
         moves = [each for each in desk.served.fields("/event") if each.get("type") == "transfer"]
         assert {each["uuid"] for each in moves} >= {caller, agent}
 
-    def test_one_who_presses_nothing_is_asked_again(self, desk: Desk):
+    def test_a_caller_who_presses_nothing_is_asked_again(self, desk: Desk):
         caller = desk.ring()
 
         desk.wait(12)
@@ -117,7 +117,7 @@ class TestIvr:
         assert desk.heard(caller)[:3] == [ivr.GREETING, ivr.AGAIN, ivr.GREETING]
         assert desk.served.fields("/menu")[0]["dtmf"] == {"digits": "", "timed_out": True}
 
-    def test_a_busy_operator_is_told_of(self, desk: Desk):
+    def test_a_busy_operator_is_reported(self, desk: Desk):
         caller = desk.ring("447700900120")  # presses 2 at the first input
 
         desk.wait(10)
@@ -126,7 +126,7 @@ class TestIvr:
         assert desk.client.status(caller) == "completed"
         assert [each["status"] for each in desk.served.fields("/operator")] == ["started", "busy"]
 
-    def test_the_platform_s_own_walk(self, desk: Desk):
+    def test_the_example_of_the_platform_s_documentation(self, desk: Desk):
         """A phone rings in and is connected to an app user; both share a conversation; two streams of events."""
         hooks = {"answer_url": "/answer", "event_url": "/event"}
         with serving(reception.application) as phone_app:
@@ -156,7 +156,7 @@ class TestIvr:
 
 
 class TestVoicemail:
-    def test_a_message_is_recorded_told_of_and_fetched(self, open_desk: Any):
+    def test_a_message_is_recorded_reported_and_fetched(self, open_desk: Any):
         messages: list[dict[str, Any]] = []
         transcripts: list[dict[str, Any]] = []
         desk = open_desk(lambda base: voicemail.application(base, messages, transcripts))
@@ -184,7 +184,7 @@ class TestVoicemail:
 
 
 class TestSurvey:
-    def test_who_has_called_is_called_back_and_asked(self, open_desk: Any):
+    def test_callers_are_called_back_and_asked(self, open_desk: Any):
         answers: dict[str, dict[str, Any]] = {}
         placed: list[int] = []
         desk: Desk

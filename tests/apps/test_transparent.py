@@ -1,4 +1,4 @@
-"""An application that works alone works behind ``webhook serve``, and what happens there is kept."""
+"""An application that works alone also works behind ``webhook serve``, which keeps all events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def party(start_room: StartRoom) -> Room:
 
 @pytest.fixture
 def still(start_room: StartRoom) -> Room:
-    """A machine whose sandbox has a frozen call clock: what happens there can be compared to the millisecond."""
+    """A machine whose sandbox has a frozen call clock, so times can be compared to the millisecond."""
     return prepared(start_room(clock=SystemClock(), frozen=True))
 
 
@@ -46,7 +46,7 @@ def outcomes(
     """Return the leg of the last call, and the outcome of a call without and with a receiver before *app*.
 
     Args:
-        outcome: Makes a call, and returns its leg and what happened.
+        outcome: Makes a call, and returns its leg and its outcome.
         paths: The path of each webhook of the application: ``answer``, ``event`` and ``rtc_event``.
     """
     own = " ".join(f"--{name.replace('_', '-')} {app.url}{path}" for name, path in paths.items())
@@ -59,7 +59,7 @@ def outcomes(
     with served(room, application, options) as process:
         leg, behind = outcome()
         assert process.end() == 0
-    assert not any("warning" in line for line in process.told), process.told
+    assert not any("warning" in line for line in process.stderr_lines), process.stderr_lines
     return leg, alone, behind
 
 
@@ -75,7 +75,7 @@ def hear(room: Room, leg: str) -> list[dict[str, Any]]:
     return room(f"sandbox hear {leg} -o json").json
 
 
-def told(app: Served) -> dict[str, list[str]]:
+def received(app: Served) -> dict[str, list[str]]:
     """Return the statuses, or the types, of the events that the application got, by path."""
     by_path: dict[str, list[str]] = {}
     for path, fields in app.asked:
@@ -94,7 +94,7 @@ def kept(room: Room, leg: str) -> tuple[set[str], set[str], list[str]]:
 
 
 def called(party: Room, app: Served) -> tuple[str, Any]:
-    """Return the leg of a caller who presses 2, and what happened to both sides of the call."""
+    """Return the leg of a caller who presses 2, and the outcome for both sides of the call."""
     leg = party("sandbox ring --to 442079460000 --from 447700900120 -q").stdout.strip()
 
     def events(path: str) -> list[Any]:
@@ -106,7 +106,7 @@ def called(party: Room, app: Served) -> tuple[str, Any]:
     return leg, (heard, paths, sorted(events("/webhooks/events")), len(app.fields("/menu")))
 
 
-def test_an_application_that_builds_urls_from_the_host_is_the_same_behind_the_receiver(
+def test_an_application_that_builds_urls_from_the_host_header_behaves_the_same_behind_the_receiver(
     party: Room, application: Application
 ) -> None:
     with serving(hostbuilt.application) as app:
@@ -131,7 +131,7 @@ def test_an_application_that_builds_urls_from_the_host_is_the_same_behind_the_re
     assert len(recordings) == 1
 
 
-def test_a_bot_that_is_interrupted_falls_silent_within_a_frame_alone_and_behind_the_receiver(
+def test_an_interrupted_bot_falls_silent_within_a_frame_alone_and_behind_the_receiver(
     still: Room, application: Application
 ) -> None:
     conversation = voicebot.Conversation()
@@ -147,7 +147,7 @@ def test_a_bot_that_is_interrupted_falls_silent_within_a_frame_alone_and_behind_
             advance(still, 15)
             spoken = next(n for n, frame in enumerate(bot.frames) if any(frame))
             heard = [(each["kind"], each.get("text"), each["seconds"]) for each in hear(still, leg)]
-            return leg, (spoken, heard, told(app))
+            return leg, (spoken, heard, received(app))
 
         leg, alone, behind = outcomes(
             still, application, app, outcome, answer="/webhooks/answer", event="/webhooks/events"
@@ -180,7 +180,7 @@ def test_rtc_events_name_the_leg_alone_and_behind_the_receiver(still: Room, appl
             assert set(archive.legs) == {each["uuid"] for each in app.fields("/event") if "uuid" in each}
             caller, url = archive.recordings[leg]
             downloaded = still(f"recording download {url} --dir {still.home}")
-            return leg, (list(archive.legs.values()), caller, downloaded.exit_code, told(app))
+            return leg, (list(archive.legs.values()), caller, downloaded.exit_code, received(app))
 
         leg, alone, behind = outcomes(
             still, application, app, outcome, answer="/answer", event="/event", rtc_event="/rtc"

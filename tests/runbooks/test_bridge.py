@@ -23,7 +23,7 @@ ROOM = "incident-17"
 
 @pytest.fixture
 def machine(start_room: StartRoom) -> Room:
-    """A machine in a rehearsal, twenty times as fast as people."""
+    """A machine in a rehearsal whose clock runs at twenty times the normal speed."""
     room = start_room(clock=SystemClock(), speed=20.0)
     room.environ |= {"VOICECTL_SANDBOX": room.url}
     return room
@@ -54,7 +54,7 @@ def pair(room: Room) -> tuple[str, str]:
     return connected(room, wait=lambda: len(room("call list --status answered").rows) == 2)
 
 
-def test_customer_agent_and_engineer_are_together_and_hear_who_joined(machine: Room) -> None:
+def test_customer_agent_and_engineer_are_connected_and_hear_who_joined(machine: Room) -> None:
     customer, agent = pair(machine)
 
     code, lines, _ = bridge(machine)
@@ -67,7 +67,7 @@ def test_customer_agent_and_engineer_are_together_and_hear_who_joined(machine: R
         assert heard(machine, leg)[-1]["text"] == "The engineer on call has joined."
 
 
-def test_an_engineer_who_is_busy_leaves_the_others_together(machine: Room) -> None:
+def test_a_busy_engineer_leaves_the_others_connected(machine: Room) -> None:
     customer, agent = pair(machine)
 
     code, lines, said = bridge(machine, engineer=BUSY)
@@ -79,7 +79,7 @@ def test_an_engineer_who_is_busy_leaves_the_others_together(machine: Room) -> No
     assert "cannot be reached" in heard(machine, customer)[-1]["text"]
 
 
-def test_a_customer_who_is_in_no_call_or_in_several_is_not_guessed(machine: Room) -> None:
+def test_a_customer_in_no_call_or_in_several_is_not_guessed(machine: Room) -> None:
     assert bridge(machine)[0] == 4
     legs = [machine.call(options="--join lobby") for _ in range(2)]
 

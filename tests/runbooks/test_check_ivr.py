@@ -22,7 +22,7 @@ KEYS = "12#"
 
 @pytest.fixture
 def machine(start_room: StartRoom) -> Room:
-    """A machine in a rehearsal, whose calls come further only by ``sandbox advance``."""
+    """A machine in a rehearsal, whose calls advance only by ``sandbox advance``."""
     room = start_room(clock=SystemClock(), frozen=True)
     room.environ |= {"VOICECTL_SANDBOX": room.url, "VOICECTL_STATE_DIR": str(room.home / "state")}
     return room
@@ -51,7 +51,7 @@ def legs(room: Room) -> list[str]:
 
 
 @pytest.mark.parametrize(("reply", "status"), [("This is sales.", 0), ("Please try again later.", 1)])
-def test_it_hears_whether_the_menu_leads_where_it_should(
+def test_it_hears_whether_the_menu_works(
     machine: Room, application: Application, reply: str, status: int
 ) -> None:
     with served(machine, application) as process, begin(machine, process, BY_HAND, 2) as script:
@@ -71,7 +71,7 @@ def test_it_hears_whether_the_menu_leads_where_it_should(
         process.end()
 
 
-def test_it_says_so_where_nobody_answers(machine: Room, application: Application) -> None:
+def test_it_says_so_when_the_call_is_not_answered(machine: Room, application: Application) -> None:
     with served(machine, application) as process, begin(machine, process, BUSY, 3) as script:
         eventually(lambda: legs(machine))
         assert machine("sandbox advance 6").exit_code == 0

@@ -86,7 +86,7 @@ class Rehearsal:
         return digit in [each.get("digits") for each in self.heard(listener)]
 
     def changes(self, action: str) -> list[str]:
-        """The legs of which the log has that *action* was done to them, in order."""
+        """Return the legs on which the log shows *action*, in order."""
         found = self.room.requests("updateCall")
         done = [each for each in found if each["status"] == 204 and each["body"]["action"] == action]
         return [each["path"].rpartition("/")[2] for each in done]
@@ -96,7 +96,7 @@ class Rehearsal:
 def rehearsal(
     script: Path, home: Path, application: Application, *, behind: float = 0.0, **options: Any
 ) -> Iterator[Rehearsal]:
-    """A runbook's rehearsal, that begins *behind* seconds ago; *options* are the sandbox's."""
+    """A runbook's rehearsal that started *behind* seconds ago; *options* are the sandbox's."""
     clock = PastClock(behind)
     sandbox = Sandbox(application[0], Options(**{"seed": 1, "limits": False} | options), clock=clock)
     with running(sandbox) as url:
@@ -134,7 +134,7 @@ def moderated_conference(script: Path, home: Path, application: Application) -> 
         speaker, listener = (
             runbook.room.call(number, "--join all-hands", wait=None) for number in (PERSON, "447700900002")
         )
-        late = runbook.room.call("447700900430", "--join all-hands", wait=None)  # who answers after 30 s
+        late = runbook.room.call("447700900430", "--join all-hands", wait=None)  # answers after 30 s
         runbook.party("advance 5s")
         assert runbook.hears(speaker, listener, "1"), "before"
 
@@ -163,7 +163,7 @@ def moderated_conference(script: Path, home: Path, application: Application) -> 
         assert runbook.hears(speaker, late, "6"), "after"
 
 
-def test_a_conference_that_was_refused_undoes_nothing(tmp_path: Path, application: Application) -> None:
+def test_a_refused_conference_undoes_nothing(tmp_path: Path, application: Application) -> None:
     script = RUNBOOKS / "moderated_conference.sh"
     with rehearsal(script, tmp_path, application, frozen=True) as runbook:
         speaker, one, other = (
@@ -180,7 +180,7 @@ def test_a_conference_that_was_refused_undoes_nothing(tmp_path: Path, applicatio
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
-def test_a_conference_that_is_told_to_stop_leaves_nobody_muted(
+def test_a_conference_that_is_stopped_leaves_no_leg_muted(
     tmp_path: Path, application: Application, signum: signal.Signals
 ) -> None:
     script = RUNBOOKS / "moderated_conference.sh"
@@ -193,7 +193,7 @@ def test_a_conference_that_is_told_to_stop_leaves_nobody_muted(
             try:
                 eventually(lambda: runbook.changes("mute") == [listener])
             finally:
-                child.send_signal(signum)  # to the shell alone, as a service manager may
+                child.send_signal(signum)  # only to the shell, as a service manager may do
             child.communicate(timeout=PATIENCE_SECONDS)
         assert runbook.changes("unmute") == [listener]
 
