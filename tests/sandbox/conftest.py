@@ -59,7 +59,7 @@ def client(start: Start) -> Client:
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """A web server for webhooks, which has all the time that it needs for an answer that comes."""
+    """A web server for webhooks, which may take any time to answer."""
     with Receiver() as receiver:
         made: Counter[str] = Counter()
 

@@ -17,7 +17,7 @@ from .parts import HELLO, MACHINE, ROOM, Client
 
 
 class TestCallClock:
-    def test_runs_with_the_host_clock(self, clock: FakeClock):
+    def test_it_runs_with_the_host_clock(self, clock: FakeClock):
         call_clock = CallClock(clock, speed=1, frozen=False)
         assert call_clock.now() == clock.time() * 1000
 
@@ -25,7 +25,7 @@ class TestCallClock:
 
         assert call_clock.now() == clock.time() * 1000
 
-    def test_runs_faster(self, clock: FakeClock):
+    def test_it_can_run_faster(self, clock: FakeClock):
         call_clock = CallClock(clock, speed=60, frozen=False)
         before = call_clock.now()
 
@@ -34,7 +34,7 @@ class TestCallClock:
         assert call_clock.now() - before == 120_000
         assert call_clock.host_seconds_until(before + 180_000) == 1
 
-    def test_stands_still_when_frozen(self, clock: FakeClock):
+    def test_it_stands_still_when_frozen(self, clock: FakeClock):
         call_clock = CallClock(clock, speed=60, frozen=True)
         before = call_clock.now()
         clock.sleep(1000)
@@ -46,7 +46,7 @@ class TestCallClock:
         assert call_clock.now() == before + 5
 
     @pytest.mark.parametrize("frozen", [False, True])
-    def test_never_goes_back(self, clock: FakeClock, frozen):
+    def test_it_never_goes_back(self, clock: FakeClock, frozen):
         call_clock = CallClock(clock, speed=1, frozen=frozen)
         before = call_clock.now()
 
@@ -56,7 +56,7 @@ class TestCallClock:
 
 
 class TestAgenda:
-    def test_does_what_is_due_in_order_each_at_its_moment(self):
+    def test_due_tasks_run_in_order_each_at_its_time(self):
         agenda, done = Agenda(0), []
         for seconds in (3, 1, 2, 1):
             agenda.after(seconds, lambda seconds=seconds: done.append((agenda.now, seconds)))
@@ -66,7 +66,7 @@ class TestAgenda:
         assert done == [(1000, 1), (1000, 1), (2000, 2)]
         assert (agenda.now, agenda.next_due) == (2000, 3000)
 
-    def test_does_what_becomes_due_on_the_way(self):
+    def test_tasks_that_become_due_on_the_way_run_too(self):
         agenda, done = Agenda(0), []
         agenda.after(1, lambda: agenda.after(1, lambda: done.append(agenda.now)))
 
@@ -74,7 +74,7 @@ class TestAgenda:
 
         assert done == [2000]
 
-    def test_what_is_cancelled_is_not_done(self):
+    def test_cancelled_tasks_do_not_run(self):
         agenda, done = Agenda(0), []
         timer = agenda.after(1, lambda: done.append(1))
 
@@ -93,14 +93,14 @@ class TestAgenda:
 
 
 class TestTimes:
-    def test_are_written_as_the_platform_writes_them(self):
+    def test_times_are_written_as_the_platform_writes_them(self):
         assert rfc3339(1_770_110_100_120) == "2026-02-03T09:15:00.120Z"
         assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
 
     @pytest.mark.parametrize(
         "text", ["2026-02-03T09:15:00Z", "2026-02-03t09:15:00.0z", "2026-02-03T11:15:00+02:00"]
     )
-    def test_are_read(self, text):
+    def test_valid_times_are_read(self, text):
         assert unix_seconds(text) == 1_770_110_100
 
     @pytest.mark.parametrize(
@@ -114,18 +114,18 @@ class TestTimes:
             "٢٠٢٦-02-03T09:15:00Z",
         ],
     )
-    def test_are_refused(self, text):
+    def test_invalid_times_are_refused(self, text):
         with pytest.raises(ValueError, match="date-time"):
             unix_seconds(text)
 
-    def test_the_ends_of_time_can_be_read(self):
+    def test_the_earliest_and_latest_times_can_be_read(self):
         assert unix_seconds("0001-01-01T00:00:00+23:59") < unix_seconds("9999-12-31T23:59:59-23:59")
 
 
 class TestRunning:
     """A sandbox whose call clock runs from the host clock, on which ``sleep`` moves time."""
 
-    def test_what_is_due_has_happened_when_a_request_comes(self, start: Start):
+    def test_due_tasks_have_run_when_a_request_arrives(self, start: Start):
         client = start(frozen=False)
         uuid = client.call()
         assert client.status(uuid) == "started"
@@ -134,7 +134,7 @@ class TestRunning:
             client.clock.sleep(seconds)
             assert client.status(uuid) == status
 
-    def test_each_thing_happened_at_its_own_moment(self, start: Start):
+    def test_each_task_runs_at_its_own_time(self, start: Start):
         client = start(frozen=False)
         uuid = client.call("447700900507")
 
@@ -145,7 +145,7 @@ class TestRunning:
         assert math.isclose(end_time - start_time, 7)
         assert math.isclose(start_time, 1_770_000_002.5)
 
-    def test_speed_makes_it_shorter(self, start: Start):
+    def test_a_higher_speed_shortens_the_wait(self, start: Start):
         client = start(frozen=False, speed=10)
         uuid = client.call()
 
@@ -164,25 +164,25 @@ class TestRunning:
 
 
 class TestFrozen:
-    def test_host_time_moves_nothing(self, client: Client):
+    def test_host_time_does_not_move_a_frozen_clock(self, client: Client):
         uuid = client.call()
 
         client.clock.sleep(100)
 
         assert client.status(uuid) == "started"
 
-    def test_advance_says_what_time_it_is(self, client: Client):
+    def test_advance_returns_the_new_time(self, client: Client):
         assert client.control("advance", seconds=0.5).json() == {"call_time": "2026-01-01T00:00:00.500Z"}
         assert client.control("advance", seconds=45).json() == {"call_time": "2026-01-01T00:00:45.500Z"}
 
     @pytest.mark.parametrize("seconds", [0, -1, "45s", None, True, 1e300, 2_678_401, [1]])
-    def test_advance_takes_seconds_above_0(self, client: Client, seconds):
+    def test_advance_takes_positive_seconds(self, client: Client, seconds):
         reply = client.http.post("/sandbox/advance", json={"seconds": seconds})
 
         assert reply.status_code == 400
         assert client.http.get("/sandbox/status").json()["call_time"] == "2026-01-01T00:00:00.000Z"
 
-    def test_one_seed_and_the_same_requests_make_the_same_log(self, start: Start):
+    def test_the_same_seed_and_requests_give_the_same_log(self, start: Start):
         logs = []
         for seed in (11, 11, 12):
             client = start(seed=seed)

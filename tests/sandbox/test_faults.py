@@ -16,7 +16,7 @@ from .parts import Client
 
 
 def raw(client: Client, method: str, path: str, call: object = None) -> bytes:
-    """Send a request over a socket of its own; every byte that comes back until the other side closes."""
+    """Send a request over a new socket, and return all bytes until the other side closes."""
     body = b"" if call is None else json.dumps(call).encode()
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {client.token()}\r\n"
@@ -39,7 +39,7 @@ CALL = {
 
 
 class TestLost:
-    def test_a_client_that_is_already_gone_is_let_go(self, client: Client):
+    def test_a_disconnected_client_is_ignored(self, client: Client):
         scope = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
 
         async def receive() -> dict[str, str]:
@@ -47,7 +47,7 @@ class TestLost:
 
         asyncio.run(DropConnection(client.sandbox)(scope, receive, pytest.fail))
 
-    def test_a_lost_reply_does_it_and_closes_without_a_byte(self, client: Client):
+    def test_a_lost_reply_performs_the_operation_and_closes_without_a_byte(self, client: Client):
         client.fault("lost-reply", on="createCall")
 
         assert raw(client, "POST", "/v1/calls", CALL) == b""
@@ -56,19 +56,19 @@ class TestLost:
         (entry,) = [each for each in client.log() if each.get("operation") == "createCall"]
         assert (entry["fault"], entry["status"]) == ("lost-reply", None)
 
-    def test_a_lost_request_closes_without_doing_it(self, client: Client):
+    def test_a_lost_request_closes_without_performing_the_operation(self, client: Client):
         client.fault("lost-request", on="createCall")
 
         assert raw(client, "POST", "/v1/calls", CALL) == b""
 
         assert client.get("/v1/calls").json()["count"] == 0
 
-    def test_a_refusal_is_lost_too(self, client: Client):
+    def test_a_refusal_can_be_lost_too(self, client: Client):
         client.fault("lost-reply")
 
         assert raw(client, "GET", "/v1/calls/x") == b""
 
-    def test_the_server_lives_on(self, client: Client):
+    def test_the_server_keeps_running(self, client: Client):
         client.fault("lost-reply", times=20)
         for _ in range(20):
             with pytest.raises(httpx.RemoteProtocolError):
@@ -86,7 +86,7 @@ class TestLost:
 
 
 class TestAnswers:
-    def test_a_status_is_answered_instead(self, client: Client):
+    def test_a_status_is_returned_instead(self, client: Client):
         client.fault("status", code=503, on="createCall", times=1)
 
         reply = client.create()
@@ -96,7 +96,7 @@ class TestAnswers:
         assert client.create().status_code == 201
         eventually(lambda: client.get("/v1/calls").json()["count"] == 1)
 
-    def test_a_rate_limit_says_when_to_come_again_if_told_to(self, client: Client):
+    def test_a_rate_limit_may_say_when_to_retry(self, client: Client):
         client.fault("rate-limit", times=1)
         client.fault("rate-limit", retry_after=7, times=1)
 
@@ -107,7 +107,7 @@ class TestAnswers:
         assert first.json()["type"].endswith("#rate-limit")
         assert third.status_code == 200
 
-    def test_a_delay_holds_the_answer_back_but_not_the_deed(self, client: Client):
+    def test_a_delay_holds_back_the_reply_but_not_the_operation(self, client: Client):
         client.fault("delay", seconds=0.05, on="createCall")
         before = time.monotonic()
 
@@ -115,7 +115,7 @@ class TestAnswers:
 
         assert time.monotonic() - before >= 0.05
 
-    def test_a_delayed_answer_does_not_hold_others_up(self, client: Client):
+    def test_a_delayed_reply_does_not_block_others(self, client: Client):
         client.fault("delay", seconds=600, on="createCall")
 
         with pytest.raises(httpx.ReadTimeout):
@@ -125,7 +125,7 @@ class TestAnswers:
 
 
 class TestRegion:
-    def test_a_leg_is_known_to_its_own_regional_host_only(self, client: Client):
+    def test_only_its_own_regional_host_knows_a_leg(self, client: Client):
         uuid = client.call()
         client.fault("region")
 
@@ -136,12 +136,12 @@ class TestRegion:
         assert client.api("GET", f"{regions['na-east']}/v1/calls/{uuid}").json()["uuid"] == uuid
         assert client.api("GET", f"{regions['eu-west']}/v1/calls/{uuid}").status_code == 404
 
-    def test_the_control_the_global_host_knows_it(self, client: Client):
+    def test_the_control_without_the_fault_the_global_host_knows_it(self, client: Client):
         uuid = client.call()
 
         assert client.get(f"/v1/calls/{uuid}").status_code == 200
 
-    def test_calls_can_be_made_and_are_not_counted(self, client: Client):
+    def test_creating_calls_does_not_use_up_the_fault(self, client: Client):
         client.fault("region", times=1)
         uuid = client.call()
 
@@ -160,7 +160,7 @@ class TestKeyRevoked:
         assert (before.status_code, reply.status_code) == (200, 401)
         assert reply.json()["type"].endswith("#unauthorized")
 
-    def test_for_one_operation_alone_if_wanted(self, client: Client):
+    def test_it_may_apply_to_one_operation_only(self, client: Client):
         client.fault("key-revoked", on="createCall", times=1)
 
         assert client.get("/v1/calls").status_code == 200
@@ -168,7 +168,7 @@ class TestKeyRevoked:
         assert client.create().status_code == 201
 
 
-class TestWhen:
+class TestWhenTheyApply:
     def hit(self, client: Client) -> bool:
         return client.get("/v1/calls").status_code == 500
 
@@ -179,12 +179,12 @@ class TestWhen:
         assert client.get(f"/v1/calls/{uuid}").status_code == 500
         assert client.get("/v1/calls").status_code == 200
 
-    def test_times_bounds_it(self, client: Client):
+    def test_times_limits_how_often_it_applies(self, client: Client):
         client.fault("status", code=500, times=2)
 
         assert [self.hit(client) for _ in range(3)] == [True, True, False]
 
-    def test_after_and_lasting_count_on_the_host_clock(self, client: Client):
+    def test_after_and_lasting_use_the_host_clock(self, client: Client):
         client.fault("status", code=500, after=10, lasting=5)
         client.advance(12)  # of the call clock
 
@@ -195,7 +195,7 @@ class TestWhen:
 
         assert struck == [False, False, True, False]
 
-    def test_chance_follows_the_seed(self, start: Start):
+    def test_probability_follows_the_seed(self, start: Start):
         runs = []
         for seed in (5, 5, 6):
             client = start(seed=seed)
@@ -205,13 +205,13 @@ class TestWhen:
         assert runs[0] == runs[1] != runs[2]
         assert 5 < sum(runs[0]) < 35
 
-    def test_the_first_that_strikes_is_the_one(self, client: Client):
+    def test_the_first_matching_fault_applies(self, client: Client):
         client.fault("status", code=500, times=1)
         client.fault("status", code=503, times=1)
 
         assert [client.get("/v1/calls").status_code for _ in range(3)] == [500, 503, 200]
 
-    def test_strangers_meet_no_fault(self, client: Client):
+    def test_requests_without_a_token_meet_no_fault(self, client: Client):
         client.fault("status", code=500)
 
         assert client.http.get("/v1/calls").status_code == 401
@@ -219,7 +219,7 @@ class TestWhen:
 
 
 class TestList:
-    def test_shows_what_was_asked_for_and_how_often_it_struck(self, client: Client):
+    def test_it_shows_each_fault_and_how_often_it_applied(self, client: Client):
         client.fault("status", code=500, on="getCalls", times=1)
         client.fault("delay", seconds=2)
         client.get("/v1/calls")
@@ -246,14 +246,14 @@ class TestList:
             },
         ]
 
-    def test_an_answer_of_304_has_no_body(self, client: Client):
+    def test_a_304_reply_has_no_body(self, client: Client):
         client.fault("status", code=304, times=1)
         answer = client.get("/v1/calls")
 
         assert (answer.status_code, answer.content) == (304, b"")
         assert client.get("/v1/calls").status_code == 200
 
-    def test_can_be_cleared(self, client: Client):
+    def test_faults_can_be_cleared(self, client: Client):
         client.fault("status", code=500)
 
         assert client.http.delete("/sandbox/faults").json() == {}
@@ -289,7 +289,7 @@ class TestList:
             ({"what": "lost-reply", "after": "soon"}, "after: Invalid type parameter provided"),
         ],
     )
-    def test_what_makes_no_fault_is_refused(self, client: Client, fault, detail):
+    def test_an_invalid_fault_is_refused(self, client: Client, fault, detail):
         reply = client.http.post("/sandbox/faults", json=fault)
 
         assert (reply.status_code, reply.json()["detail"]) == (400, detail)

@@ -14,7 +14,7 @@ def taken(bucket: TokenBucket, tries: int) -> int:
 
 
 @pytest.mark.parametrize("per_second", [3, 15])
-def test_a_bucket_holds_a_second_s_worth(clock: FakeClock, per_second):
+def test_a_bucket_holds_the_requests_of_one_second(clock: FakeClock, per_second):
     bucket = TokenBucket(per_second, clock.monotonic)
     clock.sleep(100)
 
@@ -35,7 +35,7 @@ def test_it_fills_as_time_passes(clock: FakeClock):
 
 
 @pytest.mark.parametrize(("per_second", "jitter"), [(3, 0.09), (15, 0.09)])
-def test_who_keeps_the_pace_is_never_refused_for_a_little_haste(clock: FakeClock, per_second, jitter):
+def test_a_client_at_the_allowed_rate_is_never_refused_for_jitter(clock: FakeClock, per_second, jitter):
     bucket = TokenBucket(per_second, clock.monotonic)
 
     for n in range(1000):
@@ -45,7 +45,7 @@ def test_who_keeps_the_pace_is_never_refused_for_a_little_haste(clock: FakeClock
         assert bucket.take()
 
 
-def test_creates_and_others_are_counted_apart(start: Start):
+def test_creates_and_other_requests_are_counted_separately(start: Start):
     client = start(limits=True)
 
     creates = [client.create().status_code for _ in range(4)]
@@ -67,7 +67,7 @@ def test_a_refused_request_does_nothing(start: Start):
     assert client.get("/v1/calls").json()["count"] == 3
 
 
-def test_control_routes_and_strangers_are_not_counted(start: Start):
+def test_control_routes_and_requests_without_a_token_are_not_counted(start: Start):
     client = start(limits=True)
 
     for _ in range(30):
@@ -82,7 +82,7 @@ def test_connect_counts_as_a_new_call(start: Start):
     connect = {"action": "connect", "endpoint": [{"type": "phone", "number": BUSY}]}
     client.call("447700900001", *[connect] * 5)  # one token
     client.advance(2.5)  # the first connect: another
-    client.advance(5)  # a third, and then there are none
+    client.advance(5)  # a third, and then none is left
 
     assert client.get("/v1/calls").json()["count"] == 3
     assert [each["reason"] for each in client.log() if each["kind"] == "error"] == [

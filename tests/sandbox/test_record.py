@@ -1,4 +1,4 @@
-"""Lists of calls show what a check of each leg by itself finds, whatever is searched for."""
+"""Lists of calls contain the legs that a check of each leg finds, for any search."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +60,7 @@ def finds(leg: Leg, query: dict[str, str], *, now: int, days: int, region: str |
 
 
 @given(st.data())
-def test_a_page_is_part_of_what_a_check_of_each_leg_finds(exchange: Exchange, data: st.DataObject):
+def test_a_page_contains_the_legs_that_a_check_of_each_leg_finds(exchange: Exchange, data: st.DataObject):
     legs = list(exchange.legs.values())
     moments = st.integers(99, 147).map(lambda second: rfc3339(second * 1000))
     filters = {
@@ -88,7 +88,7 @@ def test_a_page_is_part_of_what_a_check_of_each_leg_finds(exchange: Exchange, da
     assert [each["uuid"] for each in shown["_embedded"]["calls"]] == in_order[index * size :][:size]
 
 
-def test_the_legs_differ_in_all_that_is_searched_for(exchange: Exchange):
+def test_the_legs_differ_in_every_search_parameter(exchange: Exchange):
     legs = exchange.legs.values()
     assert {leg.application_id for leg in legs} == {APPLICATION, OTHER}
     assert {leg.region for leg in legs} == set(REGIONS)

@@ -72,7 +72,7 @@ def test_with_a_port_given_the_regions_are_on_the_six_after_it(application):
 
 
 @pytest.mark.parametrize("nth", [0, 1, 6])
-def test_one_port_in_use_is_named_and_the_others_are_free_again(application, nth):
+def test_a_port_in_use_is_named_and_the_others_are_released(application, nth):
     port = free_block(7)
     sandbox = Sandbox(application[0], Options(seed=1), clock=FakeClock())
 
@@ -90,14 +90,14 @@ def test_the_highest_port_leaves_room_for_the_regions():
 
 
 class TestALeg:
-    def test_made_through_a_region_lives_there(self, client: Client, at: Host):
+    def test_a_call_made_through_a_region_lives_there(self, client: Client, at: Host):
         uuid = at("eu-west").call()
 
         assert at("eu-west").status(uuid) == "started"
         assert client.status(uuid) == "started"
 
     @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
-    def test_is_unknown_to_another_region(self, client: Client, at: Host, method, path, body):
+    def test_a_leg_is_unknown_to_another_region(self, client: Client, at: Host, method, path, body):
         uuid = at("eu-west").call()
         client.advance(2.5)
 
@@ -109,7 +109,7 @@ class TestALeg:
         assert client.status(uuid) == "answered"
 
     @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
-    def test_can_be_reached_in_its_region_and_through_the_global_host(
+    def test_a_leg_can_be_reached_in_its_region_and_through_the_global_host(
         self, client: Client, at: Host, method, path, body
     ):
         for host in (at("eu-west"), client):
@@ -118,13 +118,13 @@ class TestALeg:
 
             assert host.api(method, f"/v1/calls/{uuid}{path}", body).is_success
 
-    def test_lives_in_the_default_region_unless_anything_says_otherwise(self, client: Client, at: Host):
+    def test_a_leg_lives_in_the_default_region_by_default(self, client: Client, at: Host):
         uuid = client.call()
 
         assert at("na-east").status(uuid) == "started"
         assert at("na-west").get(f"/v1/calls/{uuid}").status_code == 404
 
-    def test_the_region_is_the_port_s_whatever_the_host_header_says(self, client: Client, at: Host):
+    def test_the_port_decides_the_region_whatever_the_host_header_says(self, client: Client, at: Host):
         uuid = client.call()
         host = at("na-east").url.removeprefix("http://")
 
@@ -152,7 +152,7 @@ def test_a_room_of_the_same_name_in_another_region_is_another_room(client: Clien
     assert room != other
 
 
-def test_a_callee_of_connect_lives_where_the_caller_does(client: Client, at: Host):
+def test_a_callee_of_connect_lives_in_the_region_of_the_caller(client: Client, at: Host):
     dial = {"action": "connect", "from": "447700900456", "endpoint": [{"type": "phone", "number": PERSON}]}
     at("eu-west").call(PERSON, dial)
     client.advance(2.5)
@@ -166,9 +166,9 @@ def test_webhooks_name_the_host_of_the_call_s_region(client: Client, at: Host):
             host.call(answer_url=[f"{app.url}/answer"])
             client.advance(2.5)
 
-        told = [request.query["region_url"] for request in app.requests]
+        urls = [request.query["region_url"] for request in app.requests]
 
-    assert told == [client.sandbox.region_urls["eu-west"], client.sandbox.region_urls["na-east"]]
+    assert urls == [client.sandbox.region_urls["eu-west"], client.sandbox.region_urls["na-east"]]
 
 
 def test_a_call_rings_in_the_region_of_its_application(client: Client, at: Host):
@@ -216,14 +216,14 @@ def test_a_lost_reply_closes_the_connection_to_a_regional_host(client: Client, a
     assert client.get("/v1/calls").json()["count"] == 1
 
 
-def test_the_log_tells_which_host_was_asked(client: Client, at: Host):
+def test_the_log_shows_the_requested_host(client: Client, at: Host):
     client.get("/v1/calls")
     at("apac-australia").get("/v1/calls")
 
     assert [entry["region"] for entry in client.log()] == [None, "apac-australia"]
 
 
-def test_the_control_routes_answer_on_every_port(client: Client, at: Host):
+def test_the_control_routes_are_served_on_every_port(client: Client, at: Host):
     uuid = at("eu-west").answered(PERSON, HELLO, ROOM)
 
     assert at("na-west").hear(uuid)[0]["text"] == "Hello"

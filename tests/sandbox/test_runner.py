@@ -62,7 +62,7 @@ def post(url: str, path: str) -> httpx.Response:
 
 
 class TestRunning:
-    def test_answers_while_the_block_runs_and_not_after(self, sandbox: Sandbox):
+    def test_it_answers_during_the_block_and_not_after(self, sandbox: Sandbox):
         with running(sandbox) as url:
             assert httpx.get(f"{url}/sandbox/status", trust_env=False).json()["url"] == url
 
@@ -73,7 +73,7 @@ class TestRunning:
         with pytest.raises(OSError, match="in use"), running(sandbox, port=taken_port):
             pass
 
-    def test_stops_at_once(self, sandbox: Sandbox, monkeypatch):
+    def test_it_stops_at_once(self, sandbox: Sandbox, monkeypatch):
         monkeypatch.setattr(runner, "GRACE_SECONDS", FOR_EVER)
 
         def run() -> None:
@@ -83,7 +83,7 @@ class TestRunning:
         with httpx.Client(trust_env=False) as sandbox_of:  # whose connection stays open
             ending(run)
 
-    def test_can_be_stopped_by_request_before_the_block_ends(self, sandbox: Sandbox):
+    def test_it_can_be_stopped_by_request_before_the_block_ends(self, sandbox: Sandbox):
         with running(sandbox) as url:
             assert post(url, "stop").json() == {}
             eventually(lambda: not answers(url), "it still answers")
@@ -95,7 +95,7 @@ class TestRunning:
         with pytest.raises(httpx.ConnectError):
             post(url, "stop")
 
-    def test_a_delayed_answer_does_not_hold_it_up(self, start: Start):
+    def test_a_delayed_reply_does_not_delay_the_end(self, start: Start):
         client = start()
         client.fault("delay", seconds=600)
         client.http.timeout = FOR_EVER
@@ -108,7 +108,7 @@ class TestRunning:
         asking.join(PATIENCE_SECONDS)
         assert not asking.is_alive()
 
-    def test_what_is_broken_off_at_the_end_is_no_bug_of_ours(self, sandbox: Sandbox, monkeypatch, caplog):
+    def test_requests_aborted_at_the_end_are_not_internal_errors(self, sandbox: Sandbox, monkeypatch, caplog):
         monkeypatch.setattr(runner, "GRACE_SECONDS", 0.05)
         with running(sandbox) as url, socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as sock:
             sock.sendall(b"POST /v1/calls HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{")
@@ -120,13 +120,13 @@ class TestRunning:
 
         assert caplog.text == ""
 
-    def test_what_cannot_start_says_why(self, sandbox: Sandbox, monkeypatch):
+    def test_a_failed_start_says_why(self, sandbox: Sandbox, monkeypatch):
         monkeypatch.setattr(sandbox, "keep_time", lambda: 1 / 0)
 
         with pytest.raises(ExceptionGroup), running(sandbox):
             pass
 
-    def test_many_at_once_keep_apart(self, start: Start):
+    def test_many_sandboxes_at_once_are_independent(self, start: Start):
         first, second = start(), start()
         first.call()
 
@@ -147,7 +147,7 @@ class TestServe:
         process.communicate()
 
     @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-    def test_ends_cleanly_on_a_signal(self, server, signum):
+    def test_it_ends_cleanly_on_a_signal(self, server, signum):
         server.stdout.readline()
 
         server.send_signal(signum)
@@ -155,7 +155,7 @@ class TestServe:
 
         assert (out, err, server.returncode) == (f"ended by {int(signum)}\n", "", 0)
 
-    def test_ends_cleanly_on_request(self, server):
+    def test_it_ends_cleanly_on_request(self, server):
         url = server.stdout.readline().strip()
 
         assert post(url, "stop").status_code == 200
@@ -173,7 +173,7 @@ class TestServe:
 
         def stop_meanwhile(url: str) -> None:
             sock.connect(("127.0.0.1", httpx.URL(url).port))
-            # In the turn after this one it is accepted, and the stop is asked for; in the one after that it stops.
+            # The next turn of the loop accepts it and requests the stop; the turn after that stops.
             asyncio.get_running_loop().call_soon(sandbox.stop)
 
         serve(sandbox, port=0, on_ready=stop_meanwhile)
@@ -182,7 +182,7 @@ class TestServe:
 
         assert lost == []
 
-    def test_it_may_open_as_many_files_as_the_system_lets_it(self, sandbox: Sandbox):
+    def test_the_limit_of_open_files_is_raised_to_its_maximum(self, sandbox: Sandbox):
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         few, meanwhile = (before[0] - 1, before[1]), []
         resource.setrlimit(resource.RLIMIT_NOFILE, few)
@@ -202,7 +202,7 @@ class TestServe:
         with pytest.raises(ValueError, match="loopback"):
             serve(sandbox, host=host, port=0)
 
-    def test_the_caller_s_signal_handlers_are_put_back(self, sandbox: Sandbox):
+    def test_the_caller_s_signal_handlers_are_restored(self, sandbox: Sandbox):
         signums, caught = (signal.SIGINT, signal.SIGTERM), []
         before = {
             signum: signal.signal(signum, lambda signum, _: caught.append(signum)) for signum in signums
@@ -218,21 +218,21 @@ class TestServe:
         assert caught == [signal.SIGINT, signal.SIGTERM]
 
 
-def test_things_happen_when_due_without_a_request(application):
+def test_tasks_run_when_due_without_a_request(application):
     sandbox = Sandbox(application[0], Options(seed=1, speed=100), clock=SystemClock())
     with running(sandbox) as url:
         client = Client(sandbox, url, application[1])
         uuid = client.call("447700900502")  # over after 4.5 s, 45 ms of them real
-        told = ["started", "ringing", "answered", "completed"]
+        statuses = ["started", "ringing", "answered", "completed"]
         eventually(
-            lambda: told == [each["status"] for each in sandbox.log.since(0) if each["kind"] == "status"]
+            lambda: statuses == [each["status"] for each in sandbox.log.since(0) if each["kind"] == "status"]
         )
         client.http.close()
 
     assert uuid in sandbox.exchange.legs
 
 
-def test_a_host_clock_that_stands_still_keeps_nobody_busy(start: Start):
+def test_a_frozen_host_clock_causes_no_busy_loop(start: Start):
     client = start(frozen=False)
     client.call()
     busy, began = time.process_time(), time.monotonic()

@@ -117,7 +117,7 @@ def header(client: Client, application: dict) -> dict[str, str]:
     return {"Authorization": f"Bearer {tokens.mint(claims, key)}"}
 
 
-# What there is at first
+# The initial application
 
 
 def test_the_sandbox_s_own_application_is_there_with_no_webhooks(client: Client):
@@ -141,7 +141,7 @@ def test_the_sandbox_s_own_application_is_there_with_no_webhooks(client: Client)
     }
 
 
-# Making and showing
+# Creating and showing
 
 
 def test_a_name_is_enough_and_the_private_key_is_shown_once(client: Client):
@@ -161,13 +161,13 @@ def test_a_name_is_enough_and_the_private_key_is_shown_once(client: Client):
     assert ask(client, "GET", PATH).json()["_embedded"]["applications"][-1] == body
 
 
-def test_what_is_sent_whole_is_shown_whole(client: Client):
+def test_all_sent_fields_are_shown(client: Client):
     made = make(client, **FULL)
 
     assert {name: made[name] for name in FULL} == FULL
 
 
-def test_an_application_with_a_key_of_ones_own_is_told_no_private_key(client: Client):
+def test_an_application_with_its_own_public_key_gets_no_private_key(client: Client):
     key = rsa.generate_private_key(65_537, 2048)
 
     made = make(client, keys={"public_key": public_pem(key)})
@@ -177,7 +177,7 @@ def test_an_application_with_a_key_of_ones_own_is_told_no_private_key(client: Cl
     assert client.http.get("/v1/calls", headers=header(client, made)).status_code == 200
 
 
-def test_fields_that_nobody_knows_are_kept(client: Client):
+def test_unknown_fields_are_kept(client: Client):
     sent = {
         "name": "x",
         "label": ["a", None],
@@ -198,7 +198,7 @@ def test_fields_that_nobody_knows_are_kept(client: Client):
     assert {name: made[name] for name in sent} == sent
 
 
-def test_the_older_name_of_the_connect_timeout_is_understood(client: Client):
+def test_the_older_name_of_the_connect_timeout_is_accepted(client: Client):
     def kept(**timeouts) -> dict:
         shown = make(client, **voice(**timeouts))["capabilities"]["voice"]["webhooks"]["answer_url"]
         return {name: value for name, value in shown.items() if name != "address"}
@@ -235,7 +235,7 @@ def test_a_put_replaces_the_whole_and_drops_what_it_leaves_out(client: Client):
     assert ask(client, "GET", f"{PATH}/{made['id']}").json() == replaced.json()
 
 
-def test_what_a_get_showed_can_be_put_back_as_it_is(client: Client):
+def test_the_reply_to_a_get_can_be_put_back_unchanged(client: Client):
     path = f"{PATH}/{make(client, **FULL)['id']}"
     shown = ask(client, "GET", path).json()
 
@@ -265,7 +265,7 @@ def test_a_deleted_application_is_gone_and_its_tokens_with_it(client: Client):
     assert client.http.get("/v1/calls", headers=signed).status_code == 401
 
 
-def test_a_reset_keeps_applications_and_brings_the_sandbox_s_own_back(client: Client):
+def test_a_reset_keeps_applications_and_restores_the_sandbox_s_own(client: Client):
     kept = make(client, **FULL)["id"]
     ask(client, "PUT", own(client), {"name": "mine", **voice()})
     client.control("reset")
@@ -282,10 +282,10 @@ def test_a_reset_keeps_applications_and_brings_the_sandbox_s_own_back(client: Cl
     assert listed[1]["id"] == kept
 
 
-# Whose calls they are
+# Calls of an application
 
 
-def test_the_calls_of_an_application_are_its_own_alone(client: Client):
+def test_the_calls_of_an_application_are_visible_to_it_alone(client: Client):
     other = make(client)
     signed = header(client, other)
     body = {
@@ -318,7 +318,7 @@ def test_a_list_of_one_page_links_to_itself_only(client: Client):
     assert body["_links"] == {"self": {"href": f"{PATH}?page_size=100&page=1"}}
 
 
-def test_a_page_in_the_middle_links_to_all_around_it(client: Client):
+def test_a_page_in_the_middle_links_to_the_pages_around_it(client: Client):
     for number in range(4):
         make(client, name=str(number), keys={"public_key": client.identity.public_key})
 
@@ -340,18 +340,18 @@ def test_a_page_in_the_middle_links_to_all_around_it(client: Client):
     assert beyond["_links"]["prev"]["href"] == f"{PATH}?page_size=2&page=3"
 
 
-def test_ten_are_on_a_page_unless_asked_otherwise(client: Client):
+def test_ten_are_on_a_page_by_default(client: Client):
     assert ask(client, "GET", PATH).json()["page_size"] == 10
 
 
 @pytest.mark.parametrize("query", ["page_size=0", "page_size=101", "page_size=x", "page=0", "page=-1"])
-def test_a_page_that_cannot_be_is_refused(client: Client, query: str):
+def test_an_impossible_page_is_refused(client: Client, query: str):
     body = refused(ask(client, "GET", f"{PATH}?{query}"), 400, "/application#list-validation", "Bad Request")
 
     assert [each["name"] for each in body["invalid_parameters"]] == [query.partition("=")[0]]
 
 
-# What is refused
+# Refusals
 
 WEBHOOK = "capabilities.voice.webhooks.answer_url"
 
@@ -420,7 +420,7 @@ WEBHOOK = "capabilities.voice.webhooks.answer_url"
         ({"capabilities": {"vbc": {"x": 1}}}, "capabilities.vbc.x"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path_and_changes_nothing(client: Client, body: dict, name: str):
+def test_an_error_is_named_by_its_path_and_changes_nothing(client: Client, body: dict, name: str):
     before = ask(client, "GET", PATH).json()
 
     assert errors(ask(client, "POST", PATH, {"name": "x"} | body)) == [name]
@@ -443,11 +443,11 @@ def test_what_is_wrong_is_named_by_its_path_and_changes_nothing(client: Client, 
         {"capabilities": {"voice": {}, "rtc": {}, "messages": {}, "verify": {}, "vbc": {}}},
     ],
 )
-def test_the_bounds_themselves_are_allowed(client: Client, body: dict):
+def test_the_limits_themselves_are_allowed(client: Client, body: dict):
     assert ask(client, "PUT", own(client), {"name": "x"} | body).status_code == 200
 
 
-def test_everything_that_is_wrong_is_told_at_once(client: Client):
+def test_all_errors_are_reported_at_once(client: Client):
     body = {"capabilities": {"voice": {"region": "x", "webhooks": {"event_url": {"http_method": "PUT"}}}}}
 
     assert sorted(errors(ask(client, "POST", PATH, body))) == [
@@ -489,7 +489,7 @@ places = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(places, json_values)
-def test_any_json_is_read_or_refused(place: tuple[str, ...], value: object):
+def test_any_json_is_accepted_or_refused(place: tuple[str, ...], value: object):
     body: object = value
     for name in reversed(place):
         body = {name: body}
@@ -535,7 +535,7 @@ def test_two_kinds_of_credentials_at_once_are_refused(client: Client):
     unauthorized(ask(client, "GET", PATH + query, auth=None))
 
 
-def test_a_verb_that_is_not_there_is_refused(client: Client):
+def test_an_unsupported_method_is_refused(client: Client):
     for method, path, allowed in (
         ("PUT", PATH, "GET, POST"),
         ("DELETE", PATH, "GET, POST"),
@@ -560,7 +560,7 @@ def test_a_verb_that_is_not_there_is_refused(client: Client):
         ("application/xml", False),
     ],
 )
-def test_json_alone_is_served(client: Client, accept: str, is_served: bool):
+def test_only_json_is_served(client: Client, accept: str, is_served: bool):
     reply = ask(client, "GET", headers={"Accept": accept})
 
     if is_served:
@@ -569,7 +569,7 @@ def test_json_alone_is_served(client: Client, accept: str, is_served: bool):
         refused(reply, 406, "#accept-header", "Invalid Accept header")
 
 
-def test_json_alone_is_read(client: Client):
+def test_only_json_is_accepted(client: Client):
     body = json.dumps({"name": "x"}).encode()
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         reply = ask(client, "POST", content=body, headers={"Content-Type": kind})
@@ -581,7 +581,7 @@ def test_json_alone_is_read(client: Client):
         refused(reply, 400, "#invalid-json", "Bad Request")
 
 
-def test_an_application_that_nobody_knows_is_not_found(client: Client):
+def test_an_unknown_application_is_not_found(client: Client):
     for path in (f"{PATH}/{uuid.uuid4()}", f"{PATH}/x", f"{PATH}/%2e%2e"):
         refused(ask(client, "GET", path), 404, "#not-found", "Not Found")
     assert ask(client, "GET", own(client).upper().replace("/V2/APPLICATIONS", PATH)).status_code == 200
@@ -605,7 +605,7 @@ def test_regional_hosts_keep_no_applications(client: Client):
         ("deleteApplication", "DELETE"),
     ],
 )
-def test_faults_strike_by_the_operation_s_name(client: Client, operation: str, method: str):
+def test_faults_apply_by_the_name_of_the_operation(client: Client, operation: str, method: str):
     path = PATH if operation in ("listApplications", "createApplication") else own(client)
     client.fault("status", code=503, on=operation, times=1)
 

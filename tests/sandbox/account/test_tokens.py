@@ -28,7 +28,7 @@ def segment(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
-def test_the_application_s_own_token_is_let_in(client: Client):
+def test_the_application_s_own_token_is_accepted(client: Client):
     assert ask(client, f"Bearer {client.token()}").status_code == 200
 
 
@@ -36,11 +36,11 @@ def test_the_application_s_own_token_is_let_in(client: Client):
     "authorization",
     [None, "", "Bearer", "Bearer  x", "bearer x.y.z", "Basic azE6czI=", "Bearer x", "Bearer a.b.c"],
 )
-def test_what_is_no_token_is_refused(client: Client, authorization):
+def test_a_text_that_is_not_a_token_is_refused(client: Client, authorization):
     refused(ask(client, authorization))
 
 
-def test_a_key_of_somebody_else_is_refused(client: Client):
+def test_a_token_signed_with_another_key_is_refused(client: Client):
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     claims = tokens.application_claims(client.identity.application_id, now=client.clock.time())
 
@@ -104,14 +104,14 @@ def test_missing_and_malformed_claims_are_refused(client: Client, claims):
         ({"nbf": 1}, False),
     ],
 )
-def test_times_are_judged_by_the_host_clock(client: Client, offsets, lets_in):
+def test_times_are_compared_with_the_host_clock(client: Client, offsets, lets_in):
     now = int(client.clock.time())
     claims = {name: None if offset is None else now + offset for name, offset in offsets.items()}
 
     assert (ask(client, f"Bearer {client.token(**claims)}").status_code == 200) is lets_in
 
 
-def test_an_expired_token_is_told_apart(client: Client):
+def test_an_expired_token_has_its_own_error(client: Client):
     token = client.token()
     client.clock.sleep(901)
 
@@ -136,7 +136,7 @@ def test_an_expired_token_is_told_apart(client: Client):
         ([], "GET", "/v1/calls", False),
     ],
 )
-def test_an_acl_bounds_what_a_token_may_do(client: Client, acl, method, path, lets_in):
+def test_an_acl_limits_the_use_of_a_token(client: Client, acl, method, path, lets_in):
     reply = ask(client, f"Bearer {client.token(acl=acl)}", method, path)
 
     if lets_in:
@@ -145,7 +145,7 @@ def test_an_acl_bounds_what_a_token_may_do(client: Client, acl, method, path, le
         refused(reply, "forbidden", 403)
 
 
-def test_a_request_that_is_refused_does_nothing(client: Client):
+def test_a_refused_request_does_nothing(client: Client):
     body = {
         "to": [{"type": "phone", "number": PERSON}],
         "from": {"type": "phone", "number": PERSON},
@@ -157,7 +157,7 @@ def test_a_request_that_is_refused_does_nothing(client: Client):
     assert client.get("/v1/calls").json()["count"] == 0
 
 
-def test_every_operation_asks_for_a_token(client: Client):
+def test_every_operation_requires_a_token(client: Client):
     uuid = client.answered()
 
     for method, path in [
@@ -169,7 +169,7 @@ def test_every_operation_asks_for_a_token(client: Client):
         refused(ask(client, None, method, f"/v1/calls/{uuid}{path}"))
 
 
-def test_a_sample_of_tokens_that_try_to_crash_it(client: Client):
+def test_no_odd_token_crashes_it(client: Client):
     deep = "[" * 5_000
     for payload in (deep, f'{{"a":{deep}', '{"exp":' + "9" * 5000 + "}", "\ud800", "null", '"x"', "[]"):
         encoded = base64.urlsafe_b64encode(payload.encode("utf-8", "surrogatepass")).rstrip(b"=").decode()
@@ -178,11 +178,11 @@ def test_a_sample_of_tokens_that_try_to_crash_it(client: Client):
 
 
 @pytest.mark.parametrize("claim", ["iat", "exp", "nbf"])
-def test_a_moment_beyond_all_is_refused(client: Client, claim: str):
+def test_a_time_out_of_range_is_refused(client: Client, claim: str):
     refused(ask(client, f"Bearer {client.token(**{claim: 10**400})}"))
 
 
-def test_what_a_stranger_sends_is_not_kept_in_the_log(client: Client):
+def test_requests_without_a_valid_token_are_not_logged_with_their_content(client: Client):
     client.http.post("/v1/calls", json={"to": "anybody"})
 
     assert [entry["body"] for entry in client.log()] == [None]

@@ -27,7 +27,7 @@ SOUND = {"stream_url": ["https://cdn.example.org/a.mp3"]}
         ("audio:earmuff:off", {}),
     ],
 )
-def test_an_event_is_from_the_member_that_the_request_names(
+def test_an_event_is_from_the_member_named_in_the_request(
     client: Client, receiver: Receiver, type_: str, body: dict[str, Any], names_leg: bool
 ):
     set_up(client, rtc=f"{receiver.url}/rtc")
@@ -44,12 +44,12 @@ def test_an_event_is_from_the_member_that_the_request_names(
     [listed] = [each for each in events(client, path) if each["id"] == made.json()["id"]]
     assert listed == made.json()
     client.settle()
-    told = [each.fields for each in receiver.at("/rtc") if each.fields["type"] == type_]
-    assert {each["from"] for each in told} == {second["id"]}
+    sent = [each.fields for each in receiver.at("/rtc") if each.fields["type"] == type_]
+    assert {each["from"] for each in sent} == {second["id"]}
 
 
 @pytest.mark.parametrize("type_", ["audio:say:stop", "audio:play:stop", "audio:record:stop"])
-def test_so_is_the_event_of_a_stop(client: Client, type_: str):
+def test_the_event_of_a_stop_is_from_the_named_member_too(client: Client, type_: str):
     path = conversation_of(client, client.answered(PERSON, ROOM))
     client.answered(PERSON, ROOM)
     _, second = members(client, path)
@@ -62,7 +62,7 @@ def test_so_is_the_event_of_a_stop(client: Client, type_: str):
     assert made.json()["from"] == second["id"]
 
 
-def test_without_from_a_sound_for_all_is_from_no_member(client: Client):
+def test_without_from_a_sound_for_all_has_no_member(client: Client):
     path = conversation_of(client, client.answered(PERSON, ROOM))
 
     made = client.api("POST", f"{path}/events", {"type": "audio:say", "body": {"text": "Hello"}})

@@ -22,8 +22,8 @@ def names(client: Client, query: str = "") -> list[str]:
     return [each["name"] for each in reply.json()["_embedded"]["conversations"]]
 
 
-class TestMaking:
-    def test_a_conversation_is_shown_as_it_was_made(self, client: Client):
+class TestCreating:
+    def test_a_conversation_is_shown_as_created(self, client: Client):
         body = {
             "name": "room-17",
             "display_name": "Room 17",
@@ -49,15 +49,15 @@ class TestMaking:
         assert shown["_links"]["self"]["href"] == f"{client.url}{ALL}/{shown['id']}"
         assert client.get(f"{ALL}/{shown['id']}").json() == shown | {"sequence_number": 1}
 
-    def test_without_a_name_it_gets_one(self, client: Client):
+    def test_without_a_name_one_is_generated(self, client: Client):
         assert found(client, None)["name"].startswith("NAM-")
 
-    def test_a_name_is_given_once(self, client: Client):
+    def test_a_name_is_unique(self, client: Client):
         found(client, "room")
 
         refused(client.api("POST", ALL, {"name": "room"}), 409, "conversation:error:duplicate-name")
 
-    def test_a_room_that_a_call_made_has_its_name(self, client: Client):
+    def test_a_room_created_by_a_call_has_its_name(self, client: Client):
         client.answered(PERSON, ROOM)
 
         refused(client.api("POST", ALL, {"name": "room"}), 409, "conversation:error:duplicate-name")
@@ -80,17 +80,17 @@ class TestMaking:
             ("room", "body"),
         ],
     )
-    def test_what_is_wrong_is_named(self, client: Client, body, wrong):
-        told = refused(client.api("POST", ALL, body), 400, "http:error:validation-fail")
+    def test_an_error_names_the_field(self, client: Client, body, wrong):
+        error = refused(client.api("POST", ALL, body), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
 
     def test_ids_follow_from_the_seed(self, start: Start):
         assert found(start())["id"] == found(start())["id"]
 
 
 class TestCalls:
-    def test_a_call_has_one_with_a_made_up_name(self, client: Client):
+    def test_a_call_has_a_conversation_with_a_generated_name(self, client: Client):
         leg = client.answered(PERSON, HELLO | {"loop": 0})
 
         shown = client.get(conversation_of(client, leg)).json()
@@ -99,7 +99,7 @@ class TestCalls:
         assert shown["name"].startswith("NAM-")
         assert shown["sequence_number"] == events(client, conversation_of(client, leg))[-1]["id"]
 
-    def test_which_vanishes_with_it(self, client: Client):
+    def test_the_conversation_of_a_call_disappears_with_it(self, client: Client):
         leg = client.answered(PERSON, HELLO | {"loop": 0})
         path = conversation_of(client, leg)
 
@@ -117,14 +117,14 @@ class TestCalls:
         assert client.get(path).json()["name"] == "room"
         assert [each["state"] for each in members(client, path)] == ["LEFT"]
 
-    def test_a_call_joins_the_room_that_was_made_here(self, client: Client):
+    def test_a_call_joins_a_room_created_through_the_api(self, client: Client):
         made = found(client, "room")
 
         leg = client.answered(PERSON, ROOM)
 
         assert client.record(leg)["conversation_uuid"] == made["id"]
 
-    def test_and_the_one_whose_name_was_made_up(self, client: Client):
+    def test_a_call_joins_a_room_with_a_generated_name(self, client: Client):
         made = found(client, None)
 
         leg = client.answered(PERSON, ROOM | {"name": made["name"]})
@@ -133,14 +133,14 @@ class TestCalls:
 
 
 class TestLists:
-    def test_oldest_first_unless_asked_otherwise(self, client: Client):
+    def test_they_are_listed_oldest_first_by_default(self, client: Client):
         for name in "abc":
             found(client, name)
 
         assert names(client) == names(client, "order=asc") == ["a", "b", "c"]
         assert names(client, "order=desc") == ["c", "b", "a"]
 
-    def test_pages_lead_on(self, client: Client):
+    def test_pages_link_to_the_next(self, client: Client):
         made = [found(client, f"room-{n}")["name"] for n in range(25)]
 
         seen, url = [], f"{ALL}?order=desc"
@@ -153,7 +153,7 @@ class TestLists:
 
         assert seen == made[::-1]
 
-    def test_by_the_host_time_at_which_they_were_made(self, client: Client):
+    def test_they_are_filtered_by_the_host_time_of_creation(self, client: Client):
         def at(offset: float) -> str:
             moment = datetime.fromtimestamp(client.clock.time() + offset, UTC)
             return moment.isoformat().replace("+00:00", "Z")
@@ -177,17 +177,17 @@ class TestLists:
             ("date_end=2026-02-31T00:00:00Z", "date_end"),
         ],
     )
-    def test_a_bad_parameter_is_named(self, client: Client, query, wrong):
-        told = refused(client.get(f"{ALL}?{query}"), 400, "http:error:validation-fail")
+    def test_an_invalid_parameter_is_named(self, client: Client, query, wrong):
+        error = refused(client.get(f"{ALL}?{query}"), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
 
-    def test_another_s_cursor_is_refused(self, client: Client):
+    def test_a_cursor_of_another_list_is_refused(self, client: Client):
         refused(client.get(f"{ALL}?cursor=abc"), 400, "paginator-builder:error:invalid-cursor")
 
 
 class TestChanging:
-    def test_what_is_given_changes_and_the_rest_stays(self, client: Client):
+    def test_given_fields_change_and_the_others_stay(self, client: Client):
         made = found(client, "room", display_name="One", properties={"ttl": 900})
         path = f"{ALL}/{made['id']}"
         client.advance(60)
@@ -222,7 +222,7 @@ class TestChanging:
 
         assert client.get(path).json() == before
 
-    def test_what_was_shown_can_be_sent_back(self, client: Client):
+    def test_the_reply_to_a_get_can_be_sent_back(self, client: Client):
         leg = client.answered(PERSON, HELLO | {"loop": 0})
         path = conversation_of(client, leg)
         shown = client.get(path).json()
@@ -232,7 +232,7 @@ class TestChanging:
         client.change(leg, "hangup")
         assert client.get(path).status_code == 404
 
-    def test_a_call_s_own_that_is_given_a_name_is_a_room(self, client: Client):
+    def test_naming_a_call_s_own_conversation_makes_it_a_room(self, client: Client):
         leg = client.answered(PERSON, HELLO | {"loop": 0})
         path = conversation_of(client, leg)
         client.put(path, {"name": "kept"})
@@ -241,7 +241,7 @@ class TestChanging:
 
         assert client.get(path).json()["name"] == "kept"
 
-    def test_a_deleted_one_is_gone_with_its_legs(self, client: Client):
+    def test_deleting_a_conversation_ends_its_legs(self, client: Client):
         legs = [client.answered(PERSON, ROOM) for _ in range(2)]
         path = conversation_of(client, legs[0])
 
@@ -252,7 +252,7 @@ class TestChanging:
         refused(client.get(path), 404, "conversation:error:not-found")
         found(client, "room")
 
-    def test_an_empty_one_goes_when_its_ttl_is_over(self, client: Client):
+    def test_an_empty_conversation_is_deleted_after_its_ttl(self, client: Client):
         path = f"{ALL}/{found(client, 'room', properties={'ttl': 60})['id']}"
         client.advance(59)
         leg = client.answered(PERSON, ROOM)
@@ -302,7 +302,7 @@ class TestWholeConversation:
             heard = client.hear(leg)[-1]
             assert (heard["kind"], heard["url"], heard["seconds"]) == ("audio", "http://127.0.0.1:1/a.mp3", 7)
 
-    def test_stopping_what_does_not_play_is_no_fault(self, client: Client, legs: list[str]):
+    def test_stopping_without_a_sound_is_not_an_error(self, client: Client, legs: list[str]):
         path = conversation_of(client, legs[0])
 
         assert client.api("DELETE", f"{path}/talk").status_code == 200
@@ -319,13 +319,13 @@ class TestWholeConversation:
 
         assert (started.status_code, stopped.status_code) == (200, 200)
         client.settle()
-        told = receiver.at("/rec")[-1].fields
-        assert told["conversation_uuid"] == path.removeprefix(f"{ALL}/")
-        audio = client.get(told["recording_url"])
-        assert (audio.status_code, len(audio.content)) == (200, told["size"])
+        event = receiver.at("/rec")[-1].fields
+        assert event["conversation_uuid"] == path.removeprefix(f"{ALL}/")
+        audio = client.get(event["recording_url"])
+        assert (audio.status_code, len(audio.content)) == (200, event["size"])
         assert {"audio:record", "audio:record:stop", "audio:record:done"} <= set(types(client, path))
 
-    def test_a_recording_stops_by_itself(self, client: Client, legs: list[str], receiver: Receiver):
+    def test_a_recording_stops_at_its_limits(self, client: Client, legs: list[str], receiver: Receiver):
         path = conversation_of(client, legs[0])
         body = {"action": "start", "event_url": [f"{receiver.url}/rec"], "format": "wav", "timeout": 2}
 
@@ -333,13 +333,13 @@ class TestWholeConversation:
         client.advance(5)
 
         client.settle()
-        told = receiver.at("/rec")[-1].fields
-        assert (told["start_time"], told["end_time"]) == (
+        event = receiver.at("/rec")[-1].fields
+        assert (event["start_time"], event["end_time"]) == (
             "2026-01-01T00:00:05.000Z",
             "2026-01-01T00:00:07.000Z",
         )
 
-    def test_the_full_body_of_record_is_taken(self, client: Client, legs: list[str]):
+    def test_the_full_body_of_record_is_accepted(self, client: Client, legs: list[str]):
         body = {
             "action": "start",
             "event_url": ["http://127.0.0.1:1/rec"],
@@ -358,12 +358,12 @@ class TestWholeConversation:
 
         assert client.put(f"{conversation_of(client, legs[0])}/record", body).status_code == 200
 
-    def test_nothing_can_be_recorded_where_nobody_is(self, client: Client):
+    def test_an_empty_conversation_cannot_be_recorded(self, client: Client):
         path = f"{ALL}/{found(client)['id']}"
 
         refused(client.put(f"{path}/record", {"action": "start"}), 400, "leg:error:not-answered")
 
-    def test_a_recording_that_is_not_cannot_be_stopped(self, client: Client, legs: list[str]):
+    def test_without_a_recording_there_is_nothing_to_stop(self, client: Client, legs: list[str]):
         path = conversation_of(client, legs[0])
 
         refused(client.put(f"{path}/record", {"action": "stop"}), 404, "audio:error:not-found")
@@ -384,15 +384,15 @@ class TestWholeConversation:
             ("record", {"action": "start", "transcription": {"language": 1}}, "transcription.language"),
         ],
     )
-    def test_what_is_wrong_is_named(self, client: Client, what, body, wrong):
+    def test_an_error_names_the_field(self, client: Client, what, body, wrong):
         path = f"{ALL}/{found(client)['id']}/{what}"
 
-        told = refused(client.put(path, body), 400, "http:error:validation-fail")
+        error = refused(client.put(path, body), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
 
 
-class TestOfAUser:
+class TestConversationsOfAUser:
     def join(self, client: Client, made: dict, state: str = "joined") -> None:
         body = {"state": state, "user": {"name": "alice"}, "channel": {"type": "app"}}
         joined = client.api("POST", f"{ALL}/{made['id']}/members", body)
@@ -403,7 +403,7 @@ class TestOfAUser:
         assert reply.status_code == 200, reply.text
         return [each["name"] for each in reply.json()["_embedded"]["conversations"]]
 
-    def test_those_it_is_or_was_in(self, client: Client):
+    def test_the_conversations_that_the_user_is_or_was_in_are_listed(self, client: Client):
         alice = user(client)
         for name, state in (("a", "joined"), ("b", "invited")):
             self.join(client, found(client, name), state)
@@ -414,7 +414,7 @@ class TestOfAUser:
         assert self.names(client, "state=INVITED") == self.names(client, "state=invited") == ["b"]
         assert self.names(client, "state=LEFT") == []
 
-    def test_sorted_by_a_key_of_the_application_s(self, client: Client):
+    def test_they_are_sorted_by_a_key_of_the_application_s(self, client: Client):
         user(client)
         for name, key in (("a", "2"), ("b", "1")):
             self.join(
@@ -427,7 +427,7 @@ class TestOfAUser:
         second = client.get(first["_links"]["next"]["href"]).json()
         assert second["_embedded"]["conversations"][0]["name"] == "a"
 
-    def test_custom_data_comes_if_it_is_asked_for(self, client: Client):
+    def test_custom_data_is_included_on_request(self, client: Client):
         user(client)
         self.join(client, found(client, "a", properties={"custom_data": {"n": 1}}))
 
@@ -441,7 +441,7 @@ class TestOfAUser:
     @pytest.mark.parametrize(
         "query", ["state=gone", "order_by=name", "include_custom_data=yes", "page_size=0"]
     )
-    def test_a_bad_parameter_is_refused(self, client: Client, query):
+    def test_an_invalid_parameter_is_refused(self, client: Client, query):
         user(client)
 
         reply = client.get(f"/v1/users/alice/conversations?{query}")
@@ -450,7 +450,7 @@ class TestOfAUser:
 
 
 class TestAccess:
-    def test_a_region_has_its_own(self, client: Client):
+    def test_each_region_has_its_own_conversations(self, client: Client):
         region = client.sandbox.region_urls["eu-west"]
         ours = found(client, "room")
         theirs = client.api("POST", f"{region}{ALL}", {"name": "room"})
@@ -499,14 +499,14 @@ class TestAccess:
         refused(client.http.request(method, MISSING + path, json=body), 401, "system:error:missing-token")
         refused(client.api(method, MISSING + path, body), 404, "conversation:error:not-found")
 
-    def test_what_is_not_json_is_a_415(self, client: Client):
+    def test_a_body_other_than_json_gets_415(self, client: Client):
         headers = {"Authorization": f"Bearer {client.token()}", "Content-Type": "text/plain"}
 
         refused(
             client.http.post(ALL, content=b"{}", headers=headers), 415, "http:error:unsupported-media-type"
         )
 
-    def test_a_wrong_method_and_an_unknown_route(self, client: Client):
+    def test_a_wrong_method_and_an_unknown_route_are_refused(self, client: Client):
         refused(client.api("PATCH", ALL), 405, "http:error:method-not-allowed")
         refused(client.get(f"{MISSING}/x"), 404, "http:error:not-found")
 
@@ -514,7 +514,7 @@ class TestAccess:
         assert "code" not in client.get("/v1/conversationsx").json()
         assert "code" not in client.get("/v1/calls/x").json()
 
-    def test_faults_strike_by_the_operation_s_name(self, client: Client):
+    def test_faults_apply_by_the_name_of_the_operation(self, client: Client):
         client.fault("status", on="createConversation", code=500)
 
         refused(client.api("POST", ALL, {}), 500, "system:error:internal")

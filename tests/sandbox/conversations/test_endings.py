@@ -56,7 +56,7 @@ def test_a_recording_that_ends_with_its_call_is_reported_before_the_conversation
     assert done["body"]["destination_url"]
 
 
-def test_a_room_that_is_deleted_ends_with_its_recordings(client: Client, receiver: Receiver):
+def test_deleting_a_room_ends_its_recordings(client: Client, receiver: Receiver):
     set_up(client, rtc=f"{receiver.url}/rtc")
     path = f"/v1/conversations/{found(client)['id']}"
     client.answered(PERSON, ROOM)
@@ -71,9 +71,7 @@ def test_a_room_that_is_deleted_ends_with_its_recordings(client: Client, receive
     assert [each["type"] for each in its[-3:]] == [*["audio:record:done"] * 2, "conversation:deleted"]
 
 
-def test_a_recording_whose_leg_left_the_conversation_is_reported_where_the_leg_is(
-    client: Client, receiver: Receiver
-):
+def test_a_recording_whose_leg_moved_is_reported_in_the_new_conversation(client: Client, receiver: Receiver):
     set_up(client, rtc=f"{receiver.url}/rtc")
     leg = client.answered(PERSON, RECORDED, LONG)
     client.transfer(leg, ROOM)
@@ -87,9 +85,7 @@ def test_a_recording_whose_leg_left_the_conversation_is_reported_where_the_leg_i
 
 
 @pytest.mark.parametrize("end", ["hangup", "transfer"])
-def test_a_party_that_speaks_at_the_end_stops_speaking_before_it_leaves(
-    client: Client, receiver: Receiver, end
-):
+def test_a_party_speaking_at_the_end_stops_speaking_before_it_leaves(client: Client, receiver: Receiver, end):
     set_up(client, rtc=f"{receiver.url}/rtc")
     leg = client.answered(PERSON, LONG)
     client.control("say", leg=leg, text="one two three four five six seven eight nine ten")

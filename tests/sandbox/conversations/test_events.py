@@ -33,7 +33,7 @@ def posted(client: Client, path: str, type_: str, **body: object) -> dict:
 
 
 class TestReading:
-    def test_an_event_is_shown_alone_as_in_the_list(self, client: Client, path: str):
+    def test_an_event_is_shown_by_itself_as_in_the_list(self, client: Client, path: str):
         listed = events(client, path)
 
         assert [each["id"] for each in listed] == list(range(1, len(listed) + 1))
@@ -41,7 +41,7 @@ class TestReading:
             assert client.get(f"{path}/events/{each['id']}").json() == each
             assert each["_links"]["self"]["href"] == f"{client.url}{path}/events/{each['id']}"
 
-    def test_it_says_who_it_is_from(self, client: Client, path: str):
+    def test_an_event_names_its_member(self, client: Client, path: str):
         [first, _] = members(client, path)
 
         joined = next(each for each in events(client, path) if each["type"] == "member:joined")
@@ -57,7 +57,7 @@ class TestReading:
 
         assert client.get(path).json()["sequence_number"] == events(client, path)[-1]["id"]
 
-    def test_by_number(self, client: Client, path: str):
+    def test_events_are_filtered_by_number(self, client: Client, path: str):
         def ids(query: str) -> list[int]:
             return [each["id"] for each in events(client, path, query)]
 
@@ -68,7 +68,7 @@ class TestReading:
         assert ids("start_id=3&end_id=2") == ids("end_id=0") == ids(f"start_id={last + 1}") == []
         assert ids("order=desc&end_id=3") == [3, 2, 1]
 
-    def test_by_type(self, client: Client, path: str):
+    def test_events_are_filtered_by_type(self, client: Client, path: str):
         assert types(client, path, "event_type=member:joined") == ["member:joined"] * 2
         assert (
             types(client, path, "event_type=conversation:created,member:joined")[0] == "conversation:created"
@@ -86,12 +86,12 @@ class TestReading:
             ("page_size=0", "page_size"),
         ],
     )
-    def test_a_bad_parameter_is_named(self, client: Client, path: str, query, wrong):
-        told = refused(client.get(f"{path}/events?{query}"), 400, "http:error:validation-fail")
+    def test_an_invalid_parameter_is_named(self, client: Client, path: str, query, wrong):
+        error = refused(client.get(f"{path}/events?{query}"), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
 
-    def test_pages_lead_on(self, client: Client, path: str):
+    def test_pages_link_to_the_next(self, client: Client, path: str):
         listed = [each["id"] for each in events(client, path)]
 
         seen, url = [], f"{path}/events?page_size=2&start_id=2"
@@ -104,12 +104,12 @@ class TestReading:
         assert seen == listed[1:]
 
     @pytest.mark.parametrize("number", ["0", "999", "x", "-1", "1.0", "9" * 5000])
-    def test_others_are_not_found(self, client: Client, path: str, number):
+    def test_unknown_events_are_not_found(self, client: Client, path: str, number):
         refused(client.get(f"{path}/events/{number}"), 404, "event:error:not-found")
         refused(client.api("DELETE", f"{path}/events/{number}"), 404, "event:error:not-found")
 
 
-class TestOfTheApplication:
+class TestEventsOfTheApplication:
     def test_custom_and_message_are_kept(self, client: Client, path: str):
         for type_ in ("custom:seat-taken", "message", "message:seen"):
             made = posted(client, path, type_, text="Hello", more={"a": [1]})
@@ -118,7 +118,7 @@ class TestOfTheApplication:
             assert client.get(f"{path}/events/{made['id']}").json() == made
             assert "from" not in made
 
-    def test_ephemeral_is_told_and_not_kept(self, client: Client, path: str):
+    def test_ephemeral_events_are_sent_but_not_kept(self, client: Client, path: str):
         before = events(client, path)
 
         made = posted(client, path, "ephemeral", typing=True)
@@ -127,7 +127,7 @@ class TestOfTheApplication:
         assert "id" not in made
         assert events(client, path) == before
 
-    def test_from_is_a_member(self, client: Client, path: str):
+    def test_from_must_be_a_member(self, client: Client, path: str):
         [first, _] = members(client, path)
 
         made = client.api("POST", f"{path}/events", {"type": "custom:x", "from": first["id"]})
@@ -136,7 +136,7 @@ class TestOfTheApplication:
         reply = client.api("POST", f"{path}/events", {"type": "custom:x", "from": "MEM-x"})
         refused(reply, 400, "conversation:error:invalid-member")
 
-    def test_a_user_speaks_for_itself_once_it_has_joined(self, client: Client, path: str):
+    def test_a_user_token_posts_as_that_user_once_it_has_joined(self, client: Client, path: str):
         user(client)
         [first, _] = members(client, path)
 
@@ -167,7 +167,7 @@ class TestOfTheApplication:
             assert made["id"] not in [each["id"] for each in kept]
             refused(client.api("DELETE", f"{path}/events/{made['id']}"), 404, "event:error:not-found")
 
-    def test_no_others_can(self, client: Client, path: str):
+    def test_other_events_cannot_be_deleted(self, client: Client, path: str):
         refused(client.api("DELETE", f"{path}/events/1"), 403, "event:error:delete-not-allowed")
 
     @pytest.mark.parametrize(
@@ -183,16 +183,16 @@ class TestOfTheApplication:
             ([], "body"),
         ],
     )
-    def test_what_is_wrong_is_named(self, client: Client, path: str, body, wrong):
+    def test_an_error_names_the_field(self, client: Client, path: str, body, wrong):
         before = events(client, path)
 
-        told = refused(client.api("POST", f"{path}/events", body), 400, "http:error:validation-fail")
+        error = refused(client.api("POST", f"{path}/events", body), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
         assert events(client, path) == before
 
 
-class TestThatAct:
+class TestEventsThatActOnLegs:
     def test_say_is_heard_by_one_leg_or_by_all(self, client: Client, path: str, legs: list[str]):
         to_one = posted(client, path, "audio:say", text="You", rtc_id=legs[0])
         to_all = posted(client, path, "audio:say", text="All")
@@ -202,7 +202,7 @@ class TestThatAct:
         heard = [[each["text"] for each in client.hear(leg)] for leg in legs]
         assert heard == [["You", "All"], ["All"]]
 
-    def test_say_and_play_take_numbers_as_text_as_the_voice_api_does(
+    def test_say_and_play_accept_numbers_as_text_as_the_voice_api_does(
         self, client: Client, path: str, legs: list[str]
     ):
         for kind, what in (
@@ -213,7 +213,7 @@ class TestThatAct:
 
         assert len(client.hear(legs[0])) == 2
 
-    def test_say_stops(self, client: Client, path: str, legs: list[str]):
+    def test_say_can_be_stopped(self, client: Client, path: str, legs: list[str]):
         for leg in ({"rtc_id": legs[0]}, {}):
             said = posted(client, path, "audio:say", text="On and on", loop=0, **leg)
             client.advance(5)
@@ -223,7 +223,9 @@ class TestThatAct:
             client.advance(5)
             assert client.hear(legs[0])[-1]["seconds"] == 5
 
-    def test_play_is_heard_by_one_leg_or_by_all_and_stops(self, client: Client, path: str, legs: list[str]):
+    def test_play_is_heard_by_one_leg_or_by_all_and_can_be_stopped(
+        self, client: Client, path: str, legs: list[str]
+    ):
         url = "http://127.0.0.1:1/a.mp3"
         for leg, hearers in (({"rtc_id": legs[0]}, legs[:1]), ({}, legs)):
             played = posted(client, path, "audio:play", stream_url=[url], loop=0, **leg)
@@ -244,7 +246,7 @@ class TestThatAct:
         assert [[each["digits"] for each in client.hear(leg)] for leg in legs] == [["1", "23#"], ["23#"]]
 
     @pytest.mark.parametrize("what", ["mute", "earmuff"])
-    def test_mute_and_earmuff(self, client: Client, path: str, legs: list[str], what):
+    def test_mute_and_earmuff_act_on_the_leg(self, client: Client, path: str, legs: list[str], what):
         on = posted(client, path, f"audio:{what}:on", rtc_id=legs[0])
 
         [first, second] = members(client, path)
@@ -261,14 +263,14 @@ class TestThatAct:
         client.http.post("/sandbox/press", json={"leg": legs[0], "digits": "5"})
         assert client.hear(legs[1])[-1]["digits"] == "5"
 
-    def test_muted_so_a_leg_is_not_heard(self, client: Client, path: str, legs: list[str]):
+    def test_a_leg_muted_by_an_event_is_not_heard(self, client: Client, path: str, legs: list[str]):
         posted(client, path, "audio:mute:on", rtc_id=legs[0])
 
         client.control("press", leg=legs[0], digits="5")
 
         assert client.hear(legs[1]) == []
 
-    def test_record_and_stop(self, client: Client, path: str):
+    def test_record_and_stop_act_on_the_conversation(self, client: Client, path: str):
         started = posted(client, path, "audio:record", format="wav", split="conversation")
         client.advance(2)
         stopped = posted(client, path, "audio:record:stop")
@@ -280,13 +282,13 @@ class TestThatAct:
         assert done["id"] > stopped["id"]
         refused(post(client, path, "audio:record:stop"), 404, "audio:error:not-found")
 
-    def test_an_unknown_leg_or_one_that_is_elsewhere(self, client: Client, path: str):
+    def test_an_unknown_leg_or_one_of_another_conversation_is_refused(self, client: Client, path: str):
         elsewhere = client.answered(PERSON, ROOM | {"name": "elsewhere"})
 
         for leg in ("x", elsewhere):
             refused(post(client, path, "audio:mute:on", rtc_id=leg), 404, "leg:error:not-found")
 
-    def test_a_leg_that_is_not_answered(self, client: Client):
+    def test_an_unanswered_leg_is_refused(self, client: Client):
         leg = client.call(BY_HAND)
         client.advance(1)
         path = conversation_of(client, leg)
@@ -313,12 +315,12 @@ class TestThatAct:
             ("audio:record", {"format": "ogg"}, "body.format"),
         ],
     )
-    def test_what_is_wrong_is_named(self, client: Client, path: str, type_, body, wrong):
+    def test_an_error_names_the_field(self, client: Client, path: str, type_, body, wrong):
         before = events(client, path)
 
-        told = refused(post(client, path, type_, **body), 400, "http:error:validation-fail")
+        error = refused(post(client, path, type_, **body), 400, "http:error:validation-fail")
 
-        assert wrong in [each["name"] for each in told["invalid_parameters"]]
+        assert wrong in [each["name"] for each in error["invalid_parameters"]]
         assert events(client, path) == before
 
 
@@ -328,10 +330,10 @@ def test_applications_find_the_leg_in_the_channel_of_rtc_events(client: Client, 
     client.advance(20)
     client.settle()
 
-    told = {each.fields["type"]: each.fields for each in receiver.at("/rtc")}
-    assert told["sip:ringing"]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "ringing"}]
-    assert told["sip:answered"]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "answered"}]
-    recording, done = told["audio:record"], told["audio:record:done"]
+    sent = {each.fields["type"]: each.fields for each in receiver.at("/rtc")}
+    assert sent["sip:ringing"]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "ringing"}]
+    assert sent["sip:answered"]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "answered"}]
+    recording, done = sent["audio:record"], sent["audio:record:done"]
     assert recording["body"]["channel"]["legs"][0]["leg_id"] == leg
     assert done["body"]["channel"]["id"] == leg
     assert done["body"]["event_id"] == recording["id"]
@@ -346,10 +348,10 @@ def test_a_recording_that_ends_with_its_call_is_an_event_of_the_conversation(
     client.advance(20)
     client.settle()
 
-    told = [each.fields for each in receiver.at("/rtc")]
-    assert [each["type"] for each in told][-2:] == ["audio:record:done", "conversation:deleted"]
-    assert [each["id"] for each in told] == list(range(1, len(told) + 1))
-    assert told[-2]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "completed"}]
+    sent = [each.fields for each in receiver.at("/rtc")]
+    assert [each["type"] for each in sent][-2:] == ["audio:record:done", "conversation:deleted"]
+    assert [each["id"] for each in sent] == list(range(1, len(sent) + 1))
+    assert sent[-2]["body"]["channel"]["legs"] == [{"leg_id": leg, "status": "completed"}]
 
 
 def test_a_recording_that_outlives_its_conversation_is_an_event_of_the_next_one(
@@ -366,7 +368,7 @@ def test_a_recording_that_outlives_its_conversation_is_an_event_of_the_next_one(
     assert done["body"]["channel"]["id"] == leg
 
 
-def test_the_rtc_webhook_is_told_of_all_of_it(client: Client, receiver: Receiver):
+def test_all_of_it_is_sent_to_the_rtc_webhook(client: Client, receiver: Receiver):
     set_up(client, rtc=f"{receiver.url}/rtc", signed=True)
     user(client)
     path = f"/v1/conversations/{found(client)['id']}"
@@ -380,15 +382,15 @@ def test_the_rtc_webhook_is_told_of_all_of_it(client: Client, receiver: Receiver
 
     client.settle()
     id_ = path.removeprefix("/v1/conversations/")
-    told = [
+    sent = [
         each for each in (asked.fields for asked in receiver.at("/rtc")) if each["conversation_id"] == id_
     ]
 
-    numbered = sorted((each for each in told if "id" in each), key=lambda each: each["id"])
+    numbered = sorted((each for each in sent if "id" in each), key=lambda each: each["id"])
     assert [each["id"] for each in numbered] == list(range(1, len(numbered) + 1))
     assert [each["type"] for each in numbered] == [*(each["type"] for each in kept), "conversation:deleted"]
-    assert [each["body"] for each in told if each["type"] == "ephemeral"] == [{"b": 2}]
-    assert {each["application_id"] for each in told} == {client.identity.application_id}
+    assert [each["body"] for each in sent if each["type"] == "ephemeral"] == [{"b": 2}]
+    assert {each["application_id"] for each in sent} == {client.identity.application_id}
     for webhook, event in zip(numbered, kept, strict=False):
         assert webhook.get("from") == event.get("from")
         assert webhook["timestamp"] == event["timestamp"]
@@ -396,7 +398,7 @@ def test_the_rtc_webhook_is_told_of_all_of_it(client: Client, receiver: Receiver
     assert found(client)["id"] != id_
 
 
-def test_without_an_rtc_webhook_nobody_is_told(client: Client, receiver: Receiver):
+def test_without_an_rtc_webhook_nothing_is_sent(client: Client, receiver: Receiver):
     set_up(client, event=f"{receiver.url}/event")
 
     client.answered(PERSON, ROOM)

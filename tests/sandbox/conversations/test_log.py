@@ -56,7 +56,7 @@ class TestNumbers:
             page.last_id,
         ]
 
-    def test_are_not_given_to_what_is_ephemeral(self, desk: Desk):
+    def test_ephemeral_events_have_none(self, desk: Desk):
         page = desk.page(desk.line.call())
         before = page.last_id
 
@@ -66,7 +66,7 @@ class TestNumbers:
         assert desk.rtc_events[-1]["type"] == "ephemeral"
         assert "id" not in desk.rtc_events[-1]
 
-    def test_stay_with_what_is_deleted(self, desk: Desk):
+    def test_they_stay_the_same_after_a_deletion(self, desk: Desk):
         page = desk.page(desk.line.call())
         desk.add(note(page, "message", text="Hello"))
         number = page.last_id
@@ -78,7 +78,7 @@ class TestNumbers:
 
 
 class TestMembers:
-    def test_a_leg_is_a_member_with_a_user_of_its_own_making(self, desk: Desk):
+    def test_a_leg_is_a_member_with_a_generated_user(self, desk: Desk):
         leg = desk.line.answered(PERSON, (room(),))
         member = desk.member(leg)
 
@@ -91,7 +91,7 @@ class TestMembers:
         assert joined["body"]["channel"]["id"] == leg.uuid
         assert joined["body"]["channel"]["leg_ids"] == [leg.uuid]
 
-    def test_an_app_leg_s_member_is_the_user_it_names(self, desk: Desk):
+    def test_the_member_of_an_app_leg_is_the_named_user(self, desk: Desk):
         place = {"application_id": APPLICATION, "region": "na-east"}
         alice = desk.users.add("alice", {"display_name": "Alice"}, **place)
         leg = desk.line.answered(to={"type": "app", "user": "alice"}, flow=(room(),))
@@ -119,7 +119,7 @@ class TestMembers:
         assert channel["from"] == {"type": "phone", "number": PERSON}
         assert "ring_timeout" not in channel
 
-    def test_who_leaves_stays_in_the_list(self, desk: Desk):
+    def test_a_member_who_leaves_stays_in_the_list(self, desk: Desk):
         leg, other = desk.line.answered(), desk.line.answered()
         member = desk.member(leg)
 
@@ -131,7 +131,7 @@ class TestMembers:
         assert left["reason"] == {"code": "ok", "text": "completed"}
         assert set(left["timestamp"]) >= {"joined", "left"}
 
-    def test_who_comes_back_is_another_member(self, desk: Desk):
+    def test_a_leg_that_returns_is_another_member(self, desk: Desk):
         leg, other = desk.line.answered(PERSON, (room(),)), desk.line.answered(PERSON, (room(),))
         first = desk.member(leg)
         desk.line.exchange.transfer(leg, (room("elsewhere"),))
@@ -147,7 +147,7 @@ class TestMembers:
         assert [e["from"] for e in desk.events(page) if e["type"] == "member:joined"].count(first.id) == 1
         assert len(joins) == 1
 
-    def test_a_transfer_names_where_from_and_who_the_member_was(self, desk: Desk):
+    def test_a_transfer_names_the_old_conversation_and_the_old_member(self, desk: Desk):
         leg = desk.line.answered(PERSON, (room(),))
         was, came_from = desk.member(leg), leg.conversation.uuid
 
@@ -157,7 +157,7 @@ class TestMembers:
         assert body["transferred_from"] == came_from
         assert body["was_member"] == was.id
 
-    def test_states_go_one_way(self):
+    def test_states_change_in_one_direction_only(self):
         member = Member(id="MEM-1")
         member.become(MemberState.INVITED, 1)
         member.become(MemberState.JOINED, 2)
@@ -171,7 +171,7 @@ class TestMembers:
                 member.become(state, 5)
         assert member.times == {"invited": 1, "joined": 2, "left": 4}
 
-    def test_who_was_only_invited_may_leave(self):
+    def test_an_invited_member_may_leave(self):
         member = Member(id="MEM-1")
         member.become(MemberState.INVITED, 1)
         member.become(MemberState.LEFT, 2)
@@ -187,7 +187,7 @@ class TestMembers:
 
 
 class TestRtcWebhooks:
-    def test_are_told_every_event_with_its_number(self, desk: Desk):
+    def test_every_event_is_sent_with_its_number(self, desk: Desk):
         leg = desk.line.answered(PERSON, (say("Hello"),))
         desk.wait(60)
 
@@ -201,7 +201,7 @@ class TestRtcWebhooks:
             assert each["timestamp"].endswith("Z")
             json.dumps(each)
 
-    def test_are_told_of_a_call_that_was_over_before_anybody_looked(self, desk: Desk):
+    def test_events_of_a_call_that_already_ended_are_sent(self, desk: Desk):
         desk.line.call(BUSY)
         desk.line.wait(60)
         desk.write()
@@ -209,7 +209,7 @@ class TestRtcWebhooks:
         assert desk.rtc_events[0]["type"] == "conversation:created"
         assert desk.rtc_events[-1]["type"] == "conversation:deleted"
 
-    def test_where_there_is_none_nothing_is_made_out(self):
+    def test_without_an_rtc_webhook_no_event_is_created(self):
         its = desk(has_rtc_webhook=False)
         leg = its.line.call()
         its.wait(1)
@@ -217,19 +217,19 @@ class TestRtcWebhooks:
         assert its.rtc_events == []
         assert its.page(leg).last_id > 2
 
-    def test_a_page_goes_with_its_conversation(self, desk: Desk):
+    def test_the_log_of_a_conversation_is_deleted_with_it(self, desk: Desk):
         desk.line.call(BUSY)
         desk.wait(60)
 
         assert list(desk.logs) == []
 
-    def test_what_is_noted_of_a_conversation_that_is_gone_is_lost(self, desk: Desk):
+    def test_notes_of_a_deleted_conversation_are_dropped(self, desk: Desk):
         page = desk.page(desk.line.call(BUSY))
         desk.wait(60)
 
         assert desk.logs.write(note(page, "audio:record:done")) is None
 
-    def test_have_the_documented_fields(self, desk: Desk):
+    def test_events_have_the_documented_fields(self, desk: Desk):
         """One conversation in which everything happens; each body has the fields that the reference lists."""
         exchange = desk.line.exchange
         leg = desk.line.call(MACHINE, (room(),), detection=Detection(behavior=Behavior.CONTINUE))
@@ -293,7 +293,7 @@ class TestRtcWebhooks:
         assert desk.event(page, "member:media")["body"]["media"]["audio_settings"]["muted"] is True
         assert [e["body"]["dtmf_seq"] for e in desk.events(page) if e["type"] == "audio:dtmf"] == [1, 2]
 
-    def test_what_may_change_is_told_as_it_was(self, desk: Desk):
+    def test_an_event_keeps_the_values_of_its_time(self, desk: Desk):
         leg = desk.line.answered(PERSON, (room(),))
         page = desk.page(leg)
         desk.line.exchange.mute(leg, on=True)
@@ -306,7 +306,7 @@ class TestRtcWebhooks:
         assert desk.event(page, "member:media")["body"]["media"]["audio_settings"]["muted"] is True
         assert desk.event(page, "conversation:updated")["body"]["display_name"] == "One"
 
-    def test_the_history_of_a_leg_has_what_it_was_before(self, desk: Desk):
+    def test_the_history_of_a_leg_has_its_earlier_states(self, desk: Desk):
         leg = desk.line.call(PERSON, (say("Hello", loop=0),))
         desk.wait(3)
 
@@ -316,7 +316,7 @@ class TestRtcWebhooks:
         assert {each["member_id"] for each in update["statusHistory"]} == {desk.member(leg).id}
         assert (update["status"], update["state"]) == ("answered", "active")
 
-    def test_sip_headers_of_a_socket_are_told_and_what_signs_it_in_is_not(self, desk: Desk):
+    def test_sip_headers_of_a_websocket_are_sent_but_not_its_credentials(self, desk: Desk):
         to = {
             "type": "websocket",
             "uri": "ws://127.0.0.1:9/",
@@ -334,7 +334,7 @@ class TestRtcWebhooks:
 
 
 class Conversations(RuleBasedStateMachine):
-    """Whatever happens on the exchange: numbers have no gaps, members go one way, and are where their legs are."""
+    """Random operations: numbers have no gaps, states of members never go back, and members follow their legs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -405,13 +405,13 @@ class Conversations(RuleBasedStateMachine):
 
     @invariant()
     def numbers_have_no_gaps(self) -> None:
-        told: dict[str, list[int]] = {}
+        received: dict[str, list[int]] = {}
         for each in self.desk.rtc_events:
-            told.setdefault(each["conversation_id"], []).append(each["id"])
+            received.setdefault(each["conversation_id"], []).append(each["id"])
         for page in self.desk.logs:
             numbers = [number for number, _ in page.events()]
-            assert numbers == list(range(1, page.last_id + 1)) == told[page.conversation.uuid]
-        for numbers in told.values():
+            assert numbers == list(range(1, page.last_id + 1)) == received[page.conversation.uuid]
+        for numbers in received.values():
             assert numbers == list(range(1, len(numbers) + 1))
 
     @invariant()
@@ -443,7 +443,7 @@ TestConversations = Conversations.TestCase
 TestConversations.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 
 
-def test_a_note_of_a_stranger_is_no_member(desk: Desk):
+def test_a_note_of_a_stranger_has_no_member(desk: Desk):
     page = desk.page(desk.line.call())
 
     desk.add(

@@ -14,7 +14,7 @@ from .parts import as_user, conversation_of, events, found, members, refused, ty
 
 @pytest.fixture(name="path")
 def a_conversation(client: Client) -> str:
-    """The path of an empty conversation; there is a user alice."""
+    """The path of an empty conversation, beside which a user alice exists."""
     user(client, "alice", display_name="Alice")
     return f"/v1/conversations/{found(client)['id']}"
 
@@ -22,7 +22,7 @@ def a_conversation(client: Client) -> str:
 def enrol(
     client: Client, path: str, state: str = "joined", name: str = "alice", **body: Any
 ) -> dict[str, Any]:
-    """Make a member."""
+    """Create a member."""
     made = client.api("POST", f"{path}/members", {"state": state, "user": {"name": name}} | body)
     assert made.status_code == 201, made.text
     return dict(made.json())
@@ -50,7 +50,7 @@ class TestLegs:
         assert its_user["_links"]["self"]["href"] == f"{client.url}/v1/users/{its_user['id']}"
         assert reply["_links"]["self"]["href"] == f"{client.url}{path}/members"
 
-    def test_a_member_in_full_has_its_leg(self, client: Client, leg: str):
+    def test_a_full_member_names_its_leg(self, client: Client, leg: str):
         path = conversation_of(client, leg)
 
         [member] = members(client, path)
@@ -63,7 +63,7 @@ class TestLegs:
         assert member["_embedded"]["user"]["name"].startswith("vapi-user-")
         assert member["media"]["audio_settings"] == {"enabled": True, "earmuffed": False, "muted": False}
 
-    def test_it_shows_how_the_voice_api_muted_it(self, client: Client, leg: str):
+    def test_a_member_shows_mutes_of_the_voice_api(self, client: Client, leg: str):
         path = conversation_of(client, leg)
 
         def settings() -> dict[str, bool]:
@@ -83,7 +83,7 @@ class TestLegs:
             "audio:earmuff:off",
         ]
 
-    def test_letting_it_leave_hangs_up(self, client: Client, leg: str):
+    def test_leaving_hangs_up_the_leg(self, client: Client, leg: str):
         path = conversation_of(client, leg)
         [member] = members(client, path)
 
@@ -95,7 +95,7 @@ class TestLegs:
         assert client.status(leg) == "completed"
         assert events(client, path)[-1]["body"]["reason"] == {"code": "gone", "text": "It went"}
 
-    def test_a_call_that_rings_is_cancelled(self, client: Client):
+    def test_leaving_cancels_a_ringing_call(self, client: Client):
         leg = client.call(BY_HAND)
         client.advance(1)
         path = conversation_of(client, leg)
@@ -103,7 +103,7 @@ class TestLegs:
         assert step(client, path, members(client, path)[0], "left").status_code == 200
         assert client.status(leg) == "cancelled"
 
-    def test_who_has_left_stays_out(self, client: Client, leg: str):
+    def test_a_member_who_left_cannot_join_again(self, client: Client, leg: str):
         path = conversation_of(client, leg)
         [member] = members(client, path)
         client.change(leg, "hangup")
@@ -111,7 +111,7 @@ class TestLegs:
         for state in ("joined", "left"):
             refused(step(client, path, member, state), 400, "conversation:error:invalid-member-state")
 
-    def test_a_leg_that_is_moved_leaves_one_member_and_is_another(self, client: Client, leg: str):
+    def test_a_moved_leg_leaves_as_one_member_and_joins_as_another(self, client: Client, leg: str):
         path = conversation_of(client, leg)
 
         client.transfer(leg, ROOM | {"name": "elsewhere"})
@@ -124,7 +124,7 @@ class TestLegs:
         refused(step(client, path, was, "left"), 400, "conversation:error:invalid-member-state")
         assert client.status(leg) == "answered"
 
-    def test_pages_of_members_lead_on(self, client: Client, leg: str):
+    def test_pages_of_members_link_to_the_next(self, client: Client, leg: str):
         path = conversation_of(client, leg)
         for _ in range(2):
             client.answered(PERSON, ROOM)
@@ -150,7 +150,7 @@ class TestLegs:
 
 
 class TestGuests:
-    def test_one_is_made_as_invited_joins_and_leaves(self, client: Client, path: str):
+    def test_a_member_is_invited_joins_and_leaves(self, client: Client, path: str):
         media = {"audio": True, "audio_settings": {"enabled": True, "earmuffed": False, "muted": True}}
         invited = enrol(client, path, "invited", channel={"type": "app"}, media=media, knocking_id="KNO-1")
 
@@ -176,19 +176,19 @@ class TestGuests:
         ]
         assert events(client, path)[-1]["body"]["reason"] == {"code": "x", "text": "y"}
 
-    def test_one_can_be_made_as_joined(self, client: Client, path: str):
+    def test_a_member_can_be_created_as_joined(self, client: Client, path: str):
         joined = enrol(client, path)
 
         assert (joined["state"], set(joined["timestamp"])) == ("JOINED", {"joined"})
 
-    def test_users_are_named_by_id_too(self, client: Client, path: str):
+    def test_users_can_be_named_by_id(self, client: Client, path: str):
         alice = client.get("/v1/users/alice").json()
 
         made = client.api("POST", f"{path}/members", {"state": "joined", "user": {"id": alice["id"]}})
 
         assert made.json()["_embedded"]["user"]["id"] == alice["id"]
 
-    def test_each_step_is_taken_once_and_in_order(self, client: Client, path: str):
+    def test_each_state_is_entered_once_and_in_order(self, client: Client, path: str):
         member = enrol(client, path)
 
         refused(step(client, path, member, "joined"), 400, "conversation:error:invalid-member-state")
@@ -196,7 +196,7 @@ class TestGuests:
         for state in ("joined", "left"):
             refused(step(client, path, member, state), 400, "conversation:error:invalid-member-state")
 
-    def test_a_user_is_there_once(self, client: Client, path: str):
+    def test_a_user_is_a_member_only_once(self, client: Client, path: str):
         member = enrol(client, path, "invited")
         body = {"state": "joined", "user": {"name": "alice"}}
 
@@ -206,7 +206,7 @@ class TestGuests:
         step(client, path, member, "left")
         assert enrol(client, path)["id"] != member["id"]
 
-    def test_nobody_is_invited_whom_nobody_knows(self, client: Client, path: str):
+    def test_an_unknown_user_cannot_be_invited(self, client: Client, path: str):
         body = {"state": "joined", "user": {"name": "bob"}}
 
         refused(client.api("POST", f"{path}/members", body), 404, "user:error:not-found")
@@ -221,7 +221,7 @@ class TestGuests:
         body = {"state": "invited", "user": {"name": "bob"}, "member_id_inviting": "MEM-x"}
         refused(client.api("POST", f"{path}/members", body), 400, "conversation:error:invalid-member")
 
-    def test_there_is_room_for_so_many(self, client: Client, path: str, monkeypatch):
+    def test_the_number_of_members_is_limited(self, client: Client, path: str, monkeypatch):
         monkeypatch.setattr("voicectl.sandbox.http.members.MAX_LEGS", 2)
         assert limits.MAX_LEGS == 200
         user(client, "bob")
@@ -247,12 +247,12 @@ class TestGuests:
             ({"knocking_id": 1}, "knocking_id"),
         ],
     )
-    def test_what_is_wrong_is_named(self, client: Client, path: str, body, wrong):
+    def test_an_error_names_the_field(self, client: Client, path: str, body, wrong):
         good = {"state": "joined", "user": {"name": "alice"}} if body else {"user": {"name": "alice"}}
 
-        told = refused(client.api("POST", f"{path}/members", good | body), 400, "http:error:validation-fail")
+        error = refused(client.api("POST", f"{path}/members", good | body), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
         assert members(client, path) == []
 
     @pytest.mark.parametrize(
@@ -263,15 +263,15 @@ class TestGuests:
             ({"state": "left", "reason": {"code": 1}}, "reason.code"),
         ],
     )
-    def test_what_is_wrong_with_a_step_is_named(self, client: Client, path: str, body, wrong):
+    def test_an_error_in_a_state_change_names_the_field(self, client: Client, path: str, body, wrong):
         member = enrol(client, path)
 
         reply = client.api("PATCH", f"{path}/members/{member['id']}", body)
 
-        told = refused(reply, 400, "http:error:validation-fail")
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        error = refused(reply, 400, "http:error:validation-fail")
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
 
-    def test_others_are_not_found(self, client: Client, path: str):
+    def test_unknown_members_are_not_found(self, client: Client, path: str):
         other = f"/v1/conversations/{found(client, 'other')['id']}"
         member = enrol(client, other)
 
@@ -280,7 +280,7 @@ class TestGuests:
             refused(step(client, path, {"id": id_}, "left"), 404, "conversation:error:member-not-found")
 
     @pytest.mark.parametrize("version", ["v1", "v0.3"])
-    def test_one_is_deleted_by_leaving(self, client: Client, path: str, version: str):
+    def test_deleting_a_member_makes_it_leave(self, client: Client, path: str, version: str):
         member = f"{path}/members/{enrol(client, path)['id']}"
 
         deleted = client.api("DELETE", member.replace("/v1/", f"/{version}/"))
@@ -301,7 +301,7 @@ class TestGuests:
 
 
 class TestUserTokens:
-    def test_me_is_who_the_token_says(self, client: Client, path: str):
+    def test_me_is_the_user_of_the_token(self, client: Client, path: str):
         user(client, "bob")
         enrol(client, path, name="bob")
         alice = enrol(client, path, "invited")
@@ -311,15 +311,15 @@ class TestUserTokens:
         assert reply.status_code == 200
         assert reply.json() == alice
 
-    def test_who_is_no_member_is_not_found(self, client: Client, path: str):
+    def test_a_user_who_is_not_a_member_is_not_found(self, client: Client, path: str):
         reply = client.http.get(f"{path}/members/me", headers=as_user(client))
 
         refused(reply, 404, "conversation:error:member-not-found")
 
-    def test_an_admin_token_is_nobody_s(self, client: Client, path: str):
+    def test_an_admin_token_has_no_member(self, client: Client, path: str):
         refused(client.get(f"{path}/members/me"), 400, "user:error:invalid-user-token")
 
-    def test_it_is_told_who_did_it(self, client: Client, path: str):
+    def test_events_name_the_acting_user(self, client: Client, path: str):
         alice = enrol(client, path, "invited")
 
         reply = client.http.patch(
@@ -330,7 +330,7 @@ class TestUserTokens:
         assert reply.json()["initiator"] == {"invited": {"is_system": True}, "joined": by}
 
 
-def test_a_leg_of_a_call_of_its_own_is_a_member_too(client: Client):
+def test_a_leg_of_a_user_s_own_call_is_a_member_too(client: Client):
     leg = client.answered(PERSON, HELLO | {"loop": 0})
 
     [member] = members(client, conversation_of(client, leg))

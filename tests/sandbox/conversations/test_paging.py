@@ -47,7 +47,7 @@ def test_following_next_shows_every_row_once_and_prev_leads_back(rows, size, ord
 
 
 @given(st.lists(st.integers(1, 500), unique=True, min_size=4), st.data())
-def test_rows_that_go_meanwhile_hide_none_that_stay(rows, data):
+def test_rows_deleted_during_paging_hide_none_that_stay(rows, data):
     shown, links = page(rows, page_size="2")
     gone = data.draw(st.sets(st.sampled_from(rows), max_size=len(rows) - 1))
     left = [row for row in rows if row not in gone]
@@ -65,14 +65,14 @@ def test_an_empty_list_has_no_other_pages():
     assert page([]) == ([], {"first": URL, "self": URL})
 
 
-def test_an_empty_cursor_is_none():
+def test_an_empty_cursor_counts_as_absent():
     assert page([1, 2], cursor="", page_size="1")[0] == [1]
 
 
 @pytest.mark.parametrize(
     "cursor", ["x", "abcd", "!!", "W10", "WzFd", "eyJhIjoxfQ", "W251bGwsMSwxXQ", "ä", "A" * 100_000]
 )
-def test_a_cursor_of_somebody_else_s_is_refused(cursor):
+def test_a_cursor_of_another_application_is_refused(cursor):
     with pytest.raises(Problem) as caught:
         page([1], cursor=cursor)
 

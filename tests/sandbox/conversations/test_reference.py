@@ -17,7 +17,7 @@ ALL = "/v1/conversations"
 
 
 def looks(value: object) -> object:
-    """Its shape; of a cursor, only that there is one; keys of no particular order or API key."""
+    """Return the shape of *value*: cursors are only present or absent, and API keys are left out."""
     if isinstance(value, dict):
         return {name: looks(each) for name, each in value.items() if name != "api_key"}
     if isinstance(value, list):
@@ -27,7 +27,7 @@ def looks(value: object) -> object:
     return shape(value)
 
 
-def test_a_conversation_is_made_as_documented(client: Client):
+def test_a_conversation_is_created_as_documented(client: Client):
     example = documented("conversation")
 
     minimal = client.api("POST", ALL, example["minimal_request"])
@@ -38,7 +38,7 @@ def test_a_conversation_is_made_as_documented(client: Client):
     assert looks(full.json()) == looks(example["reply"] | example["request"])
 
 
-def test_a_page_of_conversations_has_links_both_ways(client: Client):
+def test_a_page_of_conversations_has_links_in_both_directions(client: Client):
     example = documented("conversations_page")
     for n in (16, 17, 18):
         client.api("POST", ALL, {"name": f"room-{n}"})
@@ -55,7 +55,7 @@ def a_leg_in_a_room(client: Client) -> str:
     return client.answered(PERSON, ROOM)
 
 
-def test_members_are_as_documented(client: Client, leg: str):
+def test_members_work_as_documented(client: Client, leg: str):
     example = documented("member")
     path = conversation_of(client, leg)
 
@@ -73,7 +73,7 @@ def test_members_are_as_documented(client: Client, leg: str):
             assert (changed.status_code, changed.json()["state"]) == (200, change["state"].upper())
 
 
-def test_events_are_as_documented(client: Client, leg: str, receiver: Receiver):
+def test_events_work_as_documented(client: Client, leg: str, receiver: Receiver):
     example = documented("conversation_event")
     set_up(client, rtc=f"{receiver.url}/rtc")
     path = conversation_of(client, leg)
@@ -89,7 +89,7 @@ def test_events_are_as_documented(client: Client, leg: str, receiver: Receiver):
     assert looks(receiver.at("/rtc")[-1].fields) == looks(example["webhook"])
 
 
-def test_whole_conversations_are_played_to_and_recorded_as_documented(client: Client, leg: str):
+def test_whole_conversations_hear_sounds_and_are_recorded_as_documented(client: Client, leg: str):
     example = documented("conversation_media")
     path = conversation_of(client, leg)
 
@@ -102,7 +102,7 @@ def test_whole_conversations_are_played_to_and_recorded_as_documented(client: Cl
         assert client.put(f"{path}/record", request).status_code == example["record"]["status"]
 
 
-def test_users_are_as_documented(client: Client):
+def test_users_work_as_documented(client: Client):
     example = documented("user")
 
     made = client.api("POST", "/v1/users", example["request"])
@@ -116,7 +116,7 @@ def test_users_are_as_documented(client: Client):
     assert looks(session) == looks(example["session"])
 
 
-def test_refusals_are_in_the_shape_of_these_apis(client: Client):
+def test_refusals_have_the_shape_of_these_apis(client: Client):
     example: dict[str, Any] = documented("errors")["shapes"]["D"]
 
     reply = client.get(f"{ALL}/CON-x")

@@ -92,19 +92,19 @@ SEARCHES = [
 
 @pytest.mark.parametrize("read", READERS)
 @given(body=bodies)
-def test_any_json_is_read_or_refused(read: Callable[[object], object], body: object):
+def test_any_json_is_accepted_or_refused(read: Callable[[object], object], body: object):
     with contextlib.suppress(Invalid):
         read(body)
 
 
 @pytest.mark.parametrize("read", SEARCHES)
 @given(query=queries)
-def test_any_query_is_read_or_refused(read: Callable[[dict[str, str]], object], query: dict[str, str]):
+def test_any_query_is_accepted_or_refused(read: Callable[[dict[str, str]], object], query: dict[str, str]):
     with contextlib.suppress(Invalid, Problem):
         read(query)
 
 
-def test_how_to_record_is_read_in_the_names_of_this_api():
+def test_recording_options_use_the_names_of_this_api():
     body = {
         "action": "start",
         "event_url": ["https://app.example.org/rec"],
@@ -137,7 +137,7 @@ def test_how_to_record_is_read_in_the_names_of_this_api():
     )
 
 
-def test_the_defaults_of_a_recording_are_the_documented_ones():
+def test_the_defaults_of_a_recording_are_as_documented():
     recorder = requests.read_recording_change({"action": "start"})
 
     assert recorder.retention_days == 31
@@ -145,7 +145,7 @@ def test_the_defaults_of_a_recording_are_the_documented_ones():
     assert requests.read_recording_change({"action": "stop"}).order is None
 
 
-def test_the_sandbox_stays_up_whatever_comes(client: Client):
+def test_no_request_stops_the_sandbox(client: Client):
     user(client)
     path = conversation_of(client, client.answered(PERSON, ROOM))
     routes = [

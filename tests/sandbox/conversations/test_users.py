@@ -32,8 +32,8 @@ def names(client: Client, query: str = "") -> list[str]:
     return [user["name"] for user in client.get(f"{USERS}?{query}").json()["_embedded"]["users"]]
 
 
-class TestMaking:
-    def test_a_user_is_shown_as_it_was_made(self, client: Client):
+class TestCreating:
+    def test_a_user_is_shown_as_created(self, client: Client):
         body = {
             "name": "alice",
             "display_name": "Alice",
@@ -52,7 +52,7 @@ class TestMaking:
         assert user["_links"]["self"]["href"] == f"{client.url}/v1/users/{user['id']}"
         assert client.get(f"{USERS}/{user['id']}").json() == user
 
-    def test_without_a_name_it_gets_one(self, client: Client):
+    def test_without_a_name_one_is_generated(self, client: Client):
         assert make(client)["name"].startswith("NAM-")
         assert (
             client.http.post(USERS, headers={"Authorization": f"Bearer {client.token()}"})
@@ -60,13 +60,13 @@ class TestMaking:
             .startswith("NAM-")
         )
 
-    def test_a_name_is_given_once(self, client: Client):
+    def test_a_name_is_unique(self, client: Client):
         make(client, name="alice")
 
         refused(client.api("POST", USERS, {"name": "alice"}), 409, "user:error:duplicate-name")
 
     @pytest.mark.parametrize("name", ["me", "USR-", "USR-alice"])
-    def test_names_that_stand_for_ids_are_refused(self, client: Client, name):
+    def test_names_that_look_like_ids_are_refused(self, client: Client, name):
         refused(client.api("POST", USERS, {"name": name}), 400, "user:error:invalid-user-name")
 
     @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ class TestMaking:
             ([], "body"),
         ],
     )
-    def test_what_is_wrong_is_named(self, client: Client, body, wrong):
-        told = refused(client.api("POST", USERS, body), 400, "http:error:validation-fail")
+    def test_an_error_names_the_field(self, client: Client, body, wrong):
+        error = refused(client.api("POST", USERS, body), 400, "http:error:validation-fail")
 
-        assert [each["name"] for each in told["invalid_parameters"]] == [wrong]
+        assert [each["name"] for each in error["invalid_parameters"]] == [wrong]
 
-    def test_a_user_s_own_token_makes_no_users(self, client: Client):
+    def test_a_user_token_cannot_create_users(self, client: Client):
         headers = {"Authorization": f"Bearer {client.token(sub='alice')}"}
 
         reply = client.http.post(USERS, json={"name": "bob"}, headers=headers)
@@ -102,19 +102,19 @@ class TestMaking:
 
 
 class TestFinding:
-    def test_by_id_or_by_name(self, client: Client):
+    def test_a_user_is_found_by_id_or_by_name(self, client: Client):
         user = make(client, name="alice")
 
         assert client.get(f"{USERS}/alice").json() == client.get(f"{USERS}/{user['id']}").json() == user
 
     @pytest.mark.parametrize("reference", ["bob", "USR-x", "%2e%2e", "me"])
-    def test_others_are_not_found(self, client: Client, reference):
+    def test_unknown_users_are_not_found(self, client: Client, reference):
         make(client, name="alice")
 
         for path in ("", "/conversations", "/sessions"):
             refused(client.get(f"{USERS}/{reference}{path}"), 404, "user:error:not-found")
 
-    def test_lists_are_in_pages_oldest_first(self, client: Client):
+    def test_lists_are_paged_and_oldest_first(self, client: Client):
         made = [make(client, name=name, display_name=name.upper())["name"] for name in "abc"]
 
         first = client.get(f"{USERS}?page_size=2").json()
@@ -137,16 +137,16 @@ class TestFinding:
         assert names(client, "name=B") == []
 
     @pytest.mark.parametrize("query", ["page_size=0", "page_size=101", "order=up"])
-    def test_a_page_that_cannot_be_is_refused(self, client: Client, query):
+    def test_an_impossible_page_is_refused(self, client: Client, query):
         refused(client.get(f"{USERS}?{query}"), 400, "http:error:validation-fail")
 
-    def test_another_s_cursor_is_refused(self, client: Client):
+    def test_a_cursor_of_another_list_is_refused(self, client: Client):
         refused(client.get(f"{USERS}?cursor=1"), 400, "paginator-builder:error:invalid-cursor")
 
 
 class TestChanging:
     @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-    def test_what_is_given_changes_and_the_rest_stays(self, client: Client, method):
+    def test_given_fields_change_and_the_others_stay(self, client: Client, method):
         user = make(client, name="alice", display_name="Alice")
 
         changed = client.api(
@@ -168,18 +168,18 @@ class TestChanging:
         refused(reply, 409, "user:error:duplicate-name")
         assert client.get(f"{USERS}/alice").json() == alice
 
-    def test_its_own_name_may_be_sent_back(self, client: Client):
+    def test_a_user_may_be_updated_with_its_own_name(self, client: Client):
         alice = make(client, name="alice")
 
         assert client.api("PATCH", f"{USERS}/{alice['id']}", {"name": "alice"}).status_code == 200
 
-    def test_by_id_only(self, client: Client):
+    def test_a_user_is_changed_by_id_only(self, client: Client):
         make(client, name="alice")
 
         refused(client.api("PATCH", f"{USERS}/alice", {}), 404, "user:error:not-found")
         refused(client.api("DELETE", f"{USERS}/alice"), 404, "user:error:not-found")
 
-    def test_a_deleted_user_is_gone(self, client: Client):
+    def test_a_deleted_user_is_not_found(self, client: Client):
         alice = make(client, name="alice")
 
         gone = client.api("DELETE", f"{USERS}/{alice['id']}")
@@ -196,13 +196,13 @@ class TestCalls:
         client.advance(10)
         return client.status(made.json()["uuid"])
 
-    def test_a_call_to_a_user_is_answered_and_one_to_nobody_is_not(self, client: Client):
+    def test_a_call_to_a_user_is_answered_and_one_to_an_unknown_user_is_not(self, client: Client):
         make(client, name="alice")
 
         assert self.dial(client, "alice") == "answered"
         assert self.dial(client, "bob") == "unanswered"
 
-    def test_a_deleted_user_is_nobody(self, client: Client):
+    def test_a_deleted_user_is_unknown(self, client: Client):
         alice = make(client, name="alice")
         client.api("DELETE", f"{USERS}/{alice['id']}")
 
@@ -246,15 +246,15 @@ def test_names_are_unique_in_each_region(client: Client):
 
 
 class TestRefusals:
-    def test_without_a_token(self, client: Client):
+    def test_a_request_without_a_token_is_refused(self, client: Client):
         refused(client.http.get(USERS), 401, "system:error:missing-token")
 
-    def test_with_one_that_is_no_good(self, client: Client):
+    def test_a_request_with_an_invalid_token_is_refused(self, client: Client):
         for token, code in (("x", "invalid-token"), (client.token(exp=1, iat=0), "expired-token")):
             reply = client.http.get(USERS, headers={"Authorization": f"Bearer {token}"})
             refused(reply, 401, f"system:error:{code}")
 
-    def test_by_the_token_s_acl(self, client: Client):
+    def test_a_token_is_limited_by_its_acl(self, client: Client):
         token = client.token(acl={"paths": {"/*/conversations/**": {}}})
 
         refused(
@@ -263,25 +263,25 @@ class TestRefusals:
             "system:error:permission",
         )
 
-    def test_what_is_not_json_is_a_406_here(self, client: Client):
+    def test_a_body_other_than_json_gets_406(self, client: Client):
         headers = {"Authorization": f"Bearer {client.token()}", "Content-Type": "text/plain"}
 
         refused(
             client.http.post(USERS, content=b"{}", headers=headers), 406, "http:error:invalid-content-type"
         )
 
-    def test_broken_json(self, client: Client):
+    def test_broken_json_is_refused(self, client: Client):
         headers = {"Authorization": f"Bearer {client.token()}", "Content-Type": "application/json"}
 
         refused(client.http.post(USERS, content=b"{", headers=headers), 400, "http:error:validation-fail")
 
-    def test_a_wrong_method_and_an_unknown_route(self, client: Client):
+    def test_a_wrong_method_and_an_unknown_route_are_refused(self, client: Client):
         reply = client.api("DELETE", USERS)
         refused(reply, 405, "http:error:method-not-allowed")
         assert set(reply.headers["allow"].split(", ")) == {"GET", "HEAD"}
         refused(client.get(f"{USERS}/x/y"), 404, "http:error:not-found")
 
-    def test_too_many_requests(self, client: Client):
+    def test_too_many_requests_are_refused(self, client: Client):
         client.fault("rate-limit", on="listUsers", retry_after=3)
 
         reply = client.get(USERS)
@@ -289,13 +289,13 @@ class TestRefusals:
         refused(reply, 429, "http:error:too-many-request")
         assert reply.headers["retry-after"] == "3"
 
-    def test_a_fault_s_status(self, client: Client):
+    def test_a_fault_returns_its_status(self, client: Client):
         client.fault("status", on="listUsers", code=503)
 
         refused(client.get(USERS), 503, "system:error:internal")
 
 
-def test_the_official_sdk_makes_finds_changes_and_deletes_users(
+def test_the_official_sdk_creates_finds_changes_and_deletes_users(
     client: Client, application: tuple[Identity, RSAPrivateKey], tmp_path: Path
 ):
     identity, key = application
@@ -303,7 +303,7 @@ def test_the_official_sdk_makes_finds_changes_and_deletes_users(
     pem.write_bytes(keys.to_pem(key))
     client.clock.sleep(
         time.time() - client.clock.time()
-    )  # the SDK makes its tokens by the machine's own clock
+    )  # the SDK creates its tokens with the machine's own clock
     theirs = vonage.Vonage(vonage.Auth(application_id=identity.application_id, private_key=str(pem)))
     theirs.http_client._session.mount(PLATFORM, Plain(client.url))
     sdk = theirs.users

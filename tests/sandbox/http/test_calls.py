@@ -35,7 +35,7 @@ def change(client: Client, uuid: str, name: str):
 class TestStates:
     @pytest.mark.parametrize("name", sorted(set(CHANGES) - {"hangup"}))
     @pytest.mark.parametrize("seconds", [0.1, 1])
-    def test_before_the_answer_a_change_is_a_400(self, client: Client, name, seconds):
+    def test_a_change_before_the_answer_gets_400(self, client: Client, name, seconds):
         uuid = client.call()
         client.advance(seconds)
 
@@ -44,7 +44,7 @@ class TestStates:
         assert (reply.status_code, reply.json()) == (400, SHAPE_B)
 
     @pytest.mark.parametrize("name", CHANGES)
-    def test_after_the_end_it_is_a_404(self, client: Client, name):
+    def test_a_change_after_the_end_gets_404(self, client: Client, name):
         uuid = client.call(BUSY)
         client.advance(2)
 
@@ -54,11 +54,11 @@ class TestStates:
         assert reply.json()["type"].endswith("#not-found")
 
     @pytest.mark.parametrize("name", CHANGES)
-    def test_so_it_is_for_an_unknown_leg(self, client: Client, name):
+    def test_a_change_of_an_unknown_leg_gets_404(self, client: Client, name):
         assert change(client, UNKNOWN, name).status_code == 404
 
     @pytest.mark.parametrize("name", CHANGES)
-    def test_an_answered_leg_takes_it(self, client: Client, name):
+    def test_an_answered_leg_can_be_changed(self, client: Client, name):
         assert change(client, client.answered(), name).status_code in (200, 204)
 
     def test_a_ringing_leg_can_be_hung_up(self, client: Client):
@@ -68,13 +68,13 @@ class TestStates:
         assert change(client, uuid, "hangup").status_code == 204
         assert client.status(uuid) == "cancelled"
 
-    def test_repeating_mute_is_no_error(self, client: Client):
+    def test_repeating_mute_is_not_an_error(self, client: Client):
         uuid = client.answered()
 
         assert [change(client, uuid, "mute").status_code for _ in range(2)] == [204, 204]
 
     @pytest.mark.parametrize("name", CHANGES)
-    def test_a_leg_that_has_not_settled_refuses_any_change(self, start: Start, name):
+    def test_a_leg_that_has_just_been_created_refuses_any_change(self, start: Start, name):
         client = start(settle=2)
         uuid = client.call("447700900400")  # answers at once when it rings
         client.advance(1.9)
@@ -86,19 +86,19 @@ class TestStates:
         assert (young.status_code, young.json()) == (400, SHAPE_B)
         assert change(client, uuid, name).status_code in (200, 204)
 
-    def test_a_leg_that_ended_before_it_settled_is_over_all_the_same(self, start: Start):
+    def test_a_leg_that_ended_while_new_is_over(self, start: Start):
         client = start(settle=2)
         uuid = client.call(BUSY)
         client.advance(1)
 
         assert change(client, uuid, "hangup").status_code == 404
 
-    def test_a_bad_body_is_told_before_the_state(self, client: Client):
+    def test_an_invalid_body_is_reported_before_the_state(self, client: Client):
         reply = client.put(f"/v1/calls/{client.call()}/talk", {"text": ""})
 
         assert reply.json()["invalid_parameters"] == [{"name": "text", "reason": "Must not be empty"}]
 
-    def test_an_ncco_with_an_action_that_is_none_changes_nothing(self, client: Client):
+    def test_an_ncco_with_an_unknown_action_changes_nothing(self, client: Client):
         uuid = client.answered()
         before = client.record(uuid)
 
@@ -121,14 +121,14 @@ class TestStates:
             ({"type": "app", "user": "alice"}, "Vonage"),
         ],
     )
-    def test_a_connect_may_call_from_a_name(self, client: Client, endpoint, caller):
+    def test_a_connect_may_have_a_name_as_its_caller(self, client: Client, endpoint, caller):
         """The first WebSocket tutorial does, and a phone shows such a caller as unknown."""
         client.answered(PERSON, {"action": "connect", "from": "Vonage", "endpoint": [endpoint]})
 
         called = client.get("/v1/calls?order=desc").json()["_embedded"]["calls"][0]
         assert called["from"] == {"type": "phone", "number": caller}
 
-    def test_null_in_a_body_is_as_good_as_nothing(self, client: Client):
+    def test_null_in_a_body_counts_as_absent(self, client: Client):
         uuid = client.answered(machine_detection=None, answer_method=None, event_url=None)
 
         assert (
@@ -145,7 +145,7 @@ def persist(client: Client, *, days: int) -> None:
 
 
 class TestRecords:
-    def test_only_completed_ones_have_times_and_price(self, client: Client):
+    def test_only_completed_calls_have_times_and_a_price(self, client: Client):
         uuids = [client.call(number) for number in (BUSY, "447700900201", "447700900203", PERSON)]
         client.advance(10)
 
@@ -154,14 +154,14 @@ class TestRecords:
                 *("uuid", "conversation_uuid", "status", "direction", "to", "from", "_links")
             }
 
-    def test_begun_seconds_are_counted(self, client: Client):
+    def test_started_seconds_are_counted(self, client: Client):
         uuid = client.call("447700900500")
         client.advance(3)
 
         record = client.record(uuid)
         assert (record["status"], record["duration"], record["price"]) == ("completed", "1", "0.00021167")
 
-    def test_the_conversation_follows_a_transfer(self, client: Client):
+    def test_the_conversation_changes_with_a_transfer(self, client: Client):
         first, second = client.answered(), client.answered()
 
         client.transfer(first, ROOM | {"name": "other"})
@@ -183,7 +183,7 @@ class TestRecords:
         assert client.change(over, "hangup").status_code == 404
         assert [record["uuid"] for record in client.get("/v1/calls").json()["_embedded"]["calls"]] == [later]
 
-    def test_or_for_as_long_as_the_application_says(self, client: Client):
+    def test_the_application_sets_how_long_a_record_is_kept(self, client: Client):
         persist(client, days=31)
         uuid = client.call(BUSY)
 
@@ -192,7 +192,7 @@ class TestRecords:
         client.advance(2)
         assert client.get("/v1/calls").json()["count"] == 0
 
-    def test_the_authorization_of_a_websocket_is_nobody_s_to_read(self, client: Client):
+    def test_the_authorization_of_a_websocket_is_never_shown(self, client: Client):
         socket = {
             "type": "websocket",
             "uri": "ws://127.0.0.1:1/",
@@ -206,7 +206,7 @@ class TestRecords:
         assert client.record(uuid)["to"] == socket
         assert "canary" not in client.get("/v1/calls").text
 
-    def test_a_random_number_is_the_account_s(self, client: Client):
+    def test_a_random_number_is_one_of_the_account_s(self, client: Client):
         body = {"to": [{"type": "phone", "number": PERSON}], "random_from_number": True, "ncco": [HELLO]}
 
         made = client.api("POST", "/v1/calls", body)
@@ -226,13 +226,13 @@ class TestLists:
         assert reply.status_code == 200, reply.text
         return [call["uuid"] for call in reply.json()["_embedded"]["calls"]]
 
-    def test_oldest_first_unless_asked_otherwise(self, client: Client):
+    def test_they_are_listed_oldest_first_by_default(self, client: Client):
         made = [client.call() for _ in range(3)]
 
         assert self.uuids(client) == self.uuids(client, "order=asc") == made
         assert self.uuids(client, "order=desc") == made[::-1]
 
-    def test_by_status(self, client: Client):
+    def test_they_are_filtered_by_status(self, client: Client):
         busy, person = client.call(BUSY), client.call()
         client.advance(5)
 
@@ -240,7 +240,7 @@ class TestLists:
         assert self.uuids(client, "status=answered") == [person]
         assert self.uuids(client, "status=ringing") == []
 
-    def test_by_conversation(self, client: Client):
+    def test_they_are_filtered_by_conversation(self, client: Client):
         legs = [client.answered() for _ in range(2)]
         client.call()
         room = client.record(legs[0])["conversation_uuid"]
@@ -248,7 +248,7 @@ class TestLists:
         assert self.uuids(client, f"conversation_uuid={room}") == legs
         assert self.uuids(client, "conversation_uuid=CON-x") == []
 
-    def test_by_the_host_time_at_which_the_record_was_made(self, client: Client):
+    def test_they_are_filtered_by_the_host_time_of_the_record(self, client: Client):
         def at(offset: float) -> str:
             moment = datetime.fromtimestamp(client.clock.time() + offset, UTC)
             return moment.isoformat().replace("+00:00", "Z")
@@ -263,7 +263,7 @@ class TestLists:
         assert self.uuids(client, f"date_end={at(0)}") == [first]
         assert self.uuids(client, f"date_start={at(-5)}&date_end={at(0)}") == []
 
-    def test_pages_link_to_one_another(self, client: Client):
+    def test_pages_link_to_each_other(self, client: Client):
         made = [client.call() for _ in range(25)]
         client.call(BUSY)
         client.advance(2)
@@ -280,7 +280,7 @@ class TestLists:
 
         assert seen == made[::-1]
 
-    def test_the_first_and_last_page_have_a_link_less(self, client: Client):
+    def test_the_first_and_the_last_page_have_fewer_links(self, client: Client):
         for _ in range(3):
             client.call()
 
@@ -316,20 +316,20 @@ class TestLists:
             ("date_end=2026-01-31", "date_end"),
         ],
     )
-    def test_a_bad_parameter_is_named(self, client: Client, query, name):
+    def test_an_invalid_parameter_is_named(self, client: Client, query, name):
         reply = client.get(f"/v1/calls?{query}")
 
         assert reply.status_code == 400
         assert [wrong["name"] for wrong in reply.json()["invalid_parameters"]] == [name]
 
-    def test_an_offset_is_as_good_as_z(self, client: Client):
+    def test_an_offset_may_be_given_instead_of_z(self, client: Client):
         uuid = client.call()
 
         assert self.uuids(client, "date_start=2026-02-02T02:40:00.000%2B00:00") == [uuid]
 
 
-class TestEveryAnswer:
-    def test_has_a_trace_id_and_the_host_clock_s_date(self, client: Client):
+class TestEveryReply:
+    def test_it_has_a_trace_id_and_the_date_of_the_host_clock(self, client: Client):
         client.clock.sleep(86_400)
 
         for reply in (
@@ -347,7 +347,7 @@ class TestEveryAnswer:
     @pytest.mark.parametrize(
         "path", ["/", "/v1", "/v1/calls/", "/v2/calls", "/v1/calls/x/y", "/sandbox", "/sandbox/"]
     )
-    def test_an_unknown_route_is_a_404(self, client: Client, path):
+    def test_an_unknown_route_gets_404(self, client: Client, path):
         reply = client.get(path)
 
         assert reply.status_code == 404
@@ -362,14 +362,14 @@ class TestEveryAnswer:
             ("POST", "/v1/calls/x/dtmf"),
         ],
     )
-    def test_a_wrong_method_is_a_405(self, client: Client, method, path):
+    def test_a_wrong_method_gets_405(self, client: Client, method, path):
         reply = client.api(method, path)
 
         assert reply.status_code == 405
         assert reply.json()["type"].endswith("#wrong-verb")
 
 
-def test_the_log_does_not_tell_what_signs_a_websocket_in(client: Client):
+def test_the_log_does_not_show_the_credentials_of_a_websocket(client: Client):
     authorization = {"type": "custom", "value": "Bearer hush"}
     endpoint = {"type": "websocket", "uri": "ws://127.0.0.1:1/", "content-type": "audio/l16;rate=8000"}
     endpoint |= {"authorization": authorization}

@@ -13,7 +13,7 @@ from voicectl.voice.call import plain
 
 
 class TestStatus:
-    def test_tells_how_it_runs_and_how_much_there_is(self, start: Start):
+    def test_it_shows_the_settings_and_the_number_of_legs(self, start: Start):
         client = start(seed=7, settle=1.5, limits=True)
         client.answered()
         client.call("447700900200")
@@ -21,7 +21,6 @@ class TestStatus:
         client.fault("lost-reply")
 
         assert client.http.get("/sandbox/status").json() == {
-            "url": client.url,
             "regions": client.sandbox.region_urls,
             "pid": os.getpid(),
             "application_id": client.identity.application_id,
@@ -49,7 +48,7 @@ class TestStatus:
         }
         assert client.identity.application_id.startswith("5a4db0c5-")
 
-    def test_the_identity_tells_the_answer_url_without_its_password(self, client: Client):
+    def test_the_identity_shows_the_answer_url_without_its_password(self, client: Client):
         set_up(client, answer="http://me:secret@127.0.0.1:9/answer")
 
         assert client.http.get("/sandbox/identity").json()["answer_url"] == "http://127.0.0.1:9/answer"
@@ -60,7 +59,7 @@ class TestStatus:
 
 
 class TestReset:
-    def test_forgets_calls_faults_limits_and_log_and_gives_no_id_again(self, start: Start):
+    def test_it_clears_calls_faults_limits_and_log_and_reuses_no_id(self, start: Start):
         client = start(limits=True)
         first = [client.call() for _ in range(3)]
         client.advance(5)
@@ -77,7 +76,7 @@ class TestReset:
 
 
 class TestRing:
-    def test_rings_at_once_and_is_answered_a_second_later_into_the_lobby(self, client: Client):
+    def test_it_rings_at_once_and_is_answered_a_second_later_in_the_lobby(self, client: Client):
         reply = client.control("ring", to="442079460000")
 
         assert reply.status_code == 201
@@ -90,7 +89,7 @@ class TestRing:
         client.advance(0.1)
         assert client.status(record["uuid"]) == "answered"
 
-    def test_two_callers_meet_there(self, client: Client):
+    def test_two_callers_meet_in_the_lobby(self, client: Client):
         uuids = [client.control("ring", to="442079460000").json()["uuid"] for _ in range(2)]
         client.advance(1)
 
@@ -98,7 +97,7 @@ class TestRing:
 
         assert [heard["digits"] for heard in client.hear(uuids[1])] == ["1"]
 
-    def test_takes_an_app_user_a_caller_and_an_ncco(self, client: Client):
+    def test_it_accepts_an_app_user_a_caller_and_an_ncco(self, client: Client):
         reply = client.control(
             "ring", to="app:alice", **{"from": "+447700900502"}, ncco=[HELLO | {"loop": 0}]
         )
@@ -110,7 +109,7 @@ class TestRing:
         assert client.record(uuid)["from"]["number"] == "447700900502"
         assert [heard["seconds"] for heard in client.hear(uuid)] == [2]
 
-    def test_asks_the_answer_url_if_the_application_has_one(self, client: Client, receiver: Receiver):
+    def test_it_requests_the_answer_url_if_the_application_has_one(self, client: Client, receiver: Receiver):
         set_up(client, answer=receiver.on("/answer", ncco(HELLO)))
 
         uuid = client.control(
@@ -127,7 +126,7 @@ class TestRing:
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
         assert client.status(uuid) == "completed"
 
-    def test_asks_nobody_if_an_ncco_is_given(self, client: Client, receiver: Receiver):
+    def test_it_requests_no_url_if_an_ncco_is_given(self, client: Client, receiver: Receiver):
         set_up(client, answer=receiver.on("/answer", ncco(HELLO)))
 
         client.control("ring", to="442079460000", ncco=[HELLO])
@@ -135,12 +134,12 @@ class TestRing:
 
         assert receiver.requests == []
 
-    def test_lives_where_it_is_told_to(self, client: Client):
+    def test_it_lives_in_the_given_region(self, client: Client):
         uuid = client.control("ring", to="442079460000", region="eu-west").json()["uuid"]
 
         assert client.sandbox.exchange.legs[uuid].region == "eu-west"
 
-    def test_the_caller_presses_and_speaks_as_its_number_says(self, client: Client):
+    def test_the_caller_behaves_as_its_number_says(self, client: Client):
         keys = {"action": "input", "type": ["dtmf"], "dtmf": {"maxDigits": 1}}
         words = {"action": "input", "type": ["speech"]}
 
@@ -154,7 +153,7 @@ class TestRing:
         assert by_keys == ["4", "2"]
         assert [said["text"] for said in by_words[0]] == ["sales"]
 
-    def test_needs_the_sandbox_s_own_application(self, client: Client):
+    def test_it_needs_the_sandbox_s_own_application(self, client: Client):
         del client.sandbox.applications.by_id[client.sandbox.applications.own]
 
         reply = client.control("ring", to="442079460000")
@@ -181,7 +180,7 @@ class TestRing:
             ({"to": "442079460000", "sip_headers": {"X-a": "b" * 257}}, "sip_headers.X-a: Must be printable"),
         ],
     )
-    def test_what_makes_no_call_is_refused(self, client: Client, body, detail):
+    def test_an_invalid_call_is_refused(self, client: Client, body, detail):
         reply = client.http.post("/sandbox/ring", json=body)
 
         assert reply.status_code == 400
@@ -190,7 +189,7 @@ class TestRing:
 
 
 class TestTheOutsideParty:
-    def test_answers_when_told(self, client: Client):
+    def test_it_answers_on_request(self, client: Client):
         uuid = client.call(BY_HAND)
         client.advance(30)
         assert client.status(uuid) == "ringing"
@@ -199,7 +198,7 @@ class TestTheOutsideParty:
 
         assert (reply.status_code, reply.json()["status"]) == (200, "answered")
 
-    def test_declines(self, client: Client):
+    def test_it_declines(self, client: Client):
         uuid = client.call(BY_HAND)
         client.advance(30)
 
@@ -207,7 +206,7 @@ class TestTheOutsideParty:
 
         assert (reply.status_code, reply.json()["status"]) == (200, "rejected")
 
-    def test_presses_keys(self, client: Client):
+    def test_it_presses_keys(self, client: Client):
         presser, listener = client.answered(), client.answered()
 
         reply = client.control("press", leg=presser, digits="12#")
@@ -218,7 +217,7 @@ class TestTheOutsideParty:
             {"at": "2026-01-01T00:00:05.000Z", "kind": "keys", "from": presser, "digits": "12#", "seconds": 0}
         ]
 
-    def test_says_something(self, client: Client):
+    def test_it_speaks(self, client: Client):
         speaker, listener = client.answered(), client.answered()
 
         reply = client.control("say", leg=speaker, text="Hello there, all")
@@ -233,10 +232,10 @@ class TestTheOutsideParty:
     @pytest.mark.parametrize(
         "body", [{}, {"text": ""}, {"text": " "}, {"text": "x" * 1501}, {"text": "\x1b[1m"}]
     )
-    def test_says_nothing_that_is_not_words(self, client: Client, body):
+    def test_it_speaks_only_words(self, client: Client, body):
         assert client.control("say", leg=client.answered(), **body).status_code == 400
 
-    def test_is_heard_no_more_when_muted(self, client: Client):
+    def test_it_is_not_heard_while_muted(self, client: Client):
         presser, listener = client.answered(), client.answered()
         client.change(presser, "mute")
 
@@ -245,7 +244,7 @@ class TestTheOutsideParty:
         assert client.hear(listener) == []
 
     @pytest.mark.parametrize("path", ["answer", "press", "say", "hangup"])
-    def test_cannot_do_what_the_state_forbids(self, client: Client, path):
+    def test_it_cannot_do_what_the_state_forbids(self, client: Client, path):
         started, over = client.call(), client.call("447700900200")
         client.advance(0.4)
         early = client.control(path, leg=started, digits="1", text="Hi")
@@ -257,12 +256,12 @@ class TestTheOutsideParty:
         assert early.json()["code"] == "too-early"
         assert set(late.json()) == {"title", "detail"}
 
-    def test_has_the_keys_of_a_telephone(self, client: Client):
+    def test_it_has_the_keys_of_a_telephone(self, client: Client):
         assert client.control("press", leg=client.answered(), digits="1w").status_code == 400
 
 
 class TestNamingALeg:
-    def test_a_prefix_will_do_in_either_case_and_without_hyphens(self, client: Client):
+    def test_a_prefix_of_either_case_and_without_hyphens_is_enough(self, client: Client):
         uuid = client.call(BY_HAND)
         client.advance(1)
 
@@ -282,7 +281,7 @@ class TestNamingALeg:
         assert reply.status_code == 404
         assert len(reply.json()["candidates"]) == 2
 
-    def test_several_are_listed(self, start: Start):
+    def test_several_matches_are_listed(self, start: Start):
         client, prefix = self.with_two_alike(start)
 
         reply = client.control("answer", leg=prefix)
@@ -304,7 +303,7 @@ class TestNamingALeg:
         }
 
     @pytest.mark.parametrize("reference", ["x", "ffff", "0" * 40, "../status"])
-    def test_none_is_a_404_that_lists_the_live_ones(self, client: Client, reference):
+    def test_no_match_gets_404_with_the_live_legs(self, client: Client, reference):
         over, live = client.call(), client.call()
         client.change(over, "hangup")
 
@@ -314,7 +313,7 @@ class TestNamingALeg:
         assert reply.json()["detail"] == f"No leg id begins with {reference}."
         assert [leg["uuid"] for leg in reply.json()["candidates"]] == [live]
 
-    def test_three_characters_are_too_few(self, client: Client):
+    def test_three_characters_are_not_enough(self, client: Client):
         uuid = client.answered()
 
         assert client.control("press", leg=uuid[:3], digits="1").status_code == 404
@@ -332,7 +331,7 @@ class TestNamingALeg:
 
 
 class TestLog:
-    def test_tells_requests_and_what_came_of_them_in_order(self, client: Client):
+    def test_it_shows_requests_and_their_effects_in_order(self, client: Client):
         uuid = client.call(MACHINE, HELLO)
         client.advance(60)
         client.http.get("/v1/calls")
@@ -370,7 +369,7 @@ class TestLog:
         assert log[3]["call_time"] == "2026-01-01T00:00:03.500Z"
         assert (log[4]["disconnected_by"], log[4]["direction"]) == ("platform", "outbound")
 
-    def test_never_holds_a_token(self, client: Client):
+    def test_it_never_contains_a_token(self, client: Client):
         token = client.token()
         client.http.get("/v1/calls", headers={"Authorization": f"Bearer {token}"})
 
@@ -378,7 +377,7 @@ class TestLog:
 
         assert not any(part in text for part in token.split("."))
 
-    def test_tells_operation_path_and_query(self, client: Client):
+    def test_it_shows_operation_path_and_query(self, client: Client):
         client.get("/v1/calls?page_size=5&status=busy")
         client.get("/v1/calls/a%2Fb")
         client.get("/v2/nothing")
@@ -389,7 +388,7 @@ class TestLog:
             (None, "/v2/nothing"),
         ]
 
-    def test_since_leaves_out_what_is_known(self, client: Client):
+    def test_since_leaves_out_earlier_entries(self, client: Client):
         client.call()
         client.call()
 
@@ -398,7 +397,7 @@ class TestLog:
         assert len(client.http.get("/sandbox/log?since=1&limit=2").text.splitlines()) == 2
         assert client.http.get("/sandbox/log?since=x").status_code == 400
 
-    def test_the_oldest_entries_go_first(self, clock: FakeClock, monkeypatch):
+    def test_the_oldest_entries_are_dropped_first(self, clock: FakeClock, monkeypatch):
         monkeypatch.setattr("voicectl.sandbox.log.KEPT", 3)
         log = Log(clock.time, lambda: 0)
         for _ in range(5):
@@ -406,7 +405,7 @@ class TestLog:
 
         assert [[entry["n"] for entry in log.since(n)] for n in (0, 3, 5)] == [[3, 4, 5], [4, 5], []]
 
-    def test_tells_what_a_party_was_made_to_do_before_what_comes_of_it(self, client: Client):
+    def test_it_shows_an_act_of_a_party_before_its_effects(self, client: Client):
         uuid = client.control("ring", to="442079460000", ncco=[{"action": "talk", "text": "x" * 500}]).json()[
             "uuid"
         ]
@@ -419,12 +418,12 @@ class TestLog:
         client.advance(1)
         client.control("answer", leg=called)
 
-        told = [
+        logged = [
             (entry["kind"], entry.get("what") or entry.get("status"), entry.get("uuid"))
             for entry in client.log()
         ]
-        assert told[0] == ("party", "ring", uuid)
-        assert [each[:2] for each in told if each[2] == uuid][-6:] == [
+        assert logged[0] == ("party", "ring", uuid)
+        assert [each[:2] for each in logged if each[2] == uuid][-6:] == [
             ("party", "press"),
             ("remark", None),  # nothing listens
             ("party", "say"),
@@ -432,12 +431,12 @@ class TestLog:
             ("party", "hangup"),
             ("status", "completed"),
         ]
-        of_called = [each[:2] for each in told if each[2] == called]
+        of_called = [each[:2] for each in logged if each[2] == called]
         assert of_called.index(("status", "answered")) == of_called.index(("party", "answer")) + 1
         pressed = next(entry for entry in client.log() if entry.get("what") == "press")
         assert pressed["digits"] == "12#"
 
-    def test_control_requests_are_not_in_it(self, client: Client):
+    def test_it_does_not_contain_control_requests(self, client: Client):
         client.advance(1)
         client.http.get("/sandbox/status")
 
@@ -445,13 +444,13 @@ class TestLog:
 
 
 class TestHear:
-    def test_a_finished_leg_can_be_asked_too(self, client: Client):
+    def test_it_works_for_a_finished_leg_too(self, client: Client):
         uuid = client.call(PERSON, HELLO)
         client.advance(60)
 
         assert [heard["text"] for heard in client.hear(uuid[:8])] == ["Hello"]
 
-    def test_options_are_shown_as_they_were_given(self, client: Client):
+    def test_it_shows_options_as_given(self, client: Client):
         uuid = client.answered()
         client.put(
             f"/v1/calls/{uuid}/talk",
@@ -484,9 +483,7 @@ class TestHear:
         ]
 
 
-def test_a_clock_that_is_being_advanced_is_not_advanced_by_whom_a_webhook_waits_for(
-    client: Client, receiver: Receiver
-):
+def test_a_webhook_handler_cannot_advance_a_clock_that_is_being_advanced(client: Client, receiver: Receiver):
     replies = []
 
     def answer(_request: object) -> bytes:

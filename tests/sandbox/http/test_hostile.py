@@ -27,7 +27,7 @@ VALUES = st.recursive(
 
 
 def send(client: Client, head: str, body: bytes = b"") -> bytes:
-    """Send it over a socket of its own; all that comes back."""
+    """Send a request over a new socket, and return the whole reply."""
     url = httpx.URL(client.url)
     with socket.create_connection((url.host, url.port), timeout=PATIENCE_SECONDS) as sock:
         sock.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + body)
@@ -58,27 +58,27 @@ class TestBodies:
             b"7",
         ],
     )
-    def test_what_is_no_object_is_a_400(self, client: Client, path, body):
+    def test_a_body_that_is_not_an_object_gets_400(self, client: Client, path, body):
         reply = client.api("POST", path, content=body, headers=JSON)
 
         assert reply.status_code == 400
         assert reply.headers["content-type"] == "application/json"
         assert client.get("/v1/calls").status_code == 200
 
-    def test_one_too_large_is_a_413(self, client: Client, path):
+    def test_a_body_that_is_too_large_gets_413(self, client: Client, path):
         reply = client.api("POST", path, content=b" " * 1_048_577, headers=JSON)
 
         assert reply.status_code == 413
         assert client.get("/v1/calls").status_code == 200
 
-    def test_so_is_one_in_endless_chunks(self, client: Client, path):
+    def test_an_endless_chunked_body_gets_413(self, client: Client, path):
         def chunks():
             for _ in range(200):
                 yield b" " * 65_536
 
         try:
             reply = client.api("POST", path, content=chunks(), headers=JSON)
-        except httpx.WriteError:  # closed while we still talked
+        except httpx.WriteError:  # closed while we were still sending
             return
         assert reply.status_code == 413
 
@@ -87,14 +87,14 @@ class TestBodies:
             reply = client.api("POST", path, content=b"{}", headers={"Content-Type": content_type})
             assert reply.status_code == 415
 
-    def test_it_may_name_a_charset(self, client: Client, path):
+    def test_the_content_type_may_have_a_charset(self, client: Client, path):
         reply = client.api(
             "POST", path, content=b"{}", headers={"Content-Type": "application/json; charset=utf-8"}
         )
 
-        assert reply.status_code == 400  # for what it lacks
+        assert reply.status_code == 400  # since required fields are missing
 
-    def test_half_a_surrogate_pair_is_text_like_any_other(self, client: Client, path):
+    def test_half_a_surrogate_pair_is_accepted_as_text(self, client: Client, path):
         body = rb'{"what":"\ud800","to":[{"type":"\ud800"}],"ncco":[{"action":"\ud800"}]}'
 
         assert client.api("POST", path, content=body, headers=JSON).status_code == 400
@@ -102,12 +102,12 @@ class TestBodies:
 
 
 @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
-def test_what_python_alone_calls_json_is_none(constant):
+def test_json_extensions_of_python_are_refused(constant):
     with pytest.raises(UnreadableBody):
         parse_json(b'{"unknown": ' + constant + b"}")
 
 
-def test_text_that_came_in_can_be_heard_and_logged(client: Client):
+def test_received_text_can_be_heard_and_logged(client: Client):
     uuid = client.answered()
     body = rb'{"text":"\ud800 \u0000 \u202e \ud83d\ude00"}'
 
@@ -139,11 +139,11 @@ def test_a_host_that_is_not_loopback_is_refused_everywhere(client: Client, host,
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:4010", "[::1]", "[::1]:4010"])
-def test_loopback_s_names_are_let_in(client: Client, host):
+def test_names_of_loopback_are_accepted(client: Client, host):
     assert client.api("GET", "/v1/calls", headers={"Host": host}).status_code == 200
 
 
-def test_a_form_of_another_site_can_change_nothing(client: Client):
+def test_a_form_of_another_site_cannot_change_anything(client: Client):
     for content_type in ("application/x-www-form-urlencoded", "text/plain", ""):
         for path in ("reset", "stop", "ring", "advance", "faults", "press"):
             reply = client.http.post(
@@ -167,10 +167,10 @@ def test_a_form_of_another_site_can_change_nothing(client: Client):
         ("GET /v1/calls?status=%ff HTTP/1.1\nHost: 127.0.0.1\nConnection: close", b"401"),
     ],
 )
-def test_odd_requests_are_refused_or_served_but_do_no_harm(client: Client, head, status):
+def test_odd_requests_are_served_or_refused_without_harm(client: Client, head, status):
     try:
         received = send(client, head)
-    except ConnectionResetError:  # it closed while we still talked
+    except ConnectionResetError:  # it closed the connection while we were still sending
         received = b""
 
     assert received == b"" or received.split(b" ")[1] == status
@@ -191,7 +191,7 @@ def test_odd_requests_are_refused_or_served_but_do_no_harm(client: Client, head,
         ]
     ),
 )
-def test_any_json_gets_a_whole_answer(client: Client, body, where):
+def test_any_json_gets_a_complete_reply(client: Client, body, where):
     """One sandbox and one clock for all examples, so that the state they leave is part of the test."""
     uuid = client.call()
     client.advance(2.5)
@@ -202,7 +202,7 @@ def test_any_json_gets_a_whole_answer(client: Client, body, where):
     assert reply.status_code in (200, 201, 204, 400, 404, 409)
 
 
-def test_a_client_that_goes_amid_its_body_is_no_bug_of_ours(client: Client, caplog):
+def test_a_client_that_disconnects_during_its_body_is_not_an_internal_error(client: Client, caplog):
     client.log()
     known, url = set(client.sandbox.connections), httpx.URL(client.url)
 
@@ -215,7 +215,7 @@ def test_a_client_that_goes_amid_its_body_is_no_bug_of_ours(client: Client, capl
     assert caplog.text == ""
 
 
-def test_a_bug_of_ours_would_be_a_500_with_a_trace_id(client: Client, monkeypatch, caplog):
+def test_an_internal_error_gets_500_with_a_trace_id(client: Client, monkeypatch, caplog):
     monkeypatch.setattr(type(client.sandbox.exchange), "create", lambda *_, **__: 1 / 0)
 
     reply = client.create()

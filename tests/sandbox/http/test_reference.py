@@ -67,7 +67,7 @@ def test_a_completed_record_has_times_and_price(client: Client):
     assert reply["end_time"] == "2026-01-01T00:00:16.500Z"
 
 
-def test_a_page_has_links_both_ways(client: Client):
+def test_a_page_has_links_in_both_directions(client: Client):
     example = documented("calls_page")
     for _ in range(3):
         client.call("447700900514")
@@ -88,7 +88,7 @@ def test_no_match_is_an_empty_page(client: Client):
     assert reply == example["reply"]
 
 
-def test_every_change_is_answered_with_nothing(client: Client):
+def test_every_change_gets_an_empty_reply(client: Client):
     example = documented("update_call")
     uuid = client.answered()
 
@@ -101,7 +101,7 @@ def test_every_change_is_answered_with_nothing(client: Client):
 
 
 @pytest.mark.parametrize("media", ["talk", "stream"])
-def test_media_are_started_and_stopped_as_documented(client: Client, media):
+def test_sounds_are_started_and_stopped_as_documented(client: Client, media):
     example = documented(media)
     uuid = client.answered()
 
@@ -142,12 +142,12 @@ class TestErrors:
 
         assert (reply.status_code, reply.json()) == (400, self.SHAPES["A"]["reply"])
 
-    def test_a_leg_in_the_wrong_state(self, client: Client):
+    def test_a_leg_in_the_wrong_state_is_refused(self, client: Client):
         reply = client.put(f"/v1/calls/{client.call()}/talk", {"text": "Hello"})
 
         assert (reply.status_code, reply.json()) == (400, self.SHAPES["B"]["reply"])
 
-    def test_the_gateway_says_no(self, start: Start):
+    def test_the_gateway_refuses(self, start: Start):
         client = start(limits=True)
         replies = [client.create("447700900001", HELLO) for _ in range(4)]
 

@@ -1,6 +1,6 @@
 """One verdict for one rule: the linter finds an error exactly where the sandbox refuses.
 
-The two read an NCCO independently. What is compared is every documented form, an example of each fault in the
+The two read an NCCO independently. The tests compare every documented form, an example of each fault in the
 table of verdicts, and generated NCCOs.
 """
 
@@ -172,13 +172,13 @@ def test_the_sandbox_refuses_a_fault_exactly_if_its_verdict_is_an_error(fault: F
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_documented_form_is_fine(name: str) -> None:
+def test_every_documented_form_is_accepted(name: str) -> None:
     assert lint(EXAMPLES[name]) == []
     assert refusals(EXAMPLES[name]) == []
 
 
 @pytest.mark.parametrize("name", TOLERATED)
-def test_what_official_samples_and_clients_send_is_at_most_a_warning(name: str) -> None:
+def test_requests_of_official_samples_and_clients_cause_at_most_a_warning(name: str) -> None:
     assert {finding.severity for finding in lint(TOLERATED[name])} <= {Severity.WARNING}
     assert refusals(TOLERATED[name]) == []
 
@@ -259,7 +259,7 @@ def edge(action: dict[str, Any], option: str, value: object) -> list[dict[str, A
 
 
 @pytest.mark.parametrize(("action", "option", "values"), EDGES, ids=lambda each: str(each)[:40])
-def test_both_draw_the_line_at_the_same_value(action: dict[str, Any], option: str, values: list[Any]) -> None:
+def test_both_have_the_same_limits(action: dict[str, Any], option: str, values: list[Any]) -> None:
     for value in tried(values):
         flow = edge(action, option, value)
         assert is_agreed(flow), (lint(flow), refusals(flow))
@@ -314,7 +314,7 @@ def test_the_linter_finds_an_error_exactly_if_the_sandbox_refuses(flow: Any) -> 
 
 
 @pytest.mark.parametrize("fault", ONE_OF_EACH, ids=lambda fault: fault.name)
-def test_a_verdict_that_is_changed_is_found_out(fault: Fault) -> None:
+def test_a_changed_verdict_is_detected(fault: Fault) -> None:
     """The control of the comparison, on the side of the linter."""
     changed = VERDICTS | {fault: ({*Severity} - {VERDICTS[fault]}).pop()}
 
@@ -324,7 +324,7 @@ def test_a_verdict_that_is_changed_is_found_out(fault: Fault) -> None:
 @pytest.mark.parametrize(
     "name", ["text", "loop", "endpoint", "number", "bargeIn", "dtmf", "type", "streamUrl"]
 )
-def test_a_rule_that_the_sandbox_overlooks_is_found_out(name: str) -> None:
+def test_a_rule_that_the_sandbox_lacks_is_detected(name: str) -> None:
     """The control of the comparison, on the side of the sandbox."""
 
     def lax(flow: object) -> list[dict[str, str]]:
@@ -354,7 +354,7 @@ def with_nulls(draw: st.DrawFn) -> tuple[Any, Any]:
 
 @given(with_nulls())
 @settings(max_examples=400, deadline=None, derandomize=True, database=None)
-def test_options_that_are_null_equal_absent_ones(pair: tuple[Any, Any]) -> None:
+def test_options_that_are_null_count_as_absent(pair: tuple[Any, Any]) -> None:
     plain, nulled = pair
 
     assert read_ncco(nulled, errors := []) == read_ncco(plain, [])

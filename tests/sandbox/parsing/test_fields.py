@@ -114,7 +114,7 @@ def refused(body: object) -> list[str]:
         (CALL | {"length_timer": 86_401}, ["length_timer"]),
     ],
 )
-def test_a_call_that_breaks_the_rules_is_refused_by_field(body, names):
+def test_an_invalid_call_is_refused_with_the_field(body, names):
     assert refused(body) == names
 
 
@@ -150,7 +150,7 @@ def test_a_caller_may_be_a_number_or_a_sip_uri(from_, shown):
     assert call_requests.read_create(CALL | {"from": from_}).from_ == shown
 
 
-def test_all_that_may_be_given_is_kept():
+def test_all_valid_options_are_kept():
     order = call_requests.read_create(
         without("ncco")
         | {
@@ -228,7 +228,7 @@ def test_the_other_bodies_are_checked_too(read, body, names):
     assert [error["name"] for error in caught.value.errors] == names
 
 
-def test_what_the_platform_s_own_clients_send_is_tolerated():
+def test_requests_of_the_platform_s_own_clients_are_accepted():
     assert call_requests.read_rest_dtmf({"digits": 1234}) == "1234"
     assert call_requests.read_listener({"event_url": "http://x"}) == "http://x"
     assert call_requests.read_create(CALL | {"ringing_timer": 45.0}).ringing_timer == 45
@@ -255,14 +255,14 @@ def test_a_null_field_of_a_body_is_absent():
     assert refused(CALL | {"to": None}) == ["to"]
 
 
-def test_an_event_url_that_is_text_has_the_platform_s_reason():
+def test_an_event_url_as_text_gets_the_platform_s_reason():
     with pytest.raises(Invalid) as caught:
         call_requests.read_create(CALL | {"event_url": "http://127.0.0.1:9/e"})
 
     assert caught.value.errors == [{"name": "event_url", "reason": "Invalid type parameter provided"}]
 
 
-def test_refused_digits_are_not_repeated():
+def test_refused_digits_are_not_shown():
     with pytest.raises(Invalid) as caught:
         call_requests.read_rest_dtmf({"digits": "98765w"})
 

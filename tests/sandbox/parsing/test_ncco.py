@@ -75,7 +75,7 @@ def without(action: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_of_the_reference_are_read(name):
+def test_the_examples_of_the_reference_are_accepted(name):
     assert len(read(EXAMPLES[name])) == len(EXAMPLES[name])
 
 
@@ -274,12 +274,12 @@ def test_the_examples_of_the_reference_are_read(name):
         (TRANSFER | {"conversation_id": "other"}, MoveAll(conversation_uuid=CON)),
     ],
 )
-def test_an_action_is_read_as_it_is_meant(action, meant):
+def test_an_action_is_read_with_its_options(action, meant):
     assert read([action]) == (meant,)
 
 
 @pytest.mark.parametrize("action", [TALK, STREAM, RECORD, CONVERSATION, CONNECT, INPUT, NOTIFY, TRANSFER])
-def test_options_that_no_document_knows_are_ignored(action):
+def test_undocumented_options_are_ignored(action):
     assert read([action | {"not_in_any_document": {"a": None}}]) == read([action])
 
 
@@ -397,7 +397,7 @@ def test_choices_are_those_of_the_reference(action, option, values):
         (TRANSFER | {"mute": True, "canSpeak": [LEG]}, ".mute"),
     ],
 )
-def test_what_breaks_the_rules_is_refused_by_name(action, name):
+def test_an_invalid_action_is_refused_with_its_name(action, name):
     assert errors([action]) == [f"ncco[0]{name}"]
 
 
@@ -419,11 +419,11 @@ def test_what_breaks_the_rules_is_refused_by_name(action, name):
         ({"authorization": {"type": "custom", "value": "a\r\nHost: b"}}, "authorization.value"),
     ],
 )
-def test_a_websocket_that_breaks_the_rules_is_refused_by_name(change, name):
+def test_an_invalid_websocket_is_refused_with_its_name(change, name):
     assert errors([connect(SOCKET | change)]) == [f"ncco[0].endpoint[0].{name}"]
 
 
-def test_a_prompt_may_be_interrupted_if_an_input_follows_the_prompts():
+def test_a_prompt_may_be_interrupted_if_an_input_follows():
     prompts = [TALK | {"bargeIn": True}, STREAM]
 
     assert errors([*prompts, INPUT]) == []
@@ -455,7 +455,7 @@ def reason(ncco: object) -> str:
         ({"action": "transfer", "destination": {"type": "ncco", "ncco": [TALK]}}, "body of a request"),
     ],
 )
-def test_a_refusal_says_what_to_do(ncco, words):
+def test_a_refusal_suggests_a_fix(ncco, words):
     assert words in reason(ncco)
 
 
@@ -464,14 +464,14 @@ def test_an_ncco_is_an_array_of_at_least_one_action(ncco):
     assert errors(ncco) == ["ncco"]
 
 
-def test_it_may_be_empty_where_that_means_something():
+def test_it_may_be_empty_where_an_empty_one_has_a_meaning():
     found: list[dict[str, str]] = []
 
     assert read_ncco([], found, may_be_empty=True) == ()
     assert found == []
 
 
-def test_everything_wrong_is_told_at_once():
+def test_all_errors_are_reported_at_once():
     broken: list[Any] = [{"action": "dance"}, {"action": "talk", "level": 2}, 7]
     broken.append(INPUT | {"dtmf": {"timeOut": 11}})
 
@@ -484,7 +484,7 @@ def test_everything_wrong_is_told_at_once():
     ]
 
 
-def test_more_loops_than_a_call_can_hold_are_cut():
+def test_more_loops_than_fit_into_a_call_are_cut():
     (action,) = read([TALK | {"loop": 10**4000}])
 
     assert isinstance(action, Play)

@@ -60,10 +60,10 @@ def key_in(samples: list[int], rate: int = 16_000) -> str | None:
 def keys_in(samples: list[int], rate: int = 16_000) -> str:
     """Return the keys pressed in *samples*, in order, as a receiver detects them in windows of 30 ms."""
     step = rate * 30 // 1000
-    told, present = "", None
+    pressed, present = "", None
     for start in range(0, len(samples) - step + 1, step):
         key = key_in(samples[start : start + step], rate)
         if key is not None and key != present:
-            told += key
+            pressed += key
         present = key
-    return told
+    return pressed

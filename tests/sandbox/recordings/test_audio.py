@@ -37,16 +37,16 @@ def loudest(samples: list[int]) -> int:
 class TestKeys:
     @pytest.mark.parametrize("rate", RATES)
     @pytest.mark.parametrize("key", KEYS.values())
-    def test_each_is_its_two_tones(self, key, rate):
+    def test_a_key_is_its_two_tones(self, key, rate):
         assert key_in(render(heard(keys(key)), to=200, rate=rate), rate) == key
 
     @pytest.mark.parametrize("rate", RATES)
-    def test_a_receiver_tells_a_number_from_them(self, rate):
+    def test_a_receiver_recognizes_a_number_by_them(self, rate):
         number = "447700900123#*0011"
 
         assert keys_in(render(heard(keys(number)), to=5000, rate=rate), rate) == number
 
-    def test_a_pause_is_half_a_second_of_silence_between_two(self):
+    def test_two_keys_are_half_a_second_of_silence_apart(self):
         samples = render(heard(keys("1p2")), to=1020)
 
         assert key_in(samples[: 200 * 16]) == "1"
@@ -55,17 +55,17 @@ class TestKeys:
 
 
 class TestSpeechWithoutASynthesiser:
-    def test_the_same_text_sounds_the_same_and_another_does_not(self):
+    def test_the_same_text_sounds_the_same_and_another_one_does_not(self):
         said = [render(heard(say(text)), to=1500) for text in ("Press one", "Press one", "Press two")]
 
         assert said[0] == said[1] != said[2]
 
-    def test_texts_that_differ_in_any_letter_or_digit_differ(self):
+    def test_texts_that_differ_in_one_letter_or_digit_sound_different(self):
         signs = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
         assert len({tuple(render(heard(say(sign)), to=71)) for sign in signs}) == len(signs)
 
-    def test_speakers_are_told_apart_by_a_tone_of_their_own(self):
+    def test_each_speaker_has_a_tone_of_its_own(self):
         for source, others in (
             (LEG, ("platform", OTHER)),
             (OTHER, ("platform", LEG)),
@@ -77,12 +77,12 @@ class TestSpeechWithoutASynthesiser:
             assert own > 2000
             assert all(strength(samples, speaker_hertz(other)) < own / 2 for other in others)
 
-    def test_it_never_sounds_like_a_key(self):
+    def test_speech_never_sounds_like_a_key(self):
         samples = render(heard(say("Sphinx of black quartz, judge my vow: 1234567890")), to=4000)
 
         assert keys_in(samples) == ""
 
-    def test_a_break_of_ssml_is_silent_for_its_time(self):
+    def test_a_break_of_ssml_is_silent_for_its_length(self):
         samples = render(heard(say("<speak>aaaaaaa<break time='1s'/>bbbbbbb</speak>")), to=2000)
 
         assert loudest(samples[:8000]) > 1000
@@ -97,13 +97,13 @@ class TestSpeechWithoutASynthesiser:
     @pytest.mark.parametrize(
         "text", ["", "<speak></speak>", "...", "   ", "日本語", "\ud800", "<speak>&lt;b&gt;"]
     )
-    def test_any_text_can_be_said(self, text):
+    def test_any_text_can_be_spoken(self, text):
         assert len(render(heard(say(text, loop=0), until=3000), to=3000)) == 48_000
 
 
 class TestOtherSounds:
     @pytest.mark.parametrize("make", [lambda url: audio(url, options={}), music])
-    def test_a_url_is_a_pattern_of_its_own(self, make):
+    def test_each_url_has_a_pattern_of_its_own(self, make):
         played = [
             render(heard(make(url), until=5000), to=5000)
             for url in ("http://x/1", "http://x/1", "http://x/2")
@@ -116,25 +116,25 @@ class TestOtherSounds:
         assert render(heard(music("u"), until=500), to=500) != render(heard(audio("u", options={})), to=500)
 
     @pytest.mark.parametrize("rate", RATES)
-    def test_a_beep_is_of_one_kilohertz(self, rate):
+    def test_a_beep_is_a_tone_of_one_kilohertz(self, rate):
         samples = render(heard(beep()), to=500, rate=rate)
 
         assert strength(samples, 1000, rate) > 5000
         assert strength(samples, 1200, rate) < 100
 
-    def test_a_level_makes_it_louder_or_softer(self):
+    def test_a_level_changes_the_loudness(self):
         soft, usual, loud = (loudest(render(heard(say("a", level=level)), to=71)) for level in ("-1", 0, 1))
 
         assert soft == pytest.approx(usual / 4, rel=0.01)
         assert loud == pytest.approx(usual * 4, rel=0.01)
 
     @pytest.mark.parametrize("level", ["loud", None, "nan", "", [1], 7])
-    def test_a_level_that_is_none_does_no_harm(self, level):
+    def test_an_invalid_level_is_harmless(self, level):
         assert loudest(render(heard(say("a", level=level)), to=71)) > 1000
 
 
 class TestFromASocket:
-    def test_samples_of_the_same_rate_are_heard_as_they_are(self):
+    def test_samples_of_the_same_rate_are_unchanged(self):
         samples = render(heard(pcm([1, -2, 30_000, -30_000]), at=10), to=12)
 
         assert samples[160:164] == [1, -2, 30_000, -30_000]
@@ -142,7 +142,7 @@ class TestFromASocket:
 
     @pytest.mark.parametrize("rate", RATES)
     @pytest.mark.parametrize("given", RATES)
-    def test_another_rate_keeps_pitch_loudness_and_length(self, given, rate):
+    def test_resampling_keeps_pitch_loudness_and_length(self, given, rate):
         tone = [round(10_000 * math.sin(2 * math.pi * 440 * i / given)) for i in range(given // 2)]
 
         samples = render(heard(pcm(tone, given)), to=1000, rate=rate)
@@ -150,7 +150,7 @@ class TestFromASocket:
         assert strength(samples[: rate // 2], 440, rate) == pytest.approx(10_000, rel=0.02)
         assert set(samples[rate // 2 + 1 :]) == {0}
 
-    def test_it_may_grow_while_it_is_heard(self):
+    def test_it_may_grow_during_playback(self):
         sound = pcm([5] * 160)
         assert render(heard(sound), to=20) == [5] * 160 + [0] * 160
 
@@ -158,7 +158,7 @@ class TestFromASocket:
 
         assert render(heard(sound), to=20) == [5] * 160 + [7] * 160
 
-    def test_half_a_sample_is_no_sample(self):
+    def test_half_a_sample_is_dropped(self):
         sound = pcm([5, 5])
         sound.pcm.samples += b"\x01"
 
@@ -170,31 +170,31 @@ class TestTime:
     def test_silence_is_zeros_of_the_right_length(self, rate):
         assert mix([], 1000, 8200, rate) == bytes(2 * 7200 * rate // 1000)
 
-    def test_a_sound_is_where_the_call_clock_says(self):
+    def test_a_sound_starts_at_its_time_on_the_call_clock(self):
         samples = render(heard(keys("5"), at=700), start=500, to=1200)
 
         assert set(samples[: 200 * 16]) == {0}
         assert key_in(samples[200 * 16 : 400 * 16]) == "5"
         assert set(samples[460 * 16 :]) == {0}
 
-    def test_one_begun_before_goes_on(self):
+    def test_a_sound_that_started_earlier_continues(self):
         whole = render(heard(say("Hello there")), to=800)
 
         assert render(heard(say("Hello there")), start=300, to=800) == whole[300 * 16 :]
 
-    def test_a_cut_sound_ends_there(self):
+    def test_a_cut_sound_ends_at_the_cut(self):
         whole = render(heard(say("Hello there")), to=800)
 
         assert render(heard(say("Hello there"), until=301), to=800) == whole[: 301 * 16] + [0] * (499 * 16)
 
-    def test_a_loop_repeats_so_often(self):
+    def test_a_loop_repeats_as_often_as_given(self):
         once = render(heard(keys("12")), to=520)
 
         assert render(
             heard(Prompt(sound=Sound.KEYS, content={"digits": "12"}, once=0.52, loop=3)), to=2000
         ) == (once * 3 + [0] * (440 * 16))
 
-    def test_an_endless_one_goes_on_until_it_is_cut(self):
+    def test_an_endless_loop_continues_until_it_is_cut(self):
         once = render(heard(audio("u", options={})), to=5000)
 
         assert render(heard(music("u")), start=3_600_000, to=3_605_000) == render(heard(music("u")), to=5000)
@@ -202,7 +202,7 @@ class TestTime:
             once[:32_000] + [0] * 16_000
         )
 
-    def test_a_day_of_speech_costs_no_more_than_what_is_asked_for(self):
+    def test_a_day_of_speech_costs_no_more_than_the_requested_part(self):
         text = "<speak>" + "<break time='3600s'/>a" * 30 + "</speak>"
 
         samples = render(heard(say(text)), start=7_200_000, to=7_200_200)
@@ -210,15 +210,15 @@ class TestTime:
         assert loudest(samples) > 1000
 
 
-class TestTogether:
-    def test_sounds_add_up(self):
+class TestMixing:
+    def test_sounds_are_added(self):
         one, other = heard(say("Hello")), heard(keys("1"), at=100)
 
         together = render(one, other, to=400)
 
         assert together == [a + b for a, b in zip(render(one, to=400), render(other, to=400), strict=True)]
 
-    def test_what_is_too_loud_is_clipped_and_does_not_wrap(self):
+    def test_a_sum_that_is_too_loud_is_clipped_and_does_not_wrap(self):
         loud = [30_000, -30_000, 100]
 
         assert render(heard(pcm(loud)), heard(pcm(loud)), to=1)[:3] == [32_767, -32_768, 200]
@@ -228,7 +228,7 @@ class TestTogether:
 
         assert render(*heards, to=1)[0] == 30_000
 
-    def test_their_order_does_not_matter(self):
+    def test_the_order_of_sounds_does_not_matter(self):
         heards = [heard(say("Hello"), at=at) for at in (0, 50, 100)]
 
         assert render(*heards, to=500) == render(*reversed(heards), to=500)
@@ -260,7 +260,7 @@ heards = st.builds(
     st.sampled_from(RATES),
 )
 @settings(max_examples=150, deadline=None)
-def test_windows_side_by_side_are_the_whole(sounds: list[Heard], moments: list[int], rate: int):
+def test_adjacent_windows_make_the_whole(sounds: list[Heard], moments: list[int], rate: int):
     moments.sort()
 
     parts = [mix(sounds, start, end, rate, espeak=MUTE) for start, end in pairwise(moments)]
@@ -287,7 +287,7 @@ with wave.open(sys.stdout.buffer, "wb") as out:
 
 
 class Speaker:
-    """A program that is asked as espeak-ng is, and says every letter for 12 / pace seconds at 10,000."""
+    """A program with the interface of espeak-ng that says every letter for 12 / pace seconds at 10,000."""
 
     def __init__(self, folder: Path, extra: str = "", **options) -> None:
         self.log = folder / "asked"
@@ -304,7 +304,7 @@ class Speaker:
 
 
 class TestSpeechWithASynthesiser:
-    def test_text_goes_by_standard_input_and_no_shell(self, tmp_path):
+    def test_text_is_passed_by_standard_input_and_without_a_shell(self, tmp_path):
         speaker = Speaker(tmp_path)
 
         speaker.render(heard(say("$(id) `id`; -v x --stdout", language="de-DE")), to=100)
@@ -314,7 +314,7 @@ class TestSpeechWithASynthesiser:
         assert command[:2] == ["-v", "de-de"]
         assert text not in command
 
-    def test_ssml_is_never_handed_on(self, tmp_path):
+    def test_ssml_is_never_passed_on(self, tmp_path):
         speaker = Speaker(tmp_path)
 
         speaker.render(heard(say("<speak>a <audio src='/etc/x.wav'/>&lt;b&gt;\x01 c</speak>")), to=100)
@@ -323,14 +323,14 @@ class TestSpeechWithASynthesiser:
         assert "-m" not in speaker.asked()[0][0]
 
     @pytest.mark.parametrize("language", ["../../x", "-w/tmp/x", "en us", 7, ""])
-    def test_a_language_that_is_none_is_not_handed_on(self, tmp_path, language):
+    def test_an_invalid_language_is_not_passed_on(self, tmp_path, language):
         speaker = Speaker(tmp_path)
 
         speaker.render(heard(say("a", language=language)), to=10)
 
         assert speaker.asked()[0][0][:2] == ["-v", "en-us"]
 
-    def test_it_lasts_as_long_as_the_sandbox_says(self, tmp_path):
+    def test_speech_lasts_as_long_as_the_sandbox_says(self, tmp_path):
         speaker = Speaker(tmp_path)
 
         samples = speaker.render(heard(say("x" * 28)), to=2500)
@@ -339,7 +339,7 @@ class TestSpeechWithASynthesiser:
         assert samples[:31_000].count(0) == 0
         assert set(samples[32_000:]) == {0}
 
-    def test_silence_follows_what_is_said_sooner(self, tmp_path):
+    def test_silence_fills_the_rest_of_shorter_speech(self, tmp_path):
         speaker = Speaker(tmp_path, extra="asked = asked[:14]")
 
         samples = speaker.render(heard(say("x" * 28)), to=2000)
@@ -347,7 +347,7 @@ class TestSpeechWithASynthesiser:
         assert 0 not in samples[:16_800]
         assert set(samples[16_900:]) == {0}
 
-    def test_a_sentence_is_spoken_once_and_remembered(self, tmp_path):
+    def test_a_sentence_is_synthesized_once_and_cached(self, tmp_path):
         speaker = Speaker(tmp_path)
         sound = heard(say("Hello. Again.", loop=0), until=10_000)
 
@@ -357,7 +357,7 @@ class TestSpeechWithASynthesiser:
         assert {text for _, text in speaker.asked()} == {"Hello. ", "Again."}
         assert len(speaker.asked()) <= 4
 
-    def test_speakers_have_a_pitch_of_their_own(self, tmp_path):
+    def test_each_speaker_has_a_pitch_of_its_own(self, tmp_path):
         speaker = Speaker(tmp_path)
 
         for source in (LEG, OTHER, "platform"):
@@ -365,26 +365,26 @@ class TestSpeechWithASynthesiser:
 
         assert len({tuple(command[command.index("-p") :][:2]) for command, _ in speaker.asked()}) == 3
 
-    def test_a_language_that_it_does_not_speak_is_said_as_english_is(self, tmp_path):
+    def test_an_unsupported_language_is_spoken_as_english(self, tmp_path):
         speaker = Speaker(tmp_path, extra="sys.exit('no such voice') if 'xx-yy' in sys.argv else None")
 
         assert loudest(speaker.render(heard(say("Hello", language="xx-YY")), to=300)) > 1000
         assert [command[1] for command, _ in speaker.asked()][:2] == ["xx-yy", "en-us"]
 
     @pytest.mark.parametrize("extra", ["sys.exit(1)", "print('no WAV'); sys.exit()", "sys.exit()"])
-    def test_without_an_answer_tones_are_heard(self, tmp_path, extra):
+    def test_tones_are_used_if_the_synthesizer_fails(self, tmp_path, extra):
         speaker = Speaker(tmp_path, extra=extra)
 
         assert speaker.render(heard(say("Hello")), to=400) == render(heard(say("Hello")), to=400)
 
-    def test_one_that_hangs_is_given_up_for_good(self, tmp_path):
+    def test_a_synthesizer_that_hangs_is_not_used_again(self, tmp_path):
         speaker = Speaker(tmp_path, extra="import time; time.sleep(600)", limit=0.5)
 
         for text in ("Hello", "Another"):
             assert speaker.render(heard(say(text)), to=400) == render(heard(say(text)), to=400)
         assert len(speaker.asked()) <= 1
 
-    def test_one_that_cannot_be_run_is_none(self):
+    def test_a_synthesizer_that_cannot_be_run_is_not_used(self):
         speaker = Espeak("/nonexistent/espeak-ng")
 
         assert mix([heard(say("Hello"))], 0, 400, 16_000, espeak=speaker) == mix(
@@ -392,7 +392,7 @@ class TestSpeechWithASynthesiser:
         )
 
     @pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="espeak-ng is not installed")
-    def test_the_real_one_speaks(self):
+    def test_the_real_synthesizer_speaks(self):
         sound = [heard(say("Please leave a message after the tone.", language="en-GB"))]
 
         spoken = mix(sound, 0, 3000, 16_000)

@@ -118,29 +118,29 @@ CALL = (
 
 class TestSound:
     @pytest.mark.parametrize("milliseconds", [0, 1, 999, 2000, 12_345])
-    def test_it_is_as_long_as_the_recording_to_the_sample(self, desk, milliseconds):
+    def test_a_file_has_the_length_of_the_recording_to_the_sample(self, desk, milliseconds):
         for tracks in ((), CALL):
             (samples,) = desk.wav(recording(*tracks, start=700, end=700 + milliseconds))
 
             assert len(samples) == milliseconds * 16
 
-    def test_it_is_what_was_heard(self, desk):
+    def test_a_file_contains_the_sounds_of_the_call(self, desk):
         (samples,) = desk.wav(recording(*CALL, start=400, end=10_400))
 
         assert samples == render(*(each.heard for each in CALL), start=400, to=10_400)
         assert keys_in(samples) == "12"
 
-    def test_silence_is_silence(self, desk):
+    def test_silence_is_recorded_as_silence(self, desk):
         (samples,) = desk.wav(recording(track(keys("1"), 1000, ANNA), end=60_000))
 
         assert set(samples[:16_000] + samples[16_000 + 260 * 16 :]) == {0}
 
-    def test_what_a_socket_said_is_in_it(self, desk):
+    def test_it_contains_the_audio_of_a_websocket(self, desk):
         (samples,) = desk.wav(recording(track(pcm([1, 2, -3], 16_000), 10, ANNA, until=1000), end=2000))
 
         assert samples[160:164] == [1, 2, -3, 0]
 
-    def test_the_same_recording_is_the_same_file(self, desk):
+    def test_the_same_recording_gives_the_same_file(self, desk):
         for form in Format:
             for split in ({}, {"is_split": True, "channels": 2}):
                 files = [desk.file(recording(*CALL, end=12_345, form=form, **split)) for _ in range(2)]
@@ -149,7 +149,7 @@ class TestSound:
 
 
 class TestChannels:
-    def test_all_are_in_one_unless_it_is_split(self, desk):
+    def test_all_parties_are_in_one_channel_unless_it_is_split(self, desk):
         tracks = [
             track(keys(key), at, who) for key, at, who in (("1", 0, ANNA), ("2", 500, BEN), ("3", 1000, None))
         ]
@@ -158,7 +158,7 @@ class TestChannels:
 
         assert keys_in(samples) == "123"
 
-    def test_of_two_the_left_is_the_caller_and_the_right_what_the_caller_hears(self, desk):
+    def test_of_two_channels_the_left_is_the_caller_and_the_right_the_sound_for_the_caller(self, desk):
         left, right = desk.wav(
             recording(
                 track(keys("1"), 0, BEN),
@@ -176,7 +176,7 @@ class TestChannels:
         assert keys_in(left) == "2"
         assert keys_in(right) == "1345"
 
-    def test_of_more_each_party_has_its_own_and_the_last_is_for_all_others_and_prompts(self, desk):
+    def test_of_more_channels_each_party_has_one_and_the_last_has_everything_else(self, desk):
         tracks = [
             track(keys(key), i * 300, who)
             for i, (key, who) in enumerate(zip("12345", (BEN, CHRIS, ANNA, DORA, None), strict=True))
@@ -189,20 +189,20 @@ class TestChannels:
         assert [keys_in(samples) for samples in made] == ["3", "1", "2", "456"]
         assert [keys_in(samples) for samples in fewer] == ["3", "1", "2456"]
 
-    def test_there_are_as_many_as_were_asked_for(self, desk):
+    def test_there_are_as_many_channels_as_requested(self, desk):
         made = desk.wav(recording(track(keys("1"), 0, ANNA), end=500, is_split=True, channels=32))
 
         assert len(made) == 32
         assert keys_in(made[0]) == "1"
         assert all(set(samples) == {0} for samples in made[1:])
 
-    def test_a_prompt_that_several_hear_is_heard_once(self, desk):
+    def test_a_prompt_that_several_legs_hear_is_recorded_once(self, desk):
         prompt = track(keys("1"), 0, listener=ANNA)
         same = Track(heard=prompt.heard, speaker=None, listener=BEN)
 
         assert desk.wav(recording(prompt, same, end=300)) == desk.wav(recording(prompt, end=300))
 
-    def test_a_party_alone_is_one_channel(self, desk):
+    def test_a_single_party_has_one_channel(self, desk):
         (samples,) = desk.wav(recording(track(say("Sales"), 100, BEN), end=1000, only=BEN, leg_uuid=BEN))
 
         assert strength(samples[1600:2700], speaker_hertz(BEN)) > 1000
@@ -211,14 +211,12 @@ class TestChannels:
 class TestCompressed:
     @pytest.mark.parametrize("form", [Format.MP3, Format.OGG])
     @pytest.mark.parametrize("split", [{}, {"is_split": True, "channels": 2}])
-    def test_it_decodes_to_what_was_heard(self, desk, form, split):
+    def test_a_compressed_file_decodes_to_the_sounds_of_the_call(self, desk, form, split):
         file = desk.file(recording(*CALL, end=10_000, form=form, **split))
 
         channels = decoded(file.path)
         assert len(channels) == (2 if split else 1)
-        assert (
-            0 <= len(channels[0]) - 160_000 < 3 * 576
-        )  # MP3 has whole frames, and a delay of its coder's own
+        assert 0 <= len(channels[0]) - 160_000 < 3 * 576  # MP3 has whole frames, and its encoder adds a delay
         assert keys_in(channels[0]) == "12"
         assert strength(channels[-1][40_000 + 1200 : 48_000], 1000) > 4000
         if split:
@@ -239,14 +237,14 @@ class TestCompressed:
             assert file.path.stat().st_size == pytest.approx(36 * 4000, abs=300)
 
     @pytest.mark.parametrize("form", [Format.MP3, Format.OGG])
-    def test_one_of_no_time_at_all_can_be_read(self, desk, form):
+    def test_an_empty_recording_can_be_read(self, desk, form):
         (samples,) = decoded(desk.file(recording(start=5, end=5, form=form)).path)
 
         assert len(samples) < 4 * 576
         assert set(samples) <= {0}
 
     @pytest.mark.parametrize("channels", [1, 2])
-    def test_mp3_with_long_silences_is_what_its_coder_would_make_of_all_of_it(self, desk, tmp_path, channels):
+    def test_mp3_with_long_silences_equals_the_output_of_its_encoder(self, desk, tmp_path, channels):
         tracks = (
             track(say("Hello?"), 5000, BEN),
             track(audio("u", options={}), 40_123, ANNA),
@@ -277,7 +275,7 @@ class TestCompressed:
         assert len(wav(file.path)) == 3
 
     @pytest.mark.parametrize("form", [Format.MP3, Format.OGG])
-    def test_without_the_extra_it_is_wav_and_says_so(self, form):
+    def test_without_the_extra_it_is_wav_with_a_remark(self, form):
         desk = Desk(find_library=lambda: None)
         asked = recording(*CALL, end=1000, form=form)
 
@@ -292,7 +290,7 @@ class TestCompressed:
 
 class TestSize:
     @pytest.mark.parametrize("form", [Format.WAV, Format.MP3])
-    def test_two_hours_of_little_sound_take_little_room(self, desk, form):
+    def test_two_hours_with_few_sounds_need_little_space(self, desk, form):
         tracemalloc.start()
         file = desk.file(recording(*CALL, track(keys("9"), 7_100_000, BEN), end=7_200_000, form=form))
         _, peak = tracemalloc.get_traced_memory()
@@ -314,7 +312,7 @@ class TestSize:
 
         assert peak < 20_000_000
 
-    def test_what_no_wav_file_can_hold_is_left_out_and_said(self, desk):
+    def test_a_recording_too_large_for_wav_is_left_out_with_a_remark(self, desk):
         asked = recording(track(keys("1"), 0, ANNA), end=7_200_000, is_split=True, channels=32)
 
         made = desk.make(asked)
@@ -322,7 +320,7 @@ class TestSize:
         assert 2**32 - 70_000 < made.size < 2**32
         assert "4 GiB" in made.remark
 
-    def test_the_event_loop_goes_on_meanwhile(self, desk):
+    def test_the_event_loop_is_not_blocked(self, desk):
         async def main() -> int:
             sound = [track(music(f"http://x/{i}"), i, until=30_000) for i in range(2)]
             making = asyncio.create_task(desk.files.make(recording(*sound, end=30_000)))
@@ -337,7 +335,7 @@ class TestSize:
 
 
 class TestTranscription:
-    def test_it_has_each_word_with_its_times(self, desk):
+    def test_a_transcription_has_each_word_with_its_times(self, desk):
         (channel,) = desk.transcript(track(say("Hi, Ben. OK?"), 1500, ANNA), start=1000, end=5000)
 
         second = 1000 / 14
@@ -374,7 +372,7 @@ class TestTranscription:
             },
         ]
 
-    def test_it_names_its_version_and_request(self, desk):
+    def test_it_contains_its_version_and_request(self, desk):
         made = recording(transcription_id="77aa", end=1000)
         desk.make(made)
 
@@ -383,7 +381,7 @@ class TestTranscription:
         assert (set(text), text["request_id"]) == ({"ver", "request_id", "channels"}, "77aa")
         assert file.media_type == "application/json"
 
-    def test_its_channels_are_those_of_the_sound(self, desk):
+    def test_its_channels_are_those_of_the_audio(self, desk):
         tracks = (track(say("Hello"), 0, ANNA), track(say("Who is it?"), 1000, BEN), track(say("Menu"), 2000))
 
         left, right = desk.transcript(*tracks, end=3000, is_split=True, channels=2)
@@ -399,25 +397,25 @@ class TestTranscription:
         (channel,) = desk.transcript(*tracks, **more)
         return [each["sentence"] for each in channel["transcript"]]
 
-    def test_only_speech_is_in_it(self, desk):
+    def test_it_contains_only_speech(self, desk):
         assert (
             self.sentences(desk, track(keys("1"), 0, ANNA), track(music("u"), 0), track(BEEP, 9), end=3000)
             == []
         )
 
-    def test_a_word_that_is_not_whole_is_left_out(self, desk):
+    def test_an_incomplete_word_is_left_out(self, desk):
         text = say("aaaa bbbb cccc dddd")  # a word each 357 ms, 286 ms long
 
         assert self.sentences(desk, track(text, 0, ANNA, until=999), end=5000) == ["aaaa bbbb"]
         assert self.sentences(desk, track(text, 0, ANNA), end=1000) == ["aaaa bbbb cccc"]
         assert self.sentences(desk, track(text, 0, ANNA), start=100, end=5000) == ["bbbb cccc dddd"]
 
-    def test_what_is_said_again_is_in_it_again(self, desk):
+    def test_repeated_speech_is_repeated(self, desk):
         (channel,) = desk.transcript(track(say("aaaaaa.", loop=0), 0, until=1250), end=1500)
 
         assert [each["timestamp"] for each in channel["transcript"]] == [0, 500]
 
-    def test_tags_are_not_said_and_breaks_take_their_time(self, desk):
+    def test_tags_are_not_transcribed_and_breaks_take_their_time(self, desk):
         text = "<speak><p>Tom &amp; <em>Jer</em>ry</p><break time='500ms'/>Bye</speak>"
 
         (channel,) = desk.transcript(track(say(text), 0), end=5000)
@@ -426,17 +424,17 @@ class TestTranscription:
         assert channel["transcript"][1]["timestamp"] == round(15 / 14 * 1000) + 500
 
     @pytest.mark.parametrize("text", ["", "<speak/>", "... !", "\ud800", "a" * 5000])
-    def test_any_text_has_one(self, desk, text):
+    def test_any_text_has_a_transcription(self, desk, text):
         desk.transcript(track(say(text, loop=0), 0, until=2000), end=2000)
 
 
 class TestKeeping:
-    def test_they_are_in_a_directory_that_only_the_user_can_read(self, desk):
+    def test_files_are_in_a_directory_that_only_the_user_can_read(self, desk):
         file = desk.file(recording(end=10))
 
         assert stat.S_IMODE(file.path.parent.stat().st_mode) == 0o700
 
-    def test_they_are_found_until_their_days_are_over(self, desk):
+    def test_files_are_available_until_their_days_are_over(self, desk):
         made = recording(start=1000, end=5000, retention_days=3, transcription_id="words")
         file = desk.file(made)
 
@@ -448,10 +446,10 @@ class TestKeeping:
         assert desk.files.get(made.file_id) is desk.files.get("words") is None
         assert list(file.path.parent.iterdir()) == []
 
-    def test_an_unknown_one_is_not_found(self, desk):
+    def test_an_unknown_file_is_not_found(self, desk):
         assert desk.files.get("../../etc/passwd") is None
 
-    def test_clearing_deletes_them_and_others_can_be_made(self, desk):
+    def test_clearing_deletes_files_and_new_ones_can_be_created(self, desk):
         made = recording(end=10)
         file = desk.file(made)
 
@@ -469,7 +467,7 @@ class TestKeeping:
         assert not file.path.parent.exists()
         assert desk.make(recording(end=10)) is None
 
-    def test_one_in_the_making_is_given_up_when_they_are_cleared(self, desk):
+    def test_clearing_cancels_a_file_that_is_being_written(self, desk):
         folder = desk.file(recording(end=10)).path.parent
 
         async def main() -> None:
@@ -483,7 +481,7 @@ class TestKeeping:
         asyncio.run(main())
         assert list(folder.iterdir()) == []
 
-    def test_one_that_cannot_be_written_says_so_and_is_not_found(self, desk):
+    def test_a_file_that_cannot_be_written_is_reported_and_not_found(self, desk):
         folder = desk.file(recording(end=10)).path.parent
 
         for form in Format:
@@ -495,20 +493,20 @@ class TestKeeping:
             assert "could not be written" in made.remark
             assert desk.files.get(asked.file_id) is desk.files.get("words") is None
 
-    def test_those_whose_directory_somebody_removed_are_not_found_and_others_can_be_made(self, desk):
+    def test_files_of_a_removed_directory_are_not_found_and_new_ones_can_be_created(self, desk):
         made = recording(end=10)
         shutil.rmtree(desk.file(made).path.parent)
 
         assert desk.files.get(made.file_id) is None
         assert stat.S_IMODE(desk.file(recording(end=10)).path.parent.stat().st_mode) == 0o700
 
-    def test_one_without_any_directory_says_so(self, desk, monkeypatch, tmp_path):
+    def test_a_missing_directory_is_reported(self, desk, monkeypatch, tmp_path):
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing"))
 
         assert "could not be written" in desk.make(recording(end=10)).remark
 
     @pytest.mark.parametrize("form", Format)
-    def test_all_together_take_no_more_than_their_budget(self, form):
+    def test_all_files_together_stay_within_their_budget(self, form):
         desk = Desk(most_bytes=60_000 if form is Format.WAV else 6000)
         sound = track(music("http://x/m.mp3"), 0, until=2000)
         fits, is_too_much, fits_later = (recording(sound, end=1000, form=form) for _ in range(3))
@@ -524,14 +522,14 @@ class TestKeeping:
         desk.file(fits_later)
         desk.files.close()
 
-    def test_silence_takes_nothing_of_the_budget(self):
+    def test_silence_uses_none_of_the_budget(self):
         desk = Desk(most_bytes=100)
 
         desk.file(recording(end=60_000))
 
         desk.files.close()
 
-    def test_what_killed_sandboxes_left_behind_is_deleted(self, desk, monkeypatch, tmp_path):
+    def test_files_of_killed_sandboxes_are_deleted(self, desk, monkeypatch, tmp_path):
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         with subprocess.Popen(["true"]) as ended:
             pass
@@ -547,7 +545,7 @@ class TestKeeping:
 
         assert set(tmp_path.iterdir()) == {own, other}
 
-    def test_a_recording_that_goes_on_has_none(self, desk):
+    def test_a_recording_in_progress_has_no_file(self, desk):
         with pytest.raises(ValueError, match="has not ended"):
             desk.make(recording(end=None))
 
@@ -596,10 +594,10 @@ class TestRoutes:
         assert got.headers["content-type"] == "application/json"
         assert len(got.json()["channels"]) == 1
 
-    def test_it_needs_a_token(self, client: Client, kept):
+    def test_a_file_requires_a_token(self, client: Client, kept):
         assert client.http.get(f"/v1/files/{kept}").status_code == 401
 
-    def test_another_applications_token_finds_nothing(self, client: Client, kept):
+    def test_the_token_of_another_application_finds_nothing(self, client: Client, kept):
         identity = client.identity
         made = client.http.post(
             "/v2/applications", json={"name": "other"}, auth=(identity.api_key, identity.api_secret)
@@ -615,10 +613,10 @@ class TestRoutes:
     @pytest.mark.parametrize(
         "file_id", ["0f7cf5a0-1f4e-4f2b-9d1c-3a5b6c7d8e9f", "..%2F..%2Fetc%2Fpasswd", "%00"]
     )
-    def test_an_unknown_one_is_404(self, client: Client, kept, file_id):
+    def test_an_unknown_file_gets_404(self, client: Client, kept, file_id):
         assert client.get(f"/v1/files/{file_id}").status_code == 404
 
-    def test_it_is_gone_after_its_days(self, client: Client):
+    def test_a_file_is_deleted_after_its_days(self, client: Client):
         file_id = keep(client, retention_days=2)
         client.advance(2 * 86_400 - 1)
         assert client.get(f"/v1/files/{file_id}").status_code == 200
@@ -627,12 +625,12 @@ class TestRoutes:
 
         assert client.get(f"/v1/files/{file_id}").status_code == 404
 
-    def test_it_is_gone_after_a_reset(self, client: Client, kept):
+    def test_a_file_is_deleted_by_a_reset(self, client: Client, kept):
         client.control("reset")
 
         assert client.get(f"/v1/files/{kept}").status_code == 404
 
-    def test_another_regions_host_does_not_have_it(self, client: Client):
+    def test_the_host_of_another_region_does_not_have_the_file(self, client: Client):
         file_id = keep(client, region="eu-west")
         path, headers = f"/v1/files/{file_id}", {"Authorization": f"Bearer {client.token()}"}
 
@@ -643,7 +641,7 @@ class TestRoutes:
 
         assert (status("eu-west"), status("na-east")) == (200, 404)
 
-    def test_the_rest_of_a_file_can_be_asked_for(self, client: Client, kept):
+    def test_the_rest_of_a_file_can_be_requested(self, client: Client, kept):
         whole = client.get(f"/v1/files/{kept}")
 
         rest = client.api("GET", f"/v1/files/{kept}", headers={"Range": "bytes=1000-"})
@@ -658,7 +656,7 @@ class TestRoutes:
         ("given", "status", "begin", "end"),
         [("bytes=0-0", 206, 0, 1), ("bytes=-10", 206, -10, None), ("bytes=9999999-", 416, 0, 0)],
     )
-    def test_ranges(self, client: Client, kept, given, status, begin, end):
+    def test_ranges_are_answered(self, client: Client, kept, given, status, begin, end):
         whole = client.get(f"/v1/files/{kept}").content
 
         got = client.api("GET", f"/v1/files/{kept}", headers={"Range": given})
@@ -670,14 +668,14 @@ class TestRoutes:
     @pytest.mark.parametrize(
         "given", ["bytes=", "bytes=a-b", "bytes=5-1", "lines=1-2", "bytes=1-2,", "x" * 4000]
     )
-    def test_a_range_that_is_none_does_no_harm(self, client: Client, kept, given):
+    def test_an_invalid_range_is_harmless(self, client: Client, kept, given):
         assert client.api("GET", f"/v1/files/{kept}", headers={"Range": given}).status_code < 500
         assert client.get(f"/v1/files/{kept}").status_code == 200
 
-    def test_only_get(self, client: Client, kept):
+    def test_only_get_is_allowed(self, client: Client, kept):
         assert client.api("DELETE", f"/v1/files/{kept}").status_code == 405
 
-    def test_faults_strike_it(self, client: Client, kept):
+    def test_faults_apply_to_it(self, client: Client, kept):
         client.fault("lost-reply", on="getFile", times=1)
         client.fault("status", code=503, on="getFile", times=1)
         client.fault("rate-limit", on="getCalls")
@@ -692,7 +690,7 @@ class TestRoutes:
 
         assert [entry["operation"] for entry in client.log() if entry["kind"] == "request"] == ["getFile"]
 
-    def test_a_file_that_somebody_removed_is_not_found(self, client: Client, kept):
+    def test_a_file_that_was_removed_is_not_found(self, client: Client, kept):
         client.sandbox.files.get(kept).path.unlink()
 
         assert client.get(f"/v1/files/{kept}").status_code == 404
@@ -739,7 +737,7 @@ class TestThroughTheWholeSandbox:
         return uuid
 
     @pytest.mark.parametrize("form", ["mp3", "wav", "ogg"])
-    def test_a_voicemail_is_recorded_told_and_fetched(
+    def test_a_voicemail_is_recorded_reported_and_fetched(
         self, client: Client, receiver: Receiver, tmp_path, form
     ):
         self.voicemail(client, receiver, format=form)
@@ -755,7 +753,7 @@ class TestThroughTheWholeSandbox:
         assert strength(samples[1600:7000], 1000) > 4000
         assert keys_in(samples) == "1"
 
-    def test_its_words_are_told_and_fetched_too(self, client: Client, receiver: Receiver):
+    def test_its_transcription_is_reported_and_fetched_too(self, client: Client, receiver: Receiver):
         self.voicemail(client, receiver, transcription={"eventUrl": [f"{receiver.url}/words"]})
 
         text = client.get(delivered(client, receiver, "/words")["transcription_url"]).json()

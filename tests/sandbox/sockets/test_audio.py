@@ -57,7 +57,7 @@ def heard(line: Line, leg: Leg) -> list[tuple[float, float]]:
 
 
 class TestFeed:
-    def test_what_is_heard_comes_in_frames_however_the_clock_moves(self):
+    def test_sounds_arrive_in_frames_however_the_clock_moves(self):
         @given(st.lists(st.integers(1, 700), min_size=1, max_size=12))
         def check(steps):
             on = line()
@@ -77,7 +77,7 @@ class TestFeed:
 
         check()
 
-    def test_where_nothing_is_heard_it_is_silence(self, line: Line):
+    def test_silence_is_sent_while_there_is_no_sound(self, line: Line):
         bot, _ = meeting(line)
         feed = Feed(bot, RATE, line.exchange.now)
         line.wait(0.1)
@@ -95,7 +95,7 @@ class TestFeed:
 
         assert feed.is_due(line.exchange.now)
 
-    def test_a_server_that_lies_back_loses_the_oldest(self, line: Line):
+    def test_a_server_that_reads_slowly_loses_the_oldest_frames(self, line: Line):
         bot, _ = meeting(line)
         feed = Feed(bot, RATE, line.exchange.now)
         line.wait(60)
@@ -103,25 +103,25 @@ class TestFeed:
         assert len(drain(feed, line.exchange.now)) == MAX_BEHIND_MS // 20
         assert feed.lost_ms == 60_000 - MAX_BEHIND_MS
 
-    def test_each_key_is_told_as_its_tone_begins(self, line: Line):
+    def test_each_key_is_reported_when_its_tone_begins(self, line: Line):
         bot, person = meeting(line)
         feed = Feed(bot, RATE, line.exchange.now)
         line.exchange.press(person, "1p#")
         feed.press(bot.audio.heard[-1])
 
-        told, moments = [], []
+        messages, moments = [], []
         for _ in range(50):
-            told += [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
-            moments.append((line.exchange.now, len(told)))
+            messages += [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
+            moments.append((line.exchange.now, len(messages)))
             line.wait(0.02)
 
         assert [count for at, count in moments if at - bot.audio.heard[-1].at in (0, 740, 760)] == [1, 1, 2]
-        assert [json.loads(message) for message in told] == [
+        assert [json.loads(message) for message in messages] == [
             {"event": "websocket:dtmf", "digit": "1", "duration": 260},
             {"event": "websocket:dtmf", "digit": "#", "duration": 260},
         ]
 
-    def test_a_key_that_was_cut_before_it_sounded_is_not_told(self, line: Line):
+    def test_a_key_cut_before_its_tone_is_not_reported(self, line: Line):
         bot, _ = meeting(line)
         feed = Feed(bot, RATE, line.exchange.now)
         prompt = line.exchange.media.play(bot, keys("123"))
@@ -130,9 +130,9 @@ class TestFeed:
         line.exchange.media.cut(prompt)
         line.wait(1)
 
-        told = [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
+        messages = [message for message in drain(feed, line.exchange.now) if isinstance(message, str)]
 
-        assert [json.loads(message)["digit"] for message in told] == ["1", "2"]
+        assert [json.loads(message)["digit"] for message in messages] == ["1", "2"]
 
 
 class Speaker:
@@ -149,7 +149,7 @@ class Speaker:
         self.notices.append(((self.line.exchange.now - self.start) / 1000, notice))
 
     def wait(self, seconds: float) -> None:
-        """Let the clock run, a frame at a time."""
+        """Advance the clock by one frame at a time."""
         for _ in range(round(seconds * 50)):
             self.line.wait(0.02)
             self.playout.play()
@@ -168,7 +168,7 @@ def speaker() -> Speaker:
 
 
 class TestPlayout:
-    def test_what_is_sent_ahead_is_said_at_its_own_pace(self, speaker: Speaker):
+    def test_audio_sent_ahead_is_played_in_real_time(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 100)
         speaker.playout.play()
         speaker.wait(1)
@@ -179,7 +179,7 @@ class TestPlayout:
         assert speaker.heard() == [(0, 2)]
         assert speaker.sound(3) == SOUND * 100 + SILENCE * 50
 
-    def test_it_is_the_same_in_whatever_messages_it_comes(self):
+    def test_the_sizes_of_messages_do_not_matter(self):
         @given(st.lists(st.integers(1, 1000), min_size=1, max_size=10))
         def check(sizes):
             whole = bytes(range(1, 251)) * 24
@@ -195,7 +195,7 @@ class TestPlayout:
 
         check()
 
-    def test_half_a_sample_at_the_end_of_a_message_is_left_out(self, speaker: Speaker):
+    def test_half_a_sample_at_the_end_of_a_message_is_dropped(self, speaker: Speaker):
         speaker.playout.receive(SOUND + b"\x01")
         speaker.playout.receive(SOUND)
         speaker.playout.play()
@@ -203,21 +203,21 @@ class TestPlayout:
 
         assert speaker.sound(0.1) == SOUND * 2 + SILENCE * 3
 
-    def test_silence_is_not_heard_but_takes_its_time(self, speaker: Speaker):
+    def test_silence_is_inaudible_but_takes_its_time(self, speaker: Speaker):
         speaker.playout.receive(SILENCE * 50 + SOUND * 50 + SILENCE * 100 + SOUND * 50)
         speaker.playout.play()
         speaker.wait(10)
 
         assert speaker.heard() == [(1, 1), (4, 1)]
 
-    def test_a_short_pause_does_not_end_what_is_said(self, speaker: Speaker):
+    def test_a_short_pause_does_not_end_an_utterance(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 10 + SILENCE * 20 + SOUND * 10)
         speaker.playout.play()
         speaker.wait(3)
 
         assert speaker.heard() == [(0, pytest.approx(0.8))]
 
-    def test_what_comes_late_is_said_late(self, speaker: Speaker):
+    def test_late_audio_is_played_late(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 5)
         speaker.playout.play()
         speaker.wait(0.3)
@@ -227,7 +227,7 @@ class TestPlayout:
         assert speaker.heard() == [(0, pytest.approx(0.4))]
         assert speaker.sound(0.5) == SOUND * 5 + SILENCE * 10 + SOUND * 5 + SILENCE * 5
 
-    def test_no_more_than_the_buffer_waits(self, speaker: Speaker):
+    def test_no_more_audio_than_fits_into_the_buffer_waits(self, speaker: Speaker):
         assert speaker.playout.receive(SOUND * (BUFFERED_MESSAGES - 1)) == 0
         assert speaker.playout.receive(SOUND * 3) == 2 * FRAME
         speaker.playout.play()
@@ -235,10 +235,10 @@ class TestPlayout:
 
         assert sum(seconds for _, seconds in speaker.heard()) == pytest.approx(BUFFERED_MESSAGES * 0.02)
 
-    def test_no_more_messages_than_the_buffer_holds_wait_however_short_they_are(self, speaker: Speaker):
+    def test_no_more_messages_than_fit_into_the_buffer_wait_however_short_they_are(self, speaker: Speaker):
         for _ in range(BUFFERED_MESSAGES):
             assert speaker.playout.receive(SOUND[:20]) == 0
-            assert speaker.playout.receive(b"\x01") == 0  # is no sample, and takes no place
+            assert speaker.playout.receive(b"\x01") == 0  # half a sample, which does not count
         assert speaker.playout.receive(SOUND[:20]) == 20
         speaker.playout.play()
         speaker.wait(1)
@@ -260,7 +260,7 @@ class TestPlayout:
 
         check()
 
-    def test_clear_leaves_nothing_to_play_or_to_report(self, speaker: Speaker):
+    def test_clear_leaves_nothing_to_play_or_report(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 100)
         speaker.playout.notify("never")
         speaker.playout.play()
@@ -272,7 +272,7 @@ class TestPlayout:
         assert speaker.heard() == [(0, pytest.approx(1, abs=0.02))]
         assert speaker.notices == [(pytest.approx(1), "now")]
 
-    def test_who_comes_later_hears_the_rest(self, speaker: Speaker):
+    def test_a_leg_that_joins_later_hears_the_rest(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 300)
         later = speaker.line.call()
         speaker.wait(8)
@@ -280,7 +280,7 @@ class TestPlayout:
         assert later.answered_at == speaker.start + 2500
         assert [seconds for _, seconds in heard(speaker.line, later)] == [pytest.approx(3.5, abs=0.03)]
 
-    def test_a_muted_bot_is_not_heard_from_that_moment_on(self, speaker: Speaker):
+    def test_a_muted_bot_is_inaudible_from_that_moment_on(self, speaker: Speaker):
         speaker.playout.receive(SOUND * 200)
         speaker.playout.play()
         speaker.wait(1)
@@ -295,7 +295,7 @@ class TestPlayout:
             (pytest.approx(2, abs=0.03), pytest.approx(2, abs=0.03)),
         ]
 
-    def test_a_sound_is_heard_on_by_others_when_one_who_hears_it_leaves(self, speaker: Speaker):
+    def test_a_sound_continues_for_the_others_when_one_listener_leaves(self, speaker: Speaker):
         other = speaker.line.answered()
         speaker.playout.receive(SOUND * 200)
         speaker.playout.play()
@@ -306,7 +306,7 @@ class TestPlayout:
 
         assert sum(seconds for _, seconds in speaker.heard()) == pytest.approx(4, abs=0.03)
 
-    def test_no_sound_grows_for_ever(self, speaker: Speaker):
+    def test_no_sound_grows_without_limit(self, speaker: Speaker):
         for _ in range(130):
             speaker.playout.receive(SOUND * 50)
             speaker.playout.play()
@@ -316,19 +316,19 @@ class TestPlayout:
         longest = max(len(each.prompt.pcm.samples) for each in speaker.person.audio.heard if each.prompt.pcm)
         assert longest <= 60 * RATE * 2 + FRAME
 
-    def test_what_is_over_is_kept_until_there_is_too_much(self):
+    def test_finished_sounds_are_kept_up_to_a_limit(self):
         kept, sounds = SoundCache(limit=100), [Pcm(RATE, bytearray(40)) for _ in range(4)]
         for sound in sounds:
             kept.add(sound)
 
         assert [len(sound.samples) for sound in sounds] == [0, 0, 40, 40]
 
-    def test_it_is_audio_from_the_bot(self, speaker: Speaker):
+    def test_a_sound_is_audio_from_the_bot(self, speaker: Speaker):
         speaker.playout.receive(SOUND)
         speaker.playout.play()
 
-        told = speaker.person.audio.heard[-1].to_json(speaker.line.exchange.now)
+        entry = speaker.person.audio.heard[-1].to_json(speaker.line.exchange.now)
 
-        assert told["kind"] == Sound.AUDIO
-        assert told["from"] == speaker.bot.uuid
-        assert told["url"] == SOCKET["uri"]
+        assert entry["kind"] == Sound.AUDIO
+        assert entry["from"] == speaker.bot.uuid
+        assert entry["url"] == SOCKET["uri"]

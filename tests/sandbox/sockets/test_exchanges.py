@@ -39,7 +39,7 @@ class Exchange:
                 self.client.control("press", leg=self.person, digits=digits)
             case {"seconds": seconds}:
                 self.client.advance(seconds)
-            case {"told": events}:
+            case {"received": events}:
                 assert self.bot.events[self.seen :] == events
                 self.seen += len(events)
             case {"heard": seconds}:
@@ -50,7 +50,7 @@ class Exchange:
 
 
 @pytest.mark.parametrize("name", REFERENCE["exchanges"])
-def test_the_sandbox_takes_its_part_in_an_exchange(client: Client, name: str):
+def test_the_sandbox_plays_its_part_in_an_exchange(client: Client, name: str):
     with Bot() as bot:
         exchange = Exchange(client, bot)
         for step in REFERENCE["exchanges"][name]:

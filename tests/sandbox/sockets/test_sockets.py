@@ -36,7 +36,7 @@ def start_bot() -> Iterator[StartBot]:
 
 @pytest.fixture
 def bot(start_bot: StartBot) -> Bot:
-    """One that listens."""
+    """A bot that listens."""
     return start_bot()
 
 
@@ -69,7 +69,7 @@ def entries(client: Client, uuid: str | None = None) -> list[dict[str, Any]]:
     return [entry for entry in found if uuid in (None, entry["uuid"])]
 
 
-def told(client: Client, uuid: str, event: str) -> list[dict[str, Any]]:
+def logged_events(client: Client, uuid: str, event: str) -> list[dict[str, Any]]:
     return [entry for entry in entries(client, uuid) if entry["event"] == event]
 
 
@@ -78,13 +78,13 @@ def statuses(client: Client, uuid: str) -> list[str]:
 
 
 def comes(client: Client, uuid: str, event: str) -> dict[str, Any]:
-    """The first entry of this event, which comes by itself."""
-    Bot().until(lambda: told(client, uuid, event))
-    return told(client, uuid, event)[0]
+    """Wait for the first log entry of this event, and return it."""
+    Bot().until(lambda: logged_events(client, uuid, event))
+    return logged_events(client, uuid, event)[0]
 
 
 class TestConnecting:
-    def test_the_first_message_tells_the_content_type_and_the_headers(self, client: Client, bot: Bot):
+    def test_the_first_message_contains_the_content_type_and_the_headers(self, client: Client, bot: Bot):
         meet(client, bot.url, 8000, headers={"caller": "447700900456", "order": {"id": 17}, "event": "mine"})
 
         assert bot.events == [
@@ -101,7 +101,7 @@ class TestConnecting:
 
         assert statuses(client, leg) == ["started", "answered"]
 
-    def test_a_call_can_be_placed_to_one(self, client: Client, bot: Bot):
+    def test_a_call_can_be_placed_to_a_websocket(self, client: Client, bot: Bot):
         made = client.api("POST", "/v1/calls", order(bot.url))
 
         assert client.status(made.json()["uuid"]) == "answered"
@@ -121,7 +121,7 @@ class TestConnecting:
         assert claims["application_id"] == client.identity.application_id
         assert claims["iat"] == int(client.clock.time())
 
-    def test_or_the_value_that_was_given_and_no_log_shows_it(self, client: Client, bot: Bot):
+    def test_a_given_authorization_is_sent_instead_and_never_logged(self, client: Client, bot: Bot):
         _, leg = meet(client, bot.url, authorization={"type": "custom", "value": "Key s3cret"})
 
         assert bot.handshakes[0].headers["Authorization"] == "Key s3cret"
@@ -130,13 +130,13 @@ class TestConnecting:
         )
         assert "s3cret" not in json.dumps(client.record(leg))
 
-    def test_no_extension_or_subprotocol_is_asked_for(self, client: Client, bot: Bot):
+    def test_no_extension_or_subprotocol_is_requested(self, client: Client, bot: Bot):
         meet(client, bot.url)
 
         names = {name.lower() for name in bot.handshakes[0].headers}
         assert not names & {"sec-websocket-extensions", "sec-websocket-protocol", "origin"}
 
-    def test_tls_is_spoken_to_whom_the_machine_trusts(
+    def test_tls_is_used_with_servers_that_the_machine_trusts(
         self, client: Client, start_bot: StartBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         authority = Authority(tmp_path)
@@ -150,33 +150,33 @@ class TestConnecting:
 
 class TestRefused:
     def refused(self, client: Client, uri: str) -> str:
-        """Why the call of *uri* failed."""
+        """Return why the call to *uri* failed."""
         _, leg = meet(client, uri)
         assert statuses(client, leg) == ["started", "failed"]
-        return str(told(client, leg, "not connected")[0]["reason"])
+        return str(logged_events(client, leg, "not connected")[0]["reason"])
 
-    def test_where_nothing_listens(self, client: Client):
+    def test_a_port_without_a_server_is_refused(self, client: Client):
         with Listener() as gone:
             port = gone.port
 
         assert "Connect call failed" in self.refused(client, f"ws://127.0.0.1:{port}/")
 
     @pytest.mark.parametrize("uri", ["ws://example.org/", "wss://192.0.2.1/", "ws://127.0.0.1.example.org/"])
-    def test_hosts_that_are_not_allowed(self, client: Client, uri):
+    def test_hosts_that_are_not_allowed_are_refused(self, client: Client, uri):
         assert (
             self.refused(client, uri) == "the host is not on this machine, and --allow-host does not name it"
         )
 
-    def test_a_host_that_is_allowed_is_asked(self, start: Start):
+    def test_a_host_that_is_allowed_is_connected_to(self, start: Start):
         client = start(allow_hosts=("allowed.invalid",))
 
         assert "allowed" not in self.refused(client, "ws://allowed.invalid/")
 
-    def test_a_password_in_the_uri(self, client: Client, bot: Bot):
+    def test_a_password_in_the_uri_is_refused(self, client: Client, bot: Bot):
         assert "password" in self.refused(client, bot.url.replace("//", "//me:s3cret@"))
 
     @pytest.mark.parametrize("status", [200, 401, 503])
-    def test_a_server_that_answers_otherwise(self, client: Client, start_bot: StartBot, status):
+    def test_a_server_with_another_response_is_refused(self, client: Client, start_bot: StartBot, status):
         bot = start_bot(answer=(status, {}))
 
         assert str(status) in self.refused(client, bot.url)
@@ -187,7 +187,7 @@ class TestRefused:
         assert "302" in self.refused(client, away.url)
         assert bot.handshakes == []
 
-    def test_a_server_that_is_no_web_server(self, client: Client):
+    def test_a_server_that_does_not_speak_http_is_refused(self, client: Client):
         class Mail(Listener):
             async def serve(self, reader: Any, writer: Any) -> None:
                 writer.write(b"220 mail.example.org ESMTP\r\n" * 3)
@@ -195,22 +195,24 @@ class TestRefused:
         with Mail() as mail:
             self.refused(client, f"ws://127.0.0.1:{mail.port}/")
 
-    def test_one_whose_certificate_nobody_trusts(self, client: Client, start_bot: StartBot, tmp_path: Path):
+    def test_an_untrusted_certificate_is_refused(self, client: Client, start_bot: StartBot, tmp_path: Path):
         bot = start_bot(tls=Authority(tmp_path).context())
 
         assert "certificate" in self.refused(client, bot.url).lower()
 
-    def test_a_server_that_never_answers(self, client: Client):
+    def test_a_server_that_never_responds_is_given_up(self, client: Client):
         client.sandbox.sockets.connect_seconds = 0.1
         with Deaf() as deaf:
             assert "timed out" in self.refused(client, f"ws://127.0.0.1:{deaf.port}/")
 
-    def test_without_the_extra_it_is_named(self, client: Client, bot: Bot, monkeypatch: pytest.MonkeyPatch):
+    def test_without_the_extra_the_error_names_it(
+        self, client: Client, bot: Bot, monkeypatch: pytest.MonkeyPatch
+    ):
         monkeypatch.setitem(sys.modules, "voicectl.sandbox.sockets.websocket", None)
 
         assert "voicectl[websocket]" in self.refused(client, bot.url)
 
-    def test_a_call_that_ends_first_is_not_waited_for(self, start: Start):
+    def test_a_call_that_ends_first_does_not_wait_for_the_connection(self, start: Start):
         client = start(frozen=False)
         with Deaf() as deaf:
             uri = f"ws://127.0.0.1:{deaf.port}/"
@@ -226,7 +228,7 @@ class TestRefused:
 
 
 class Deaf(Listener):
-    """Takes connections, and says nothing."""
+    """A server that accepts connections and never responds."""
 
     async def serve(self, reader: Any, writer: Any) -> None:
         await reader.read()
@@ -234,7 +236,7 @@ class Deaf(Listener):
 
 class TestHearing:
     @pytest.mark.parametrize(("rate", "size"), [(8000, 320), (16_000, 640), (24_000, 960)])
-    def test_a_frame_comes_for_each_20_ms_of_the_call(self, client: Client, bot: Bot, rate, size):
+    def test_a_frame_arrives_for_each_20_ms_of_the_call(self, client: Client, bot: Bot, rate, size):
         meet(client, bot.url, rate)
         assert bot.frames == []
 
@@ -242,7 +244,7 @@ class TestHearing:
 
         assert [len(frame) for frame in bot.frames] == [size] * 150
 
-    def test_what_is_said_is_in_them_and_silence_is_zeros(self, client: Client, bot: Bot):
+    def test_frames_contain_speech_and_silence_is_zeros(self, client: Client, bot: Bot):
         person, leg = meet(client, bot.url)
         client.advance(1)
         client.control("say", leg=person, text="Hello there, bot")
@@ -256,7 +258,7 @@ class TestHearing:
         assert any(b"".join(bot.frames[50:]))
         assert not any(b"".join(bot.frames[50 + (end - begin) // 20 + 1 :]))
 
-    def test_what_the_platform_says_to_the_bot_is_in_them(self, client: Client, bot: Bot):
+    def test_frames_contain_prompts_of_the_platform(self, client: Client, bot: Bot):
         _, leg = meet(client, bot.url)
         client.put(f"/v1/calls/{leg}/talk", {"text": "Only for you"})
         client.advance(1)
@@ -271,7 +273,7 @@ class TestHearing:
 
         assert not any(b"".join(bot.frames))
 
-    def test_keys_come_as_messages_too(self, client: Client, bot: Bot):
+    def test_keys_also_arrive_as_messages(self, client: Client, bot: Bot):
         person, _ = meet(client, bot.url)
         client.control("press", leg=person, digits="5p#")
         bot.until(lambda: len(bot.events) == 2)
@@ -284,7 +286,7 @@ class TestHearing:
         assert isinstance(bot.messages[1], str)  # the first of them before any sound
         assert any(b"".join(bot.frames))  # the tones are heard as well
 
-    def test_keys_that_rest_presses_too(self, client: Client, bot: Bot):
+    def test_keys_pressed_by_rest_arrive_as_messages(self, client: Client, bot: Bot):
         _, leg = meet(client, bot.url)
 
         client.put(f"/v1/calls/{leg}/dtmf", {"digits": "7"})
@@ -292,7 +294,7 @@ class TestHearing:
         bot.until(lambda: len(bot.events) == 2)
         assert bot.events[1]["digit"] == "7"
 
-    def test_a_clock_that_runs_sends_them_by_itself(self, start: Start, bot: Bot, clock: FakeClock):
+    def test_a_running_clock_sends_frames_by_itself(self, start: Start, bot: Bot, clock: FakeClock):
         client = start(frozen=False)
         client.call(PERSON, connect(bot.url))
         client.advance(2.5)
@@ -304,7 +306,7 @@ class TestHearing:
         bot.until(lambda: len(bot.frames) - begun >= 50)
         assert len(bot.frames) - begun == 50
 
-    def test_advance_hands_over_every_frame_however_far_it_goes(self, client: Client, bot: Bot):
+    def test_advance_sends_every_frame_however_far_it_goes(self, client: Client, bot: Bot):
         meet(client, bot.url)
 
         client.advance(45)
@@ -313,7 +315,7 @@ class TestHearing:
 
 
 class TestSpeaking:
-    def test_the_others_hear_it(self, client: Client, start_bot: StartBot):
+    def test_the_others_hear_the_bot(self, client: Client, start_bot: StartBot):
         bot = start_bot(on_open=saying(*[SOUND] * 100))
         person, leg = meet(client, bot.url)
         comes(client, leg, "first audio")
@@ -325,7 +327,7 @@ class TestSpeaking:
         sound = client.sandbox.exchange.legs[person].audio.heard
         assert mix(sound, sound[0].at, sound[0].at + 2000, 16_000) == SOUND * 100
 
-    def test_another_bot_hears_it_too(self, client: Client, bot: Bot, start_bot: StartBot):
+    def test_another_bot_hears_the_bot(self, client: Client, bot: Bot, start_bot: StartBot):
         speaker = start_bot(on_open=saying(*[SOUND] * 100))
         client.call(PERSON, ROOM)
         for each in (bot, speaker):
@@ -336,7 +338,9 @@ class TestSpeaking:
         assert b"".join(bot.frames).strip(b"\0") == SOUND * 100
         assert not any(b"".join(speaker.frames))
 
-    def test_an_echo_is_heard_a_little_later_and_runs_repeat(self, start: Start, start_bot: StartBot):
+    def test_an_echo_is_heard_a_little_later_and_runs_are_reproducible(
+        self, start: Start, start_bot: StartBot
+    ):
         runs = []
         for _ in range(2):
             client, bot = start(), start_bot(on_message=echo)
@@ -359,7 +363,7 @@ class TestSpeaking:
 
         assert client.hear(person) == []
 
-    def test_what_is_sent_far_ahead_is_cut_to_the_buffer(self, client: Client, start_bot: StartBot):
+    def test_audio_sent_far_ahead_is_cut_to_the_buffer(self, client: Client, start_bot: StartBot):
         bot = start_bot(on_open=saying(*[SOUND] * 5000))
         person, leg = meet(client, bot.url)
         reason = comes(client, leg, "overflow")["reason"]
@@ -367,9 +371,9 @@ class TestSpeaking:
 
         assert "at least 640 bytes were dropped" in reason
         assert sum(heard["seconds"] for heard in client.hear(person)) <= 3150 * 0.02
-        assert len(told(client, leg, "overflow")) == 1
+        assert len(logged_events(client, leg, "overflow")) == 1
 
-    def test_messages_of_other_sizes_are_heard_and_remarked_on(self, client: Client, start_bot: StartBot):
+    def test_messages_of_other_sizes_are_heard_with_a_remark(self, client: Client, start_bot: StartBot):
         bot = start_bot(on_open=saying(SOUND * 5 + b"\x01", b"", b"\x01", SOUND[:100]))
         person, leg = meet(client, bot.url)
         remark = comes(client, leg, "odd size")
@@ -385,7 +389,7 @@ class TestSpeaking:
         client.advance(31)
 
         assert client.hear(person)[0]["seconds"] == pytest.approx(30, abs=0.04)
-        assert told(client, leg, "overflow") == []
+        assert logged_events(client, leg, "overflow") == []
 
 
 CLEAR = '{"action":"clear"}'
@@ -396,7 +400,7 @@ def notify(**payload: Any) -> str:
 
 
 def answers(bot: Bot) -> list[dict[str, Any]]:
-    """What the bot got in answer to its control messages."""
+    """Return the replies to the bot's control messages."""
     return [each for each in bot.events if each["event"] in ("websocket:cleared", "websocket:notify")]
 
 
@@ -423,15 +427,15 @@ class TestControlMessages:
         client.advance(0.5)
         return bot, person, leg
 
-    def test_clear_ends_what_the_caller_hears_within_a_frame(self, client: Client, start_bot: StartBot):
+    def test_clear_cuts_the_sound_within_a_frame(self, client: Client, start_bot: StartBot):
         bot, person, leg = self.interrupted(client, start_bot, CLEAR)
         client.advance(10)
 
         assert [round(heard["seconds"], 2) for heard in client.hear(person)] == [pytest.approx(1.5, abs=0.04)]
         assert answers(bot) == [{"event": "websocket:cleared"}]
-        assert [entry["text"] for entry in told(client, leg, "clear")] == [CLEAR]
+        assert [entry["text"] for entry in logged_events(client, leg, "clear")] == [CLEAR]
 
-    def test_without_it_the_caller_hears_all(self, client: Client, start_bot: StartBot):
+    def test_without_clear_the_caller_hears_everything(self, client: Client, start_bot: StartBot):
         _, person, _ = self.interrupted(client, start_bot)
         client.advance(10)
 
@@ -455,24 +459,26 @@ class TestControlMessages:
         client.advance(0.2)
         assert answers(bot) == [notified(reply="r1")]
 
-    def test_also_if_more_audio_follows(self, client: Client, start_bot: StartBot):
+    def test_notify_is_answered_even_if_more_audio_follows(self, client: Client, start_bot: StartBot):
         bot = start_bot(on_open=saying(*[SOUND] * 50, notify(n=1), *[SOUND] * 50, notify(n=2), notify(n=3)))
         _, leg = meet(client, bot.url)
-        Bot().until(lambda: len(told(client, leg, "notify")) == 3)
+        Bot().until(lambda: len(logged_events(client, leg, "notify")) == 3)
 
         client.advance(1.1)
         assert answers(bot) == [notified(n=1)]
         client.advance(1)
         assert answers(bot) == [notified(n=1), notified(n=2), notified(n=3)]
 
-    def test_with_nothing_to_play_it_is_answered_at_once(self, client: Client, start_bot: StartBot):
+    def test_notify_is_answered_at_once_if_there_is_nothing_to_play(
+        self, client: Client, start_bot: StartBot
+    ):
         bot = start_bot(on_open=saying(notify(a={"b": [1, None, "ü"]})))
         meet(client, bot.url)
 
         bot.until(lambda: answers(bot))
         assert answers(bot) == [notified(a={"b": [1, None, "ü"]})]
 
-    def test_clear_discards_the_notifications_that_wait(self, client: Client, start_bot: StartBot):
+    def test_clear_discards_waiting_notifications(self, client: Client, start_bot: StartBot):
         bot, _, _ = self.interrupted(client, start_bot, notify(n=1), CLEAR, notify(n=2))
         client.advance(10)
 
@@ -509,9 +515,9 @@ class TestControlMessages:
 
         assert client.hear(person)[0]["seconds"] == pytest.approx(1, abs=0.04)
         assert answers(bot) == [notified(last=True)]
-        assert len(told(client, leg, "text ignored")[0]["text"]) <= 210
+        assert len(logged_events(client, leg, "text ignored")[0]["text"]) <= 210
 
-    def test_a_control_message_in_binary_is_taken_for_audio_and_remarked_on(
+    def test_a_control_message_in_binary_counts_as_audio_with_a_remark(
         self, client: Client, start_bot: StartBot
     ):
         bot, person, leg = self.interrupted(client, start_bot, CLEAR.encode())
@@ -519,10 +525,10 @@ class TestControlMessages:
 
         assert sum(heard["seconds"] for heard in client.hear(person)) == pytest.approx(8, abs=0.04)
         assert answers(bot) == []
-        assert "send JSON as a text message" in told(client, leg, "text in binary")[0]["reason"]
+        assert "send JSON as a text message" in logged_events(client, leg, "text in binary")[0]["reason"]
 
     @pytest.mark.parametrize("message", [b"{", b"{}" * 320, b"{\xff\xfe" * 200, SOUND], ids=repr)
-    def test_audio_that_begins_like_json_is_no_reason_for_that(
+    def test_audio_that_begins_like_json_causes_no_remark(
         self, client: Client, start_bot: StartBot, message: bytes
     ):
         bot = start_bot(on_open=saying(message, notify(last=True)))
@@ -530,9 +536,11 @@ class TestControlMessages:
         client.advance(1)
 
         assert answers(bot) == [notified(last=True)]
-        assert told(client, leg, "text in binary") == []
+        assert logged_events(client, leg, "text in binary") == []
 
-    def test_a_flood_of_them_is_answered_and_logged_only_at_first(self, client: Client, start_bot: StartBot):
+    def test_a_flood_of_control_messages_is_answered_and_only_its_start_is_logged(
+        self, client: Client, start_bot: StartBot
+    ):
         bot = start_bot(on_open=saying(*[CLEAR] * 2000, notify(last=True)))
         meet(client, bot.url)
 
@@ -541,7 +549,7 @@ class TestControlMessages:
         assert len(texts) == 21
         assert texts[-1]["reason"] == "further text messages are not logged"
 
-    def test_a_server_that_floods_and_does_not_read_keeps_nobody_waiting(
+    def test_a_server_that_floods_and_does_not_read_blocks_no_other(
         self, client: Client, start_bot: StartBot
     ):
         bot = start_bot(on_open=saying(*[notify(x="x" * 500)] * 20_000), reads=False)
@@ -552,7 +560,9 @@ class TestControlMessages:
 
 
 class TestEnding:
-    def test_closed_by_the_server_it_is_disconnected_and_over(self, client: Client, start_bot: StartBot):
+    def test_a_close_by_the_server_is_reported_as_disconnected_and_ends_the_leg(
+        self, client: Client, start_bot: StartBot
+    ):
         bot = start_bot(on_open=saying(SOUND, then=1000))
         _, leg = meet(client, bot.url)
 
@@ -562,7 +572,7 @@ class TestEnding:
         client.until(leg, "completed")
         assert statuses(client, leg)[-2:] == ["disconnected", "completed"]
 
-    def test_closed_during_advance_the_flow_goes_on_at_that_moment(
+    def test_after_a_close_during_advance_the_flow_continues_at_that_moment(
         self, client: Client, start_bot: StartBot, receiver: Receiver
     ):
         async def leave(connection: ServerConnection, message: bytes | str) -> None:
@@ -582,7 +592,7 @@ class TestEnding:
         assert (talk["text"], talk["at"]) == (HELLO["text"], "2026-01-01T00:00:03.500Z")
         assert client.status(person) == "completed"
 
-    def test_a_connection_that_is_lost_likewise(self, client: Client, start_bot: StartBot):
+    def test_a_lost_connection_is_handled_like_a_close(self, client: Client, start_bot: StartBot):
         async def vanish(connection: ServerConnection) -> None:
             connection.transport.abort()
 
@@ -593,7 +603,9 @@ class TestEnding:
         client.until(leg, "completed")
 
     @pytest.mark.parametrize("message", [bytes(10_000_000), "x" * 10_000_000], ids=["binary", "text"])
-    def test_a_message_of_ten_megabytes_ends_it(self, client: Client, start_bot: StartBot, message):
+    def test_a_message_of_ten_megabytes_ends_the_connection(
+        self, client: Client, start_bot: StartBot, message
+    ):
         bot = start_bot(on_open=saying(message))
         _, leg = meet(client, bot.url)
 
@@ -614,7 +626,7 @@ class TestEnding:
             pytest.param(b"\x02\x00" + b"\x00\x00" * 300_000, 1009, id="parts without end"),
         ],
     )
-    def test_garbage_ends_it(self, client: Client, start_bot: StartBot, garbage, code):
+    def test_an_invalid_frame_ends_the_connection(self, client: Client, start_bot: StartBot, garbage, code):
         async def babble(connection: ServerConnection) -> None:
             connection.transport.write(garbage)
 
@@ -624,7 +636,7 @@ class TestEnding:
         assert comes(client, leg, "closed")["code"] == code
         client.until(leg, "completed")
 
-    def test_hung_up_by_rest_it_is_closed_and_not_disconnected(self, client: Client, bot: Bot):
+    def test_a_hangup_by_rest_closes_the_connection_without_disconnected(self, client: Client, bot: Bot):
         _, leg = meet(client, bot.url)
         client.advance(1)
 
@@ -635,7 +647,7 @@ class TestEnding:
         assert statuses(client, leg) == ["started", "answered", "completed"]
         assert len(bot.frames) == 50
 
-    def test_when_the_caller_hangs_up_it_is_closed(self, client: Client, bot: Bot):
+    def test_a_hangup_by_the_caller_closes_the_connection(self, client: Client, bot: Bot):
         person, leg = meet(client, bot.url)
 
         client.control("hangup", leg=person)
@@ -643,7 +655,7 @@ class TestEnding:
         bot.until(lambda: bot.closed)
         assert (bot.closed, statuses(client, leg)[-1]) == ([1000], "completed")
 
-    def test_reset_closes_all(self, client: Client, bot: Bot):
+    def test_reset_closes_all_connections(self, client: Client, bot: Bot):
         meet(client, bot.url)
 
         assert client.control("reset").status_code == 200
@@ -652,7 +664,7 @@ class TestEnding:
         assert bot.closed == [1001]
         assert entries(client) == []
 
-    def test_so_does_the_end_of_the_sandbox(self, client: Client, bot: Bot):
+    def test_the_end_of_the_sandbox_closes_all_connections(self, client: Client, bot: Bot):
         meet(client, bot.url)
 
         client.control("stop")
@@ -662,7 +674,7 @@ class TestEnding:
 
 
 class TestBadServers:
-    def test_one_that_does_not_read_is_not_waited_for_twice_and_loses_the_oldest(
+    def test_a_server_that_does_not_read_is_not_waited_for_twice_and_loses_the_oldest_frames(
         self, client: Client, start_bot: StartBot, bot: Bot
     ):
         client.sandbox.sockets.patience_seconds = 2.0
@@ -680,7 +692,7 @@ class TestBadServers:
         client.advance(1)
         assert 1024 < len(stuck.frames) < 2500
 
-    def test_one_that_never_reads_is_hung_up_on_all_the_same(self, client: Client, start_bot: StartBot):
+    def test_a_server_that_never_reads_can_still_be_hung_up_on(self, client: Client, start_bot: StartBot):
         client.sandbox.sockets.patience_seconds = 0.2
         stuck = start_bot(reads=False)
         _, leg = meet(client, stuck.url, 24_000)
@@ -695,7 +707,7 @@ class TestBadServers:
     @pytest.mark.parametrize(
         "message", [CLEAR, notify(n=1), notify(x="x" * 1_000_000)], ids=["clear", "notify", "1 MB"]
     )
-    def test_one_that_floods_with_text_does_neither(
+    def test_a_server_that_floods_with_text_does_not_delay_advance(
         self, client: Client, start_bot: StartBot, bot: Bot, message: str
     ):
         async def flood(connection: ServerConnection) -> None:
@@ -716,9 +728,7 @@ class TestBadServers:
         logged = [each["event"] for each in entries(client, leg)]
         assert sum(logged.count(event) for event in ("clear", "notify", "text ignored")) == 20
 
-    def test_one_that_floods_does_not_keep_others_from_being_served(
-        self, client: Client, start_bot: StartBot
-    ):
+    def test_a_server_that_floods_does_not_block_others(self, client: Client, start_bot: StartBot):
         async def flood(connection: ServerConnection) -> None:
             while True:
                 await connection.send(SOUND * 20)

@@ -39,7 +39,7 @@ class TestSynchronous:
 
         assert [what for _, what, _ in line.heard(caller)] == ["instead"]
 
-    def test_without_one_the_next_action_runs(self, line: Line):
+    def test_without_an_ncco_the_next_action_runs(self, line: Line):
         caller, callee = dialled(line, phone(BUSY, is_synchronous=True), say("next", loop=0))
         line.wait(5)
 
@@ -47,7 +47,7 @@ class TestSynchronous:
 
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
-    def test_who_comes_and_goes_brings_none(self, line: Line):
+    def test_joining_and_leaving_events_accept_no_ncco(self, line: Line):
         caller, callee = dialled(line, phone(is_synchronous=True), say("next", loop=0))
         line.wait(5)
         line.exchange.party_hangs_up(callee)
@@ -56,7 +56,7 @@ class TestSynchronous:
         assert not any(event.may_bring_ncco for event in line.events_about(callee, Kind.STATUS))
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
-    def test_the_events_of_the_callee_go_where_the_action_says(self, line: Line):
+    def test_events_of_the_callee_go_to_the_url_of_the_action(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/callee", method="POST")
         _, callee = dialled(line, phone(events=url))
 
@@ -64,7 +64,7 @@ class TestSynchronous:
 
 
 class TestWhisper:
-    def test_the_callee_hears_it_alone_and_is_joined_then(self, line: Line):
+    def test_the_callee_hears_the_whisper_alone_and_is_joined_afterwards(self, line: Line):
         caller, callee = dialled(line, phone(on_answer=WHISPER))
         line.wait(2.5)
         (fetch,) = line.fetches()
@@ -80,7 +80,7 @@ class TestWhisper:
         assert [what for _, what, _ in line.heard(callee)] == ["x" * 14, "Anybody there?"]
         assert line.heard(caller) == []
 
-    def test_if_it_cannot_be_had_the_callee_is_joined_without(self, line: Line):
+    def test_a_whisper_that_cannot_be_fetched_is_skipped(self, line: Line):
         caller, callee = dialled(line, phone(on_answer=WHISPER))
         line.wait(2.5)
 
@@ -89,7 +89,7 @@ class TestWhisper:
 
         assert [what for _, what, _ in line.heard(callee)] == ["Hello?"]
 
-    def test_one_that_takes_the_callee_elsewhere_lets_the_caller_go_on(self, line: Line):
+    def test_a_whisper_that_moves_the_callee_lets_the_caller_continue(self, line: Line):
         caller, callee = dialled(line, phone(on_answer=WHISPER), say("next", loop=0))
         line.wait(2.5)
 
@@ -99,7 +99,7 @@ class TestWhisper:
         assert callee.conversation.name == "room"
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
-    def test_who_hangs_up_meanwhile_lets_the_caller_go_on(self, line: Line):
+    def test_a_callee_who_hangs_up_during_it_lets_the_caller_continue(self, line: Line):
         caller, callee = dialled(line, phone(on_answer=WHISPER), say("next", loop=0))
         line.wait(2.5)
         line.exchange.resume(line.fetches()[0], (say("x" * 140),))
@@ -114,14 +114,14 @@ ALICE = {"type": "app", "user": "alice"}
 
 
 class TestAppUsers:
-    def test_one_that_is_known_answers(self, line: Line):
+    def test_a_known_user_answers(self, line: Line):
         leg = line.call(to=ALICE)
 
         line.wait(2)
 
         assert leg.status == "answered"
 
-    def test_one_that_is_not_is_unanswered_without_ringing(self):
+    def test_an_unknown_user_is_unanswered_without_ringing(self):
         lonely = line(knows_user=lambda *_: False)
         leg = lonely.call(to=ALICE)
 
@@ -136,14 +136,14 @@ class TestWebSocket:
         line.exchange.socket_opened(socket)
         return caller, socket
 
-    def test_it_is_opened_and_answered_without_ringing(self, line: Line):
+    def test_it_is_connected_and_answered_without_ringing(self, line: Line):
         caller, socket = self.connected(line)
 
         assert [effect.uuid for effect in line.collect() if isinstance(effect, Open)] == [socket.uuid]
         assert [status for _, status in line.reports(socket)] == ["started", "answered"]
         assert socket.hears(caller)
 
-    def test_a_refusal_is_a_failure(self, line: Line):
+    def test_a_refused_connection_is_a_failure(self, line: Line):
         caller, socket = dialled(line, phone(endpoint=SOCKET), say("next", loop=0))
 
         line.exchange.socket_refused(socket, "connection refused")
@@ -152,24 +152,28 @@ class TestWebSocket:
         assert socket.status == "failed"
         assert [what for _, what, _ in line.heard(caller)] == ["next"]
 
-    def test_its_application_closes_it(self, line: Line):
+    def test_its_application_closes_the_connection(self, line: Line):
         caller, socket = self.connected(line, say("next", loop=0))
 
         line.exchange.socket_closed(socket)
 
-        *_, told, completed = line.events_about(socket, Kind.STATUS)
-        assert (told.fields["status"], told.fields["headers"], told.may_bring_ncco) == (
+        *_, disconnected, completed = line.events_about(socket, Kind.STATUS)
+        assert (
+            disconnected.fields["status"],
+            disconnected.fields["headers"],
+            disconnected.may_bring_ncco,
+        ) == (
             "disconnected",
             {"caller": "1"},
             True,
         )
-        assert "direction" not in told.fields
+        assert "direction" not in disconnected.fields
         assert completed.fields["status"] == "completed"
         assert line.heard(caller) == []
-        line.exchange.replied(told, (say("instead", loop=0),))
+        line.exchange.replied(disconnected, (say("instead", loop=0),))
         assert [what for _, what, _ in line.heard(caller)] == ["instead"]
 
-    def test_a_hang_up_from_our_side_is_no_disconnection(self, line: Line):
+    def test_a_hangup_from_our_side_is_not_a_disconnection(self, line: Line):
         _, socket = self.connected(line)
 
         line.exchange.hangup(socket)
@@ -197,7 +201,7 @@ class TestRingingIn:
             application_id=APPLICATION,
         )
 
-    def test_the_application_is_asked_at_once(self, line: Line):
+    def test_the_application_is_requested_at_once(self, line: Line):
         leg = self.ring(line, sip_headers={"SipHeader_X-Queue": "gold"})
 
         (fetch,) = line.fetches()
@@ -212,7 +216,7 @@ class TestRingingIn:
         }
         assert line.reports(leg) == [(0, "started"), (0, "ringing")]
 
-    def test_an_app_user_is_no_number(self, line: Line):
+    def test_an_app_user_has_no_number(self, line: Line):
         self.ring(line, from_={"type": "app", "user": "alice"})
 
         (fetch,) = line.fetches()
@@ -229,7 +233,7 @@ class TestRingingIn:
 
         assert line.reports(leg) == [(0, "started"), (0, "ringing"), (5, "answered")]
 
-    def test_it_rings_for_a_second_at_least(self, line: Line):
+    def test_it_rings_for_at_least_a_second(self, line: Line):
         leg = self.ring(line)
 
         line.exchange.resume(line.fetches()[0], (say("Hello", loop=0),))
@@ -246,7 +250,7 @@ class TestRingingIn:
 
         assert leg.status == "answered"
 
-    def test_a_caller_who_gives_up_takes_the_callee_with_it(self, line: Line):
+    def test_a_caller_who_hangs_up_ends_the_call_of_the_callee(self, line: Line):
         leg = self.ring(line, phone(BY_HAND))
         line.wait(2)
 
@@ -254,7 +258,7 @@ class TestRingingIn:
 
         assert (leg.status, callee_of(line, leg).status) == ("cancelled", "cancelled")
 
-    def test_without_an_ncco_it_ends(self, line: Line):
+    def test_without_an_ncco_the_call_ends(self, line: Line):
         leg = self.ring(line)
 
         line.exchange.give_up(line.fetches()[0], "status 500")
@@ -273,7 +277,7 @@ class TestRingingIn:
 
 
 class TestWhileItRings:
-    def test_a_caller_who_is_not_answered_yet_hears_the_ringback_tone(self, line: Line):
+    def test_a_caller_not_yet_answered_hears_the_ringback_tone(self, line: Line):
         leg = line.exchange.ring(
             Order(
                 to={"type": "phone", "number": "442079460000"},
@@ -286,7 +290,7 @@ class TestWhileItRings:
 
         assert line.heard(leg) == [("music", "http://tone", 2.0)]
 
-    def test_a_key_does_not_cut_it(self, line: Line):
+    def test_a_key_does_not_cut_the_ringback_tone(self, line: Line):
         menu = (say("x" * 14, barge=True), phone(BY_HAND, ringback="http://tone"), Input(dtmf=DtmfTerms()))
         caller = line.answered(flow=menu)
         line.wait(2)
@@ -297,7 +301,7 @@ class TestWhileItRings:
         assert line.heard(caller)[-1] == ("music", "http://tone", 2.0)
         assert callee_of(line, caller).status == "ringing"
 
-    def test_a_reply_that_moves_all_takes_the_callee_along(self, line: Line):
+    def test_a_reply_that_moves_all_legs_moves_the_callee_too(self, line: Line):
         host = line.answered()
         caller = line.answered(flow=(Input(dtmf=DtmfTerms(), is_asynchronous=True), phone()))
         line.wait(3)
@@ -334,7 +338,7 @@ class TestNotify:
         assert leg.conversation.name == "room"
 
 
-def test_a_reply_that_brings_the_same_again_for_ever_ends_the_call(line: Line):
+def test_a_reply_that_returns_the_same_ncco_for_ever_ends_the_call(line: Line):
     again = Notify(payload={}, events=TestNotify.URL)
     leg = line.answered(flow=(again,))
     for _ in range(101):
@@ -344,7 +348,7 @@ def test_a_reply_that_brings_the_same_again_for_ever_ends_the_call(line: Line):
     assert "100 NCCOs" in line.events_about(leg, Kind.ERROR)[0].fields["reason"]
 
 
-def test_wait_waits(line: Line):
+def test_wait_delays_the_next_action(line: Line):
     leg = line.answered(flow=(Wait(seconds=0.5), say("next", loop=0)))
     line.wait(0.4)
     assert line.heard(leg) == []

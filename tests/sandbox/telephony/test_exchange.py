@@ -26,7 +26,7 @@ TO_A_LIVE_CALL = {
 
 
 def state(exchange: Exchange, leg: Leg) -> object:
-    """All that could have changed."""
+    """Return everything that an operation could change."""
     return (
         leg.status,
         leg.is_muted,
@@ -45,7 +45,7 @@ def state(exchange: Exchange, leg: Leg) -> object:
 
 @pytest.mark.parametrize("operation", TO_A_LIVE_CALL.values(), ids=TO_A_LIVE_CALL)
 @pytest.mark.parametrize("ringing_for", [0, 1])
-def test_a_leg_that_is_not_answered_refuses_and_stays_as_it_was(line: Line, operation, ringing_for):
+def test_an_unanswered_leg_refuses_changes_and_stays_unchanged(line: Line, operation, ringing_for):
     leg = line.call()
     line.wait(ringing_for)
     line.collect()
@@ -79,14 +79,14 @@ def test_a_leg_that_is_over_refuses_everything(line: Line, operation):
 
 
 @pytest.mark.parametrize("operation", TO_A_LIVE_CALL.values(), ids=TO_A_LIVE_CALL)
-def test_an_answered_leg_takes_everything(line: Line, operation):
+def test_an_answered_leg_accepts_everything(line: Line, operation):
     operation(line.exchange, line.answered())
 
 
 @pytest.mark.parametrize(
     ("after", "status"), [(0, "cancelled"), (1, "cancelled"), (3, "completed"), (10, "completed")]
 )
-def test_hangup_cancels_what_is_not_answered_and_completes_what_is(line: Line, after, status):
+def test_hangup_cancels_an_unanswered_leg_and_completes_an_answered_one(line: Line, after, status):
     leg = line.call()
     line.wait(after)
 
@@ -107,7 +107,7 @@ def test_nothing_more_happens_to_a_leg_that_is_over(line: Line):
 
 
 class TestTheOutsideParty:
-    def test_answers_when_told(self, line: Line):
+    def test_it_answers_on_request(self, line: Line):
         leg = line.call(BY_HAND)
         line.wait(20)
 
@@ -115,7 +115,7 @@ class TestTheOutsideParty:
 
         assert leg.status == "answered"
 
-    def test_declines_by_hanging_up_before_the_answer(self, line: Line):
+    def test_it_declines_by_hanging_up_before_the_answer(self, line: Line):
         leg = line.call(BY_HAND)
         line.wait(20)
 
@@ -127,7 +127,7 @@ class TestTheOutsideParty:
             603,
         )
 
-    def test_cannot_answer_or_decline_what_does_not_ring_yet(self, line: Line):
+    def test_it_cannot_answer_or_decline_before_it_rings(self, line: Line):
         leg = line.call(BY_HAND)
 
         with pytest.raises(LegNotAnswered):
@@ -135,26 +135,26 @@ class TestTheOutsideParty:
         with pytest.raises(LegNotAnswered):
             line.exchange.party_hangs_up(leg)
 
-    def test_cannot_answer_twice(self, line: Line):
+    def test_it_cannot_answer_twice(self, line: Line):
         leg = line.answered()
 
         with pytest.raises(LegNotAnswered):
             line.exchange.pick_up(leg)
 
-    def test_cannot_answer_its_own_call(self, line: Line):
+    def test_it_cannot_answer_its_own_call(self, line: Line):
         leg = ring(line)
 
         with pytest.raises(LegNotAnswered):
             line.exchange.pick_up(leg)
 
-    def test_gives_up_its_own_call_before_the_answer(self, line: Line):
+    def test_it_cancels_its_own_call_before_the_answer(self, line: Line):
         leg = ring(line)
 
         line.exchange.party_hangs_up(leg)
 
         assert leg.status == "cancelled"
 
-    def test_completes_the_call_by_hanging_up(self, line: Line):
+    def test_it_completes_the_call_by_hanging_up(self, line: Line):
         leg = line.answered()
 
         line.exchange.party_hangs_up(leg)
@@ -165,7 +165,7 @@ class TestTheOutsideParty:
 class TestWebhooks:
     WEBHOOK = Webhook(url="http://127.0.0.1:9/answer")
 
-    def test_an_answer_url_is_asked_once_the_call_is_answered(self, line: Line):
+    def test_the_answer_url_is_requested_once_the_call_is_answered(self, line: Line):
         leg = line.call(flow=self.WEBHOOK)
         line.wait(2)
         assert line.fetches() == []
@@ -182,7 +182,7 @@ class TestWebhooks:
             "endpoint_type": "phone",
         }
 
-    def test_its_ncco_is_run(self, line: Line):
+    def test_the_returned_ncco_runs(self, line: Line):
         leg = line.answered(flow=self.WEBHOOK)
         own = leg.conversation
 
@@ -199,14 +199,14 @@ class TestWebhooks:
 
         assert leg.status == "completed"
 
-    def test_none_ends_the_call(self, line: Line):
+    def test_a_missing_ncco_ends_the_call(self, line: Line):
         leg = line.answered(flow=self.WEBHOOK)
 
         line.exchange.give_up(line.fetches()[0], "answered with status 500")
 
         assert leg.status == "completed"
 
-    def test_an_answer_to_a_call_that_is_over_is_dropped(self, line: Line):
+    def test_a_reply_for_a_call_that_is_over_is_dropped(self, line: Line):
         leg = line.answered(flow=self.WEBHOOK)
         line.exchange.hangup(leg)
 
@@ -215,7 +215,7 @@ class TestWebhooks:
 
         assert leg.audio.heard == []
 
-    def test_a_transfer_makes_the_answer_out_of_date(self, line: Line):
+    def test_a_transfer_makes_the_reply_obsolete(self, line: Line):
         leg = line.answered(flow=self.WEBHOOK)
         line.exchange.transfer(leg, (room(),))
 
@@ -224,7 +224,7 @@ class TestWebhooks:
         assert leg.conversation.name == "room"
         assert leg.audio.heard == []
 
-    def test_a_transfer_by_url_leaves_the_flow_alone_until_the_other_comes(self, line: Line):
+    def test_a_transfer_by_url_keeps_the_flow_until_the_new_one_arrives(self, line: Line):
         leg = line.answered(flow=(room("old"),))
         line.exchange.transfer(leg, self.WEBHOOK)
         assert leg.conversation.name == "old"
@@ -246,7 +246,7 @@ class TestWebhooks:
 
 
 @pytest.mark.parametrize("status", sorted(FINAL - {CallStatus.COMPLETED}))
-def test_no_status_comes_that_may_not_follow(line: Line, status):
+def test_no_illegal_status_follows(line: Line, status):
     assert status not in NEXT[CallStatus.ANSWERED]
     leg = line.answered()
 
@@ -257,7 +257,7 @@ def test_no_status_comes_that_may_not_follow(line: Line, status):
     assert leg.uuid in line.exchange.live
 
 
-def test_the_same_seed_makes_the_same_ids():
+def test_the_same_seed_gives_the_same_ids():
     first, second, other = (new_line(seed=seed) for seed in (7, 7, 8))
 
     ids = [(each.call().uuid, ring(each).uuid, each.call(MACHINE).uuid) for each in (first, second, other)]
@@ -265,7 +265,7 @@ def test_the_same_seed_makes_the_same_ids():
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_each_call_has_a_conversation_of_its_own_which_vanishes_with_it(line: Line):
+def test_each_call_has_its_own_conversation_which_disappears_with_it(line: Line):
     first, second = line.answered(flow=(say(loop=0),)), line.answered(flow=(say(loop=0),))
     assert first.conversation is not second.conversation
 

@@ -43,7 +43,9 @@ ANSWERED_AND_STAYS = [(0, "started"), (0.5, "ringing"), (2.5, "answered")]
         ("999", ANSWERED_AND_STAYS, None, None),
     ],
 )
-def test_a_callee_goes_by_its_last_three_digits(line: Line, digits, statuses, detail, sip_code):
+def test_the_last_three_digits_decide_the_behaviour_of_a_callee(
+    line: Line, digits, statuses, detail, sip_code
+):
     leg = line.call(f"447700900{digits}")
 
     line.wait(200)
@@ -55,7 +57,7 @@ def test_a_callee_goes_by_its_last_three_digits(line: Line, digits, statuses, de
 @pytest.mark.parametrize(
     "number", ["447700901200", "447700800200", "14155550200", "4477009002000", "44770090020"]
 )
-def test_numbers_that_are_not_of_fiction_are_persons(line: Line, number):
+def test_numbers_outside_the_fictional_range_are_persons(line: Line, number):
     leg = line.call(number)
 
     line.wait(10)
@@ -79,7 +81,7 @@ DOCUMENTED = {*REFUSALS, "202", "300", "301", "600"}
         (range(800, 1000), lambda _: PERSON_LIKE),
     ],
 )
-def test_numbers_without_a_line_of_their_own_go_by_their_hundreds(numbers, meant):
+def test_numbers_without_an_entry_behave_like_their_hundred(numbers, meant):
     for digits in (f"{number:03}" for number in numbers):
         number = f"447700900{digits}"
         called_there = called({"type": "phone", "number": number})
@@ -89,7 +91,7 @@ def test_numbers_without_a_line_of_their_own_go_by_their_hundreds(numbers, meant
 
 
 @pytest.mark.parametrize("number", ["447700901112", "14155550700", "alice", "", "112"])
-def test_a_caller_who_is_not_of_fiction_is_a_person(number):
+def test_a_caller_outside_the_fictional_range_is_a_person(number):
     assert calling(number) == PERSON_LIKE
 
 
@@ -103,11 +105,11 @@ def test_a_caller_who_is_not_of_fiction_is_a_person(number):
         ({"type": "websocket", "uri": "ws://127.0.0.1/112"}, FarEnd(answers_after=None)),
     ],
 )
-def test_what_other_endpoints_press_and_say(endpoint, meant):
+def test_other_endpoints_press_and_say_what_their_name_means(endpoint, meant):
     assert called(endpoint) == meant
 
 
-def test_the_help_tells_what_each_phrase_is():
+def test_the_help_describes_each_phrase():
     text = GROUP_HELP["sandbox"]
 
     assert len(PHRASES) == 10
@@ -129,7 +131,7 @@ def test_the_help_tells_what_each_phrase_is():
         ({"type": "app", "user": "user200"}, (1.5, "answered")),
     ],
 )
-def test_other_endpoints_go_by_the_digits_of_their_user_part(line: Line, to, last):
+def test_the_digits_of_the_user_part_decide_for_other_endpoints(line: Line, to, last):
     leg = line.call(to=to)
 
     line.wait(10)
@@ -167,7 +169,7 @@ def test_the_length_timer_counts_from_the_answer(line: Line):
     assert line.last_report(leg).get("disconnected_by") == "platform"
 
 
-def test_a_party_that_hangs_up_is_named_as_the_one_who_did(line: Line):
+def test_the_party_that_hangs_up_is_named(line: Line):
     leg = line.call("447700900503")
 
     line.wait(10)
@@ -196,7 +198,7 @@ def test_a_caller_acts_once_answered(line: Line, caller, statuses):
     assert len(leg.uuid) == 32
 
 
-def test_dtmf_answer_is_heard_by_who_answers(line: Line):
+def test_dtmf_answer_is_heard_by_the_answering_party(line: Line):
     leg = line.answered(dtmf_answer="p1#")
 
     assert line.heard(leg) == [("keys", "p1#", 0.0)]
@@ -259,20 +261,20 @@ class TestMachineDetection:
             ),
         ],
     )
-    def test_events_follow_the_mode(self, line: Line, digits, detection, events, flow_starts):
+    def test_events_depend_on_the_mode(self, line: Line, digits, detection, events, flow_starts):
         leg = line.call(f"447700900{digits}", (say(loop=0),), detection=detection)
         line.pass_by(60)
 
         answered = leg.answered_at
-        told = [event for event in line.events_about(leg, Kind.STATUS) if event.at > answered]
+        reported = [event for event in line.events_about(leg, Kind.STATUS) if event.at > answered]
         assert [
             ((event.at - answered) / 1000, event.fields["status"], event.fields.get("sub_state"))
-            for event in told
+            for event in reported
         ] == events
         started = [(heard.at - answered) / 1000 for heard in leg.audio.heard]
         assert started == ([] if flow_starts is None else [flow_starts])
 
-    def test_the_record_reads_machine_or_answered(self, line: Line):
+    def test_the_record_shows_machine_or_answered(self, line: Line):
         human = line.call("447700900001", detection=Detection(behavior=Behavior.CONTINUE))
         machine = line.call("447700900300", detection=Detection(behavior=Behavior.CONTINUE))
 
@@ -280,7 +282,7 @@ class TestMachineDetection:
 
         assert (human.status, machine.status) == ("answered", "machine")
 
-    def test_a_reply_to_the_verdict_takes_the_place_of_what_runs(self, line: Line):
+    def test_a_reply_to_the_verdict_replaces_the_running_flow(self, line: Line):
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
         leg = line.answered(flow=(say("x" * 140), say("never")), detection=detect)
         line.wait(2)
@@ -295,7 +297,7 @@ class TestMachineDetection:
             ("instead", 20.0),
         ]
 
-    def test_an_ncco_that_was_asked_for_before_the_verdict_is_then_too_late(self, line: Line):
+    def test_an_ncco_requested_before_the_verdict_is_too_late_after_it(self, line: Line):
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
         leg = line.answered(flow=Webhook(url="http://127.0.0.1:1/"), detection=detect)
         line.wait(2)
@@ -306,7 +308,7 @@ class TestMachineDetection:
 
         assert [what for _, what, _ in line.heard(leg)] == ["instead"]
 
-    def test_a_callee_is_told_what_it_is_to_hear_once(self, line: Line):
+    def test_a_prompt_for_the_callee_is_reported_once(self, line: Line):
         whisper = Webhook(url="http://127.0.0.1:1/whisper")
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DEFAULT)
         line.answered(flow=(phone(detection=detect, on_answer=whisper),))
@@ -317,14 +319,14 @@ class TestMachineDetection:
 
         assert len(line.fetches()) == 1
 
-    def test_only_phones_are_examined(self, line: Line):
+    def test_only_phones_are_checked(self, line: Line):
         leg = line.call(to={"type": "vbc", "extension": "300"}, detection=Detection(behavior=Behavior.HANGUP))
 
         line.wait(20)
 
         assert leg.status == "answered"
 
-    def test_a_call_that_ends_sooner_gets_no_verdict_and_no_flow(self, line: Line):
+    def test_a_call_that_ends_earlier_gets_no_verdict_and_no_flow(self, line: Line):
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
         leg = line.call("447700900501", (say(),), detection=detect)
 
@@ -342,7 +344,7 @@ class TestMachineDetection:
 
         assert [what for _, what, _ in line.heard(leg)] == ["new"]
 
-    def test_so_does_one_by_url_that_is_still_asked_for(self, line: Line):
+    def test_a_transfer_by_url_during_detection_runs_instead_of_the_flow(self, line: Line):
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
         leg = line.answered(flow=(say("old"),), detection=detect)
 

@@ -34,7 +34,7 @@ class TestPrompts:
 
         assert line.reports(leg)[-1] == (5.5, "completed")
 
-    def test_loop_0_never_ends_and_is_heard_for_as_long_as_it_was(self, line: Line):
+    def test_loop_0_never_ends_and_is_heard_until_it_is_cut(self, line: Line):
         leg = line.answered(flow=(say("again", loop=0), say("never")))
         line.wait(1000)
         assert leg.is_up
@@ -51,7 +51,7 @@ class TestPrompts:
 
         assert line.reports(leg)[-1] == (5.5, "completed")
 
-    def test_speech_longer_than_the_longest_call_is_cut_to_that(self, line: Line):
+    def test_speech_longer_than_the_longest_call_is_cut(self, line: Line):
         leg = line.answered(flow=(say(f"<speak>a<break time='{'9' * 400}s'/></speak>", loop=1_000_000),))
 
         line.exchange.hangup(leg)
@@ -79,7 +79,7 @@ class TestRooms:
         assert moved.fields["conversation_uuid_to"] == leg.conversation.uuid
         assert own.uuid not in line.exchange.conversations
 
-    def test_the_same_name_is_the_same_room_even_after_all_have_left(self, line: Line):
+    def test_the_same_name_is_the_same_room_even_after_all_left(self, line: Line):
         first = line.answered()
         line.exchange.hangup(first)
 
@@ -103,7 +103,7 @@ class TestRooms:
         assert attendee.status == "completed"
         assert line.last_report(attendee).get("disconnected_by") == "platform"
 
-    def test_who_has_more_to_do_goes_on_when_the_room_ends(self, line: Line):
+    def test_a_leg_with_further_actions_continues_when_the_room_ends(self, line: Line):
         attendee = line.answered(flow=(room(), say("Thank you")))
         moderator = line.answered(flow=(room(ends=True),))
 
@@ -114,14 +114,14 @@ class TestRooms:
         assert [what for _, what, _ in line.heard(attendee)] == ["Thank you"]
         assert attendee.status == "completed"
 
-    def test_several_moderators_end_it_once(self, line: Line):
+    def test_several_moderators_end_the_room_once(self, line: Line):
         legs = [line.answered(flow=(room(ends=True),)) for _ in range(4)]
 
         line.exchange.hangup(legs[0])
 
         assert {leg.status for leg in legs} == {"completed"}
 
-    def test_nor_does_a_moderator_that_goes_on_end_it_again(self, line: Line):
+    def test_a_moderator_that_continues_does_not_end_it_again(self, line: Line):
         rest = (say("one"), say("two", loop=0))
         legs = [line.answered(flow=(room(ends=True), *rest)) for _ in range(3)]
 
@@ -142,7 +142,7 @@ class TestRooms:
 
         assert line.heard(waiting[1]) == [("music", MUSIC, 12.5), ("keys", "2", 0)]
 
-    def test_it_waits_again_once_all_have_left(self, line: Line):
+    def test_a_room_waits_again_once_all_legs_have_left(self, line: Line):
         line.exchange.hangup(line.answered())
 
         late = line.answered(flow=(room(starts=False, music=MUSIC),))
@@ -150,7 +150,7 @@ class TestRooms:
 
         assert line.heard(late) == [("music", MUSIC, 5)]
 
-    def test_transferred_from_a_waiting_room_the_music_stops(self, line: Line):
+    def test_the_music_stops_for_a_leg_transferred_from_a_waiting_room(self, line: Line):
         leg = line.answered(flow=(room(starts=False, music=MUSIC),))
         line.wait(5)
 
@@ -159,7 +159,7 @@ class TestRooms:
 
         assert line.heard(leg) == [("music", MUSIC, 5)]
 
-    def test_the_option_mute_mutes_on_entry_and_its_absence_changes_nothing(self, line: Line):
+    def test_the_option_mute_mutes_on_entry_and_without_it_nothing_changes(self, line: Line):
         leg = line.answered(flow=(room(mute=True),))
         assert leg.is_muted
 
@@ -169,14 +169,14 @@ class TestRooms:
 
 
 class TestTransfer:
-    def test_into_a_room_moves_this_leg_only(self, line: Line):
+    def test_a_transfer_into_a_room_moves_this_leg_only(self, line: Line):
         first, second = line.answered(), line.answered()
 
         line.exchange.transfer(first, (room("other"),))
 
         assert (first.conversation.name, second.conversation.name) == ("other", "room")
 
-    def test_to_other_actions_takes_it_to_a_new_conversation(self, line: Line):
+    def test_a_transfer_to_other_actions_creates_a_new_conversation(self, line: Line):
         leg = line.answered()
         left = leg.conversation
 
@@ -187,7 +187,7 @@ class TestTransfer:
         line.wait(5)
         assert leg.conversation.name == "other"
 
-    def test_stops_what_the_old_flow_played(self, line: Line):
+    def test_a_transfer_stops_the_sound_of_the_old_flow(self, line: Line):
         leg = line.answered(flow=(say("old", loop=0),))
         line.wait(3)
 
@@ -196,7 +196,7 @@ class TestTransfer:
 
         assert line.heard(leg) == [("speech", "old", 3), ("speech", "new", 3)]
 
-    def test_drops_the_rest_of_the_old_flow(self, line: Line):
+    def test_a_transfer_drops_the_rest_of_the_old_flow(self, line: Line):
         leg = line.answered(flow=(say("of old"), say("never")))
         line.wait(2 / 14)
 
@@ -206,7 +206,7 @@ class TestTransfer:
         assert [what for _, what, _ in line.heard(leg)] == ["of"]
         assert leg.is_up
 
-    def test_into_the_same_room_stays_there_on_new_terms(self, line: Line):
+    def test_a_transfer_into_the_same_room_applies_the_new_terms(self, line: Line):
         moderator, other = line.answered(flow=(room(ends=True),)), line.answered()
 
         line.exchange.transfer(moderator, (room(),))
@@ -215,7 +215,7 @@ class TestTransfer:
 
         assert other.is_up
 
-    def test_of_a_moderator_ends_the_room(self, line: Line):
+    def test_a_transfer_of_a_moderator_ends_the_room(self, line: Line):
         moderator, other = line.answered(flow=(room(ends=True),)), line.answered()
 
         line.exchange.transfer(moderator, (room("other"),))
@@ -232,7 +232,7 @@ class TestConnect:
         line.wait(2.5)
         return caller, self.callee(line)
 
-    def test_brings_a_second_leg_into_the_same_conversation(self, line: Line):
+    def test_a_transfer_brings_a_second_leg_into_the_same_conversation(self, line: Line):
         caller, callee = self.connected(line, caller="447700900456")
 
         assert callee is not caller
@@ -240,7 +240,7 @@ class TestConnect:
         assert callee.from_ == {"type": "phone", "number": "447700900456"}
         assert callee.conversation is caller.conversation
 
-    def test_without_from_the_account_s_number_calls(self, line: Line):
+    def test_without_from_the_caller_is_the_account_s_number(self, line: Line):
         _, callee = self.connected(line)
 
         assert callee.from_["number"] == "442079460000"
@@ -271,7 +271,7 @@ class TestConnect:
             ("447700900202", "timeout"),
         ],
     )
-    def test_the_next_action_runs_when_nobody_comes(self, line: Line, number, status):
+    def test_the_next_action_runs_when_the_call_is_not_answered(self, line: Line, number, status):
         caller = line.answered(flow=(phone(number, timeout=10), say("Nobody", loop=0)))
 
         line.wait(11)
@@ -279,7 +279,7 @@ class TestConnect:
         assert self.callee(line).status == status
         assert [what for _, what, _ in line.heard(caller)] == ["Nobody"]
 
-    def test_one_after_the_other_until_somebody_answers(self, line: Line):
+    def test_endpoints_are_tried_in_turn_until_one_answers(self, line: Line):
         caller = line.answered(flow=(phone(BUSY), phone("447700900201"), phone(PERSON)))
 
         line.wait(10)
@@ -296,7 +296,7 @@ class TestConnect:
         assert line.reports(callee)[-1] == (62.5, "completed")
         assert caller.status == "completed"
 
-    def test_a_caller_that_leaves_cancels_what_rings(self, line: Line):
+    def test_a_caller_that_leaves_cancels_the_ringing_leg(self, line: Line):
         caller = line.answered(flow=(phone(BY_HAND),))
         line.wait(5)
 
@@ -304,7 +304,7 @@ class TestConnect:
 
         assert self.callee(line).status == "cancelled"
 
-    def test_a_caller_transferred_away_leaves_the_callee_without_a_call(self, line: Line):
+    def test_transferring_the_caller_leaves_the_callee_without_a_call(self, line: Line):
         caller, callee = self.connected(line)
 
         line.exchange.transfer(caller, (room(),))
@@ -312,7 +312,7 @@ class TestConnect:
         assert caller.is_up
         assert callee.status == "completed"
 
-    def test_a_callee_transferred_away_lets_the_caller_go_on(self, line: Line):
+    def test_transferring_the_callee_lets_the_caller_continue(self, line: Line):
         caller, callee = self.connected(line, say("Gone", loop=0))
 
         line.exchange.transfer(callee, (room(),))
@@ -323,13 +323,13 @@ class TestConnect:
         line.exchange.hangup(caller)
         assert callee.is_up
 
-    def test_the_ringback_tone_is_heard_until_the_callee_is_there(self, line: Line):
+    def test_the_ringback_tone_is_heard_until_the_callee_joins(self, line: Line):
         caller, _ = self.connected(line, ringback="http://x/tone.mp3")
         line.wait(100)
 
         assert line.heard(caller) == [("music", "http://x/tone.mp3", 2.5)]
 
-    def test_a_callee_under_synchronous_detection_is_not_there_before_the_verdict(self, line: Line):
+    def test_a_callee_under_synchronous_detection_does_not_join_before_the_verdict(self, line: Line):
         detect = Detection(behavior=Behavior.CONTINUE, mode=Mode.DETECT)
         caller, callee = self.connected(line, detection=detect)
 
@@ -341,7 +341,7 @@ class TestConnect:
         assert [what for _, what, _ in line.heard(caller)] == ["2"]
         assert [what for _, what, _ in line.heard(callee)] == ["2"]
 
-    def test_a_machine_that_is_to_be_hung_up_on_counts_as_gone(self, line: Line):
+    def test_a_machine_that_is_hung_up_on_counts_as_gone(self, line: Line):
         detect = Detection(behavior=Behavior.HANGUP)
         caller = line.answered(flow=(phone(MACHINE, detection=detect), say("Machine", loop=0)))
 

@@ -15,7 +15,7 @@ OVERRIDDEN = {"error": "Speech overridden by DTMF"}
 
 
 def listened(line: Line, *flow, number="447700900001") -> Leg:
-    """A leg whose flow has begun, at this moment."""
+    """Return a leg whose flow has just started."""
     leg = line.call(number, flow)
     line.wait(2.5)
     return leg
@@ -35,14 +35,14 @@ def since_answer(leg: Leg, event: Event) -> float:
 
 
 class TestKeys:
-    def test_they_are_complete_when_all_are_there(self, line: Line):
+    def test_the_keys_are_complete_when_all_are_pressed(self, line: Line):
         leg = listened(line, KEYS)
 
         line.exchange.press(leg, "12345")
 
         assert result(line, leg) == ({"digits": "1234", "timed_out": False}, NOTHING_SAID)
 
-    def test_time_runs_from_the_start_and_from_each_key(self, line: Line):
+    def test_the_time_runs_from_the_start_and_from_each_key(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(time_out=3)))
         line.wait(2)
         line.exchange.press(leg, "1")
@@ -55,21 +55,21 @@ class TestKeys:
 
         assert result(line, leg)[0] == {"digits": "12", "timed_out": True}
 
-    def test_nothing_pressed_is_told_too(self, line: Line):
+    def test_an_input_without_keys_is_reported_too(self, line: Line):
         leg = listened(line, KEYS)
 
         line.wait(3)
 
         assert result(line, leg) == ({"digits": "", "timed_out": True}, NOTHING_SAID)
 
-    def test_the_hash_ends_them_and_is_none_of_them(self, line: Line):
+    def test_the_hash_ends_the_keys_and_is_not_one_of_them(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(max_digits=20, submit_on_hash=True)))
 
         line.exchange.press(leg, "42#9")
 
         assert result(line, leg)[0] == {"digits": "42", "timed_out": False}
 
-    def test_the_hash_is_a_key_like_others_unless_it_submits(self, line: Line):
+    def test_the_hash_is_an_ordinary_key_unless_it_submits(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(max_digits=2)))
 
         line.exchange.press(leg, "#1")
@@ -87,7 +87,7 @@ class TestKeys:
         assert event.fields["timed_out"] is False
         assert "speech" not in event.fields
 
-    def test_the_oldest_form_is_told_too_that_nothing_was_pressed(self, line: Line):
+    def test_the_oldest_form_is_reported_too_without_keys(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(), is_old=True))
 
         line.wait(3)
@@ -95,7 +95,7 @@ class TestKeys:
         (event,) = taken(line, leg)
         assert (event.fields["dtmf"], event.fields["timed_out"]) == ("", True)
 
-    def test_keys_before_anything_listens_are_lost(self, line: Line):
+    def test_keys_before_an_input_are_lost(self, line: Line):
         leg = listened(line, say("x" * 28), KEYS)
         line.exchange.press(leg, "9")
         line.wait(2)
@@ -104,7 +104,7 @@ class TestKeys:
 
         assert result(line, leg)[0]["digits"] == "1234"
 
-    def test_speech_does_not_count(self, line: Line):
+    def test_speech_does_not_count_as_keys(self, line: Line):
         leg = listened(line, KEYS)
 
         line.exchange.say(leg, "Hello")
@@ -112,7 +112,7 @@ class TestKeys:
 
         assert result(line, leg) == ({"digits": "", "timed_out": True}, NOTHING_SAID)
 
-    def test_the_event_names_the_leg_and_goes_where_the_action_says(self, line: Line):
+    def test_the_event_names_the_leg_and_goes_to_the_url_of_the_action(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/in", method="GET")
         leg = listened(line, Input(dtmf=DtmfTerms(max_digits=1), events=url))
         line.exchange.press(leg, "1")
@@ -135,7 +135,7 @@ class TestTheReply:
 
         assert [what for _, what, _ in line.heard(leg)] == ["Thank you"]
 
-    def test_an_ncco_takes_the_place_of_the_rest(self, line: Line):
+    def test_an_ncco_replaces_the_rest(self, line: Line):
         leg = listened(line, KEYS, say("never"))
         line.exchange.press(leg, "1234")
 
@@ -143,7 +143,7 @@ class TestTheReply:
 
         assert [what for _, what, _ in line.heard(leg)] == ["instead"]
 
-    def test_an_empty_ncco_is_none(self, line: Line):
+    def test_an_empty_ncco_counts_as_no_reply(self, line: Line):
         leg = listened(line, KEYS, say("Thank you", loop=0))
         line.exchange.press(leg, "1234")
 
@@ -151,7 +151,7 @@ class TestTheReply:
 
         assert [what for _, what, _ in line.heard(leg)] == ["Thank you"]
 
-    def test_it_is_too_late_when_the_leg_was_transferred(self, line: Line):
+    def test_a_reply_after_a_transfer_is_too_late(self, line: Line):
         leg = listened(line, KEYS, say("never"))
         line.exchange.press(leg, "1234")
         line.exchange.transfer(leg, (say("elsewhere", loop=0),))
@@ -160,7 +160,7 @@ class TestTheReply:
 
         assert [what for _, what, _ in line.heard(leg)] == ["elsewhere"]
 
-    def test_it_is_too_late_when_the_leg_is_over(self, line: Line):
+    def test_a_reply_after_the_end_of_the_leg_is_too_late(self, line: Line):
         leg = listened(line, KEYS)
         line.exchange.press(leg, "1234")
         line.exchange.hangup(leg)
@@ -171,7 +171,7 @@ class TestTheReply:
 
 
 class TestSpeech:
-    def test_it_is_complete_after_a_silence(self, line: Line):
+    def test_speech_is_complete_after_a_silence(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(end_on_silence=1.5)))
         line.wait(1)
         line.exchange.say(leg, "x" * 14)
@@ -187,7 +187,7 @@ class TestSpeech:
         )
         assert since_answer(leg, taken(line, leg)[0]) == 3.5
 
-    def test_what_is_said_soon_after_belongs_to_it(self, line: Line):
+    def test_speech_soon_afterwards_belongs_to_it(self, line: Line):
         leg = listened(line, SPEECH)
         line.exchange.say(leg, "sales")
         line.wait(1.5)
@@ -197,7 +197,7 @@ class TestSpeech:
 
         assert result(line, leg)[1]["results"][0]["text"] == "sales please"
 
-    def test_nobody_speaks(self, line: Line):
+    def test_silence_is_reported(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(start_timeout=4)))
 
         line.wait(4)
@@ -207,7 +207,7 @@ class TestSpeech:
             {"timeout_reason": "start_timeout", "results": []},
         )
 
-    def test_it_is_cut_at_the_longest_duration(self, line: Line):
+    def test_speech_is_cut_at_the_longest_duration(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(max_duration=2)))
         line.exchange.say(leg, "one two three four five six seven eight nine ten")
 
@@ -246,7 +246,7 @@ class TestSpeech:
         assert [track.heard.prompt.content for track in kept.recording.tracks] == [{"text": "Hello"}]
         assert line.events_about(leg, Kind.RECORD) == []
 
-    def test_audio_that_could_not_be_kept_holds_nobody_up(self, line: Line):
+    def test_audio_that_could_not_be_kept_delays_nothing(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
         line.wait(20)
         (kept,) = [effect for effect in line.collect() if isinstance(effect, SaveRecording)]
@@ -255,7 +255,7 @@ class TestSpeech:
 
         assert "recording_url" not in result(line, leg)[1]
 
-    def test_audio_of_a_caller_who_hung_up_is_no_recording_of_its_own(self, line: Line):
+    def test_audio_of_a_caller_who_hung_up_is_not_a_separate_recording(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True)))
         line.exchange.party_hangs_up(leg)
 
@@ -263,7 +263,7 @@ class TestSpeech:
 
         assert line.events_about(leg, Kind.RECORD) == []
 
-    def test_audio_that_comes_after_a_transfer_is_told_of_no_more(self, line: Line):
+    def test_audio_after_a_transfer_is_not_reported(self, line: Line):
         leg = listened(line, Input(speech=SpeechTerms(save_audio=True, start_timeout=2)))
         line.wait(2)
 
@@ -273,7 +273,7 @@ class TestSpeech:
         assert taken(line, leg) == []
         assert [what for _, what, _ in line.heard(leg)] == ["elsewhere"]
 
-    def test_audio_kept_before_the_input_is_told_of_with_it(self, line: Line):
+    def test_audio_from_before_the_input_is_reported_with_it(self, line: Line):
         terms = Input(dtmf=DtmfTerms(max_digits=1), speech=SpeechTerms(save_audio=True))
         leg = listened(line, say("x" * 14, barge=True), Wait(seconds=5), terms)
         line.wait(2)
@@ -285,14 +285,14 @@ class TestSpeech:
 
 
 class TestKeysOrSpeech:
-    def test_the_first_result_ends_it(self, line: Line):
+    def test_the_first_result_ends_the_input(self, line: Line):
         leg = listened(line, BOTH)
 
         line.exchange.press(leg, "1234")
 
         assert result(line, leg) == ({"digits": "1234", "timed_out": False}, OVERRIDDEN)
 
-    def test_keys_that_end_by_time_override_speech_too(self, line: Line):
+    def test_keys_that_end_by_a_timeout_override_speech_too(self, line: Line):
         leg = listened(line, BOTH)
         line.exchange.press(leg, "1")
 
@@ -300,7 +300,7 @@ class TestKeysOrSpeech:
 
         assert result(line, leg) == ({"digits": "1", "timed_out": True}, OVERRIDDEN)
 
-    def test_silence_is_told_when_both_timers_are_out(self, line: Line):
+    def test_silence_is_reported_when_both_timers_have_expired(self, line: Line):
         leg = listened(line, BOTH)
         line.wait(4.9)
         assert taken(line, leg) == []
@@ -312,7 +312,7 @@ class TestKeysOrSpeech:
             {"timeout_reason": "start_timeout", "results": []},
         )
 
-    def test_begun_speech_suspends_the_time_for_keys(self, line: Line):
+    def test_speech_in_progress_suspends_the_timer_for_keys(self, line: Line):
         leg = listened(line, BOTH)
         line.wait(2.5)
         line.exchange.say(leg, "x" * 70)
@@ -322,7 +322,7 @@ class TestKeysOrSpeech:
         assert result(line, leg)[1]["timeout_reason"] == "end_on_silence_timeout"
         assert since_answer(leg, taken(line, leg)[0]) == 2.5 + 5 + 2
 
-    def test_so_it_is_after_a_key(self, line: Line):
+    def test_speech_after_a_key_suspends_it_too(self, line: Line):
         leg = listened(line, BOTH)
         line.exchange.press(leg, "1")
         line.exchange.say(leg, "x" * 70)
@@ -347,7 +347,7 @@ class TestBargeIn:
         assert line.heard(leg) == [("speech", "x" * 14, 1.0)]
         assert result(line, leg)[0] == {"digits": "42", "timed_out": False}
 
-    def test_a_word_cuts_them_too(self, line: Line):
+    def test_speech_cuts_the_prompts_too(self, line: Line):
         leg = listened(line, say("x" * 140, barge=True), SPEECH)
         line.wait(1)
 
@@ -357,7 +357,7 @@ class TestBargeIn:
         assert line.heard(leg) == [("speech", "x" * 14, 1.0)]
         assert result(line, leg)[1]["results"][0]["text"] == "agent"
 
-    def test_without_a_key_the_prompts_are_heard_out_and_then_time_runs(self, line: Line):
+    def test_without_a_key_the_prompts_finish_before_the_timer_starts(self, line: Line):
         leg = listened(line, say("x" * 140, barge=True), KEYS)
 
         line.wait(60)
@@ -365,7 +365,7 @@ class TestBargeIn:
         assert line.heard(leg) == [("speech", "x" * 140, 10.0)]
         assert since_answer(leg, taken(line, leg)[0]) == 13
 
-    def test_an_input_ends_it(self, line: Line):
+    def test_barge_in_ends_with_an_input(self, line: Line):
         leg = listened(line, say("x" * 14, barge=True), KEYS, say("z" * 140), KEYS)
         line.exchange.press(leg, "1234")
         line.wait(0)
@@ -377,7 +377,7 @@ class TestBargeIn:
 
         assert line.heard(leg)[-1] == ("speech", "z" * 140, 9.0)
 
-    def test_all_keys_pressed_early_still_wait_for_the_input(self, line: Line):
+    def test_keys_that_are_all_pressed_early_wait_for_the_input(self, line: Line):
         leg = listened(line, say("x" * 140, barge=True), KEYS)
 
         line.exchange.press(leg, "1234")
@@ -388,7 +388,7 @@ class TestBargeIn:
 
 
 class TestAsynchronous:
-    def test_each_key_is_told_at_once_while_the_flow_goes_on(self, line: Line):
+    def test_each_key_is_reported_at_once_while_the_flow_continues(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(), is_asynchronous=True), room())
 
         line.exchange.press(leg, "12")
@@ -398,7 +398,7 @@ class TestAsynchronous:
         assert [event.fields["dtmf"]["digits"] for event in taken(line, leg)] == ["1", "2", "#"]
         assert leg.conversation.name == "room"
 
-    def test_a_reply_takes_the_place_of_what_runs(self, line: Line):
+    def test_a_reply_replaces_the_running_flow(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(), is_asynchronous=True), say("x" * 140))
         line.wait(1)
         line.exchange.press(leg, "1")
@@ -423,7 +423,7 @@ class TestAsynchronous:
         assert taken(line, leg)[0].fields["dtmf"]["digits"] == "1"
         assert leg.conversation.name == "room"
 
-    def test_a_synchronous_one_takes_its_place(self, line: Line):
+    def test_a_synchronous_input_replaces_it(self, line: Line):
         leg = listened(
             line, Input(dtmf=DtmfTerms(), is_asynchronous=True), Input(dtmf=DtmfTerms(max_digits=1))
         )
@@ -442,7 +442,7 @@ class TestAsynchronous:
 
         assert [what for _, what, _ in line.heard(leg)] == ["second"]
 
-    def test_a_reply_that_is_overtaken_is_too_late(self, line: Line):
+    def test_an_overtaken_reply_is_too_late(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/n", method="POST")
         leg = listened(
             line, Input(dtmf=DtmfTerms(), is_asynchronous=True), Notify(payload={}, events=url), say("never")
@@ -465,9 +465,9 @@ class TestAsynchronous:
         assert taken(line, leg) == []
 
 
-class TestWhoPressesByItself:
+class TestCalleesThatPressKeys:
     @pytest.mark.parametrize(("number", "first", "second"), [("142", "4", "2"), ("107", "0", "7")])
-    def test_its_two_digits_one_at_each_input(self, line: Line, number, first, second):
+    def test_it_presses_one_of_its_two_digits_at_each_input(self, line: Line, number, first, second):
         one = Input(dtmf=DtmfTerms(max_digits=1))
         leg = listened(line, one, one, one, number=f"447700900{number}")
         pressed = []
@@ -487,27 +487,27 @@ class TestWhoPressesByItself:
 
         assert [event.fields["dtmf"]["digits"] for event in taken(line, leg)] == ["1", "2"]
 
-    def test_half_the_time_if_there_is_little(self, line: Line):
+    def test_it_waits_half_the_time_if_there_is_little(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(max_digits=1, time_out=1)), number="447700900142")
 
         line.wait(0.5)
 
         assert result(line, leg)[0]["digits"] == "4"
 
-    def test_with_the_hash_where_that_submits(self, line: Line):
+    def test_it_presses_the_hash_where_that_submits(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(submit_on_hash=True)), number="447700900142")
 
         line.wait(1.5)
 
         assert result(line, leg)[0] == {"digits": "4", "timed_out": False}
 
-    def test_both_a_second_apart_where_each_key_is_told(self, line: Line):
+    def test_it_presses_both_a_second_apart_where_each_key_is_reported(self, line: Line):
         leg = listened(line, Input(dtmf=DtmfTerms(), is_asynchronous=True), room(), number="447700900142")
 
         line.wait(30)
 
-        told = [(since_answer(leg, event), event.fields["dtmf"]["digits"]) for event in taken(line, leg)]
-        assert told == [(1, "4"), (2, "2")]
+        received = [(since_answer(leg, event), event.fields["dtmf"]["digits"]) for event in taken(line, leg)]
+        assert received == [(1, "4"), (2, "2")]
 
     def test_it_presses_both_once_in_a_call(self, line: Line):
         each_key = Input(dtmf=DtmfTerms(), is_asynchronous=True)
@@ -517,7 +517,7 @@ class TestWhoPressesByItself:
 
         assert [event.fields["dtmf"]["digits"] for event in taken(line, leg)] == ["4", "2"]
 
-    def test_into_the_first_prompt_that_may_be_cut(self, line: Line):
+    def test_it_presses_during_the_first_prompt_that_may_be_cut(self, line: Line):
         leg = listened(line, say("x" * 140, barge=True), KEYS, number="447700900142")
 
         line.wait(5)

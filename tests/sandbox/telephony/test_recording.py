@@ -31,7 +31,7 @@ class TestVoicemail:
         line.wait(3.5)
         return leg
 
-    def test_it_ends_after_the_silence_and_the_flow_goes_on(self, line: Line):
+    def test_it_ends_after_the_silence_and_the_flow_continues(self, line: Line):
         leg = self.left(line)
         line.wait(1)
         line.exchange.say(leg, "x" * 28)
@@ -59,7 +59,7 @@ class TestVoicemail:
 
         assert seconds(kept(line)[0]) == 2
 
-    def test_its_time_ends_it(self, line: Line):
+    def test_its_time_limit_ends_it(self, line: Line):
         leg = self.left(line, Record(end_on_key="#", time_out=30))
 
         line.pass_by(100)
@@ -67,7 +67,7 @@ class TestVoicemail:
         assert seconds(kept(line)[0]) == 30
         assert line.heard(leg)[-1][1] == "Thank you"
 
-    def test_so_does_the_end_of_the_call(self, line: Line):
+    def test_the_end_of_the_call_ends_it(self, line: Line):
         leg = self.left(line)
         line.wait(1)
 
@@ -76,7 +76,7 @@ class TestVoicemail:
         assert seconds(kept(line)[0]) == 1
         assert leg.status == "completed"
 
-    def test_the_file_is_told_of_where_the_action_says(self, line: Line):
+    def test_the_file_is_reported_to_the_url_of_the_action(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/rec", method="POST")
         leg = self.left(line, Record(end_on_silence=3, events=url))
         line.wait(60)
@@ -97,7 +97,7 @@ class TestVoicemail:
             "timestamp": "1970-01-01T00:01:03.500Z",
         }
 
-    def test_the_flow_goes_on_when_that_is_told(self, line: Line):
+    def test_the_flow_continues_once_the_file_is_reported(self, line: Line):
         leg = self.left(line)
         line.wait(60)
         assert line.heard(leg)[-1][1] == "1000 Hz"
@@ -106,7 +106,7 @@ class TestVoicemail:
 
         assert line.heard(leg)[-1][1] == "Thank you"
 
-    def test_a_file_that_cannot_be_made_is_not_told_of_and_holds_nobody_up(self, line: Line):
+    def test_a_file_that_cannot_be_created_is_not_reported_and_delays_nothing(self, line: Line):
         leg = self.left(line)
         line.wait(60)
 
@@ -115,7 +115,7 @@ class TestVoicemail:
         assert line.events_about(leg, Kind.RECORD) == []
         assert line.heard(leg)[-1][1] == "Thank you"
 
-    def test_who_speaks_already_is_heard_out(self, line: Line):
+    def test_speech_in_progress_is_recorded_to_its_end(self, line: Line):
         leg = line.answered(flow=(say("x" * 14), Record(end_on_silence=3)))
         line.exchange.say(leg, "x" * 140)
 
@@ -123,7 +123,7 @@ class TestVoicemail:
 
         assert seconds(kept(line)[0]) == 9 + 3
 
-    def test_a_file_that_comes_after_a_transfer_holds_up_nobody(self, line: Line):
+    def test_a_file_that_is_ready_after_a_transfer_delays_nothing(self, line: Line):
         leg = self.left(line)
         line.exchange.transfer(leg, (say("elsewhere", loop=0),))
 
@@ -132,7 +132,7 @@ class TestVoicemail:
         assert len(line.events_about(leg, Kind.RECORD)) == 1
         assert line.heard(leg)[-1][1] == "elsewhere"
 
-    def test_the_transcription_is_told_of_where_it_says(self, line: Line):
+    def test_the_transcription_is_reported_to_its_url(self, line: Line):
         url = Webhook(url="http://127.0.0.1:1/tr", method="POST")
         leg = self.left(line, Record(end_on_silence=3, transcription=Transcription(events=url)))
         line.wait(60)
@@ -172,7 +172,7 @@ class TestInTheBackground:
             ("Hi", leg.uuid),
         ]
 
-    def test_a_time_out_alone_ends_it_while_the_flow_goes_on(self, line: Line):
+    def test_only_a_timeout_ends_it_while_the_flow_continues(self, line: Line):
         leg = line.answered(flow=(Record(time_out=5), say("x" * 140)))
 
         line.wait(60)
@@ -189,7 +189,7 @@ class TestInTheBackground:
 
         assert speakers(kept(line)[0]) == [other.uuid]
 
-    def test_who_is_muted_is_not_recorded(self, line: Line):
+    def test_a_muted_leg_is_not_recorded(self, line: Line):
         leg = line.answered(flow=(Record(), room()))
         line.exchange.mute(leg, on=True)
         line.exchange.say(leg, "secret")
@@ -198,7 +198,7 @@ class TestInTheBackground:
 
         assert sounds(kept(line)[0]) == []
 
-    def test_what_is_being_said_is_in_it(self, line: Line):
+    def test_speech_in_progress_is_recorded(self, line: Line):
         leg = line.answered()
         line.exchange.say(leg, "x" * 140)
         line.wait(1)
@@ -209,7 +209,7 @@ class TestInTheBackground:
 
         assert speakers(kept(line)[0]) == [leg.uuid]
 
-    def test_what_plays_already_is_in_it(self, line: Line):
+    def test_a_sound_in_progress_is_recorded(self, line: Line):
         leg = line.answered(flow=(room("quiet", starts=False, music="http://m/1"),))
 
         line.exchange.record_all(leg.conversation, Record())
@@ -218,7 +218,7 @@ class TestInTheBackground:
         assert sounds(kept(line)[0]) == ["http://m/1"]
 
 
-class TestARoom:
+class TestRecordingARoom:
     def conversation(self, line: Line) -> Conversation:
         return next(each for each in line.exchange.conversations.values() if each.name == "room")
 
@@ -237,7 +237,7 @@ class TestARoom:
         assert seconds(recording) == 15
         assert recording.conversation_uuid == self.conversation(line).uuid
 
-    def test_two_who_ask_for_it_make_one_recording(self, line: Line):
+    def test_two_requests_make_one_recording(self, line: Line):
         legs = [line.answered(flow=(room(record=Record()),)) for _ in range(2)]
 
         for leg in legs:
@@ -245,7 +245,7 @@ class TestARoom:
 
         assert len(kept(line)) == 1
 
-    def test_it_can_be_recorded_as_a_whole(self, line: Line):
+    def test_a_conversation_can_be_recorded_as_a_whole(self, line: Line):
         leg = line.answered()
         line.exchange.record_all(leg.conversation, Record(), retention_days=7)
         line.wait(3)

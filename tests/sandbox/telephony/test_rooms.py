@@ -15,7 +15,7 @@ def notes(line: Line, leg: Leg | None = None) -> list[str]:
     return [note.type for note in found if leg is None or note.uuid == leg.uuid]
 
 
-class TestPlace:
+class TestIdentity:
     def test_the_same_name_in_another_region_is_another_room(self, line: Line):
         here, there = line.answered(), line.answered(region="eu-west")
 
@@ -27,7 +27,7 @@ class TestPlace:
 
         assert mine.conversation is not theirs.conversation
 
-    def test_a_room_takes_so_many_legs_and_no_more(self, line: Line):
+    def test_a_room_has_a_limited_number_of_legs(self, line: Line):
         legs = [line.call() for _ in range(MAX_LEGS)]
         last = line.call(flow=(room(), say("Sorry", loop=0)))
 
@@ -39,8 +39,8 @@ class TestPlace:
         assert "200 legs" in event.fields["reason"]
 
 
-class TestLife:
-    def test_an_empty_room_stays_for_its_hours(self, line: Line):
+class TestLifetime:
+    def test_an_empty_room_is_kept_for_some_hours(self, line: Line):
         leg = line.answered()
         conversation = leg.conversation
         line.exchange.hangup(leg)
@@ -52,7 +52,7 @@ class TestLife:
         assert conversation.uuid not in line.exchange.conversations
         assert line.answered().conversation is not conversation
 
-    def test_one_in_use_lasts_until_the_last_has_left(self, line: Line):
+    def test_a_room_in_use_lasts_until_the_last_leg_has_left(self, line: Line):
         line.answered()
         line.wait(47 * 3600)
         leg = line.answered()
@@ -65,7 +65,7 @@ class TestLife:
 
 
 class TestTransferOfAll:
-    def test_all_legs_go_and_stay_while_the_target_s_flow_lasts(self, line: Line):
+    def test_all_legs_move_and_stay_while_the_flow_of_the_target_lasts(self, line: Line):
         host = line.answered(flow=(say(loop=0),))
         caller = line.answered(flow=(say("x" * 14), MoveAll(conversation_uuid=host.conversation.uuid)))
         own = caller.conversation
@@ -77,7 +77,7 @@ class TestTransferOfAll:
         line.exchange.hangup(host)
         assert (caller.status, guest.status) == ("completed", "answered")
 
-    def test_in_a_room_they_stay(self, line: Line):
+    def test_legs_moved_into_a_room_stay(self, line: Line):
         host = line.answered()
         caller = line.answered(flow=(MoveAll(conversation_uuid=host.conversation.uuid, mute=True),))
         line.wait(0)
@@ -88,7 +88,7 @@ class TestTransferOfAll:
 
         assert caller.is_up
 
-    def test_everybody_in_the_conversation_is_moved(self, line: Line):
+    def test_every_leg_of_the_conversation_is_moved(self, line: Line):
         host = line.answered(flow=(say(loop=0),))
         moderator = line.answered(flow=(room("wing"),))
         attendee = line.answered(flow=(room("wing"),))
@@ -100,14 +100,14 @@ class TestTransferOfAll:
         assert moderator.hears(attendee)
 
     @pytest.mark.parametrize("uuid", ["CON-00000000-0000-4000-8000-000000000000", "room"])
-    def test_where_there_is_no_such_conversation_the_flow_goes_on(self, line: Line, uuid):
+    def test_without_such_a_conversation_the_flow_continues(self, line: Line, uuid):
         leg = line.answered(flow=(MoveAll(conversation_uuid=uuid), say("next", loop=0)))
         line.wait(0)
 
         assert [what for _, what, _ in line.heard(leg)] == ["next"]
         assert uuid in line.events_about(leg, Kind.ERROR)[0].fields["reason"]
 
-    def test_another_application_s_conversation_is_no_place_to_go(self, line: Line):
+    def test_a_conversation_of_another_application_cannot_be_the_target(self, line: Line):
         other = line.answered(application_id="another")
         leg = line.answered(flow=(MoveAll(conversation_uuid=other.conversation.uuid), say("next", loop=0)))
         line.wait(0)
@@ -115,8 +115,8 @@ class TestTransferOfAll:
         assert leg.conversation is not other.conversation
 
 
-class TestAsAWhole:
-    def test_all_hear_what_is_said_to_all(self, line: Line):
+class TestWholeConversation:
+    def test_all_legs_hear_speech_for_all(self, line: Line):
         legs = [line.answered() for _ in range(3)]
         outside = line.answered(flow=(room("other"),))
 
@@ -129,7 +129,7 @@ class TestAsAWhole:
             assert line.heard(leg) == [("speech", "x" * 14, 1.0), ("speech", "y" * 14, 1.0)]
         assert line.heard(outside) == []
 
-    def test_a_stream_is_stopped_by_itself(self, line: Line):
+    def test_a_stream_has_its_own_stop(self, line: Line):
         leg = line.answered()
         line.exchange.media.play_to_all(leg.conversation, Sound.AUDIO, saying("http://a", loop=0))
         line.exchange.media.play_to_all(leg.conversation, Sound.SPEECH, saying("z" * 14))
@@ -139,18 +139,18 @@ class TestAsAWhole:
 
         assert [seconds for _, _, seconds in line.heard(leg)] == [2.0, 1.0]
 
-    def test_an_empty_one_cannot_be_recorded(self, line: Line):
+    def test_an_empty_conversation_cannot_be_recorded(self, line: Line):
         conversation = line.exchange.rooms.create("hall", application_id=APPLICATION, region="na-east")
 
         with pytest.raises(NoAnsweredLeg):
             line.exchange.record_all(conversation, Record())
 
-    def test_one_that_was_made_is_the_room_of_that_name(self, line: Line):
+    def test_a_created_conversation_is_the_room_of_that_name(self, line: Line):
         conversation = line.exchange.rooms.create("room", application_id=APPLICATION, region="na-east")
 
         assert line.answered().conversation is conversation
 
-    def test_one_that_is_dissolved_ends_its_legs(self, line: Line):
+    def test_deleting_a_conversation_ends_its_legs(self, line: Line):
         leg = line.answered()
         conversation = leg.conversation
 
@@ -162,7 +162,7 @@ class TestAsAWhole:
 
 
 class TestNotes:
-    def test_a_call_s_story(self, line: Line):
+    def test_a_call_leaves_notes_of_all_its_events(self, line: Line):
         leg = line.answered(flow=(say("x" * 14),))
         line.wait(5)
 
@@ -182,7 +182,7 @@ class TestNotes:
             "member:left",
         ]
 
-    def test_what_is_cut_is_stopped(self, line: Line):
+    def test_a_sound_that_is_cut_is_noted_as_stopped(self, line: Line):
         leg = line.answered()
         line.exchange.talk(leg, saying("x" * 140))
         line.wait(1)
@@ -194,7 +194,7 @@ class TestNotes:
             "audio:say:stop",
         ]
 
-    def test_muting_twice_is_told_once(self, line: Line):
+    def test_muting_twice_is_noted_once(self, line: Line):
         leg = line.answered()
         for on in (True, True, False):
             line.exchange.mute(leg, on=on)
@@ -204,7 +204,7 @@ class TestNotes:
             "audio:mute:off",
         ]
 
-    def test_a_room_is_told_of_once(self, line: Line):
+    def test_a_room_is_noted_once(self, line: Line):
         line.answered()
         line.answered()
 

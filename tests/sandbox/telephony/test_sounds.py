@@ -17,13 +17,13 @@ def three(line: Line):
 
 
 class TestAmongLegs:
-    def test_all_others_of_the_room_hear_a_party(self, line: Line, three):
+    def test_all_other_legs_of_the_room_hear_a_party(self, line: Line, three):
         line.exchange.press(three[0], "1#")
 
         assert [keys_heard(line, leg) for leg in three] == ["", "1#", "1#"]
         assert three[1].audio.heard[0].source == three[0].uuid
 
-    def test_nobody_outside_it_does(self, line: Line, three):
+    def test_legs_outside_the_room_do_not_hear_it(self, line: Line, three):
         outside = line.answered(flow=(room("other"),))
 
         line.exchange.press(three[0], "1")
@@ -34,7 +34,7 @@ class TestAmongLegs:
 
     @pytest.mark.parametrize("muted", [False, True])
     @pytest.mark.parametrize("earmuffed", [False, True])
-    def test_mute_silences_the_one_and_earmuff_deafens_the_other(self, line: Line, three, muted, earmuffed):
+    def test_mute_silences_a_leg_and_earmuff_deafens_it(self, line: Line, three, muted, earmuffed):
         line.exchange.mute(three[0], on=muted)
         line.exchange.earmuff(three[1], on=earmuffed)
 
@@ -54,7 +54,7 @@ class TestAmongLegs:
 
         assert keys_heard(line, three[1]) == "1"
 
-    def test_mute_and_earmuff_are_kept_over_a_transfer(self, line: Line, three):
+    def test_mute_and_earmuff_survive_a_transfer(self, line: Line, three):
         line.exchange.mute(three[0], on=True)
         line.exchange.earmuff(three[1], on=True)
         for leg in three:
@@ -65,7 +65,7 @@ class TestAmongLegs:
 
         assert [keys_heard(line, leg) for leg in three] == ["3", "", ""]
 
-    def test_can_speak_names_who_hears_a_leg(self, line: Line, three):
+    def test_can_speak_lists_the_legs_that_hear_a_leg(self, line: Line, three):
         agent = three[0]
         supervisor = line.answered(flow=(room(can_speak=frozenset({agent.uuid})),))
 
@@ -73,7 +73,7 @@ class TestAmongLegs:
 
         assert [keys_heard(line, leg) for leg in three] == ["9", "", ""]
 
-    def test_can_hear_names_whom_a_leg_hears(self, line: Line, three):
+    def test_can_hear_lists_the_legs_that_a_leg_hears(self, line: Line, three):
         listener = line.answered(flow=(room(can_hear=frozenset({three[1].uuid})),))
 
         for i, leg in enumerate(three):
@@ -81,7 +81,7 @@ class TestAmongLegs:
 
         assert keys_heard(line, listener) == "1"
 
-    def test_an_empty_list_is_nobody(self, line: Line, three):
+    def test_an_empty_list_means_no_leg(self, line: Line, three):
         ghost = line.answered(flow=(room(can_hear=frozenset(), can_speak=frozenset()),))
 
         line.exchange.press(ghost, "1")
@@ -98,7 +98,7 @@ class TestAmongLegs:
 
         assert keys_heard(line, listener) == ""
 
-    def test_the_lists_end_with_the_stay(self, line: Line, three):
+    def test_the_lists_end_when_the_leg_leaves(self, line: Line, three):
         ghost = line.answered(flow=(room(can_hear=frozenset(), can_speak=frozenset()),))
         line.exchange.transfer(ghost, (room(),))
 
@@ -106,7 +106,7 @@ class TestAmongLegs:
 
         assert keys_heard(line, three[0]) == "1"
 
-    def test_who_is_connected_hears_the_other(self, line: Line):
+    def test_connected_parties_hear_each_other(self, line: Line):
         caller = line.answered(flow=(phone(),))
         line.wait(2.5)
         callee = list(line.exchange.legs.values())[-1]
@@ -116,7 +116,7 @@ class TestAmongLegs:
 
         assert (keys_heard(line, caller), keys_heard(line, callee)) == ("2", "1")
 
-    def test_who_only_rings_hears_nothing(self, line: Line):
+    def test_a_ringing_party_hears_nothing(self, line: Line):
         caller = line.answered(flow=(phone(),))
         line.wait(1)
 
@@ -126,7 +126,7 @@ class TestAmongLegs:
 
 
 class TestPrompts:
-    def test_rest_prompts_are_heard_by_the_addressed_leg_alone(self, line: Line, three):
+    def test_prompts_by_rest_are_heard_by_the_addressed_leg_alone(self, line: Line, three):
         line.exchange.talk(three[0], saying("Hello"))
         line.exchange.stream(three[0], audio("http://x/a.mp3", options={}))
         line.exchange.dtmf(three[0], "1p2")
@@ -139,7 +139,7 @@ class TestPrompts:
         ]
         assert line.heard(three[1]) == line.heard(three[2]) == []
 
-    def test_earmuffs_do_not_keep_prompts_out(self, line: Line, three):
+    def test_earmuffs_do_not_block_prompts(self, line: Line, three):
         line.exchange.earmuff(three[0], on=True)
 
         line.exchange.talk(three[0], saying("Hello"))
@@ -162,7 +162,7 @@ class TestPrompts:
 
         assert [seconds for _, _, seconds in line.heard(three[0])] == [3, 3]
 
-    def test_stopping_cuts_it(self, line: Line, three):
+    def test_stop_cuts_the_sound(self, line: Line, three):
         line.exchange.talk(three[0], saying("talk", loop=0))
         line.wait(3)
 
@@ -171,7 +171,7 @@ class TestPrompts:
 
         assert line.heard(three[0]) == [("speech", "talk", 3)]
 
-    def test_stopping_what_is_over_changes_nothing(self, line: Line, three):
+    def test_stopping_a_finished_sound_changes_nothing(self, line: Line, three):
         line.exchange.talk(three[0], saying("x" * 14))
         line.wait(3)
 
@@ -180,7 +180,7 @@ class TestPrompts:
 
         assert line.heard(three[0]) == [("speech", "x" * 14, 1)]
 
-    def test_rest_does_not_stop_what_the_flow_says(self, line: Line):
+    def test_rest_does_not_stop_prompts_of_the_flow(self, line: Line):
         leg = line.answered(flow=(say("flow", loop=0),))
 
         line.exchange.talk(leg, saying("rest", loop=0))
@@ -190,7 +190,7 @@ class TestPrompts:
 
         assert line.heard(leg) == [("speech", "flow", 4), ("speech", "rest", 2)]
 
-    def test_hanging_up_cuts_what_plays(self, line: Line, three):
+    def test_hanging_up_cuts_the_sound(self, line: Line, three):
         line.exchange.talk(three[0], saying("x" * 140))
         line.wait(3)
 
@@ -199,7 +199,7 @@ class TestPrompts:
 
         assert line.heard(three[0]) == [("speech", "x" * 42, 3)]
 
-    def test_what_was_cut_off_is_marked_and_has_only_what_was_said(self, line: Line, three):
+    def test_a_cut_sound_is_marked_and_has_only_the_spoken_part(self, line: Line, three):
         line.exchange.talk(three[0], saying("Welcome to Acme. For sales, press one."))
         line.wait(1.1)
         line.exchange.talk(three[0], None)
@@ -211,7 +211,7 @@ class TestPrompts:
         assert whole["text"] == "Goodbye"
         assert "cut" not in whole
 
-    def test_what_was_said_once_and_cut_in_a_repeat_is_whole(self, line: Line, three):
+    def test_a_sound_cut_during_a_repeat_has_its_whole_text(self, line: Line, three):
         line.exchange.talk(three[0], saying("Hello", loop=0))
         line.exchange.talk(three[0], saying("Once more, hello", loop=3))
         line.wait(2)
@@ -220,13 +220,13 @@ class TestPrompts:
         heard = three[0].audio.heard[-1].to_json(line.exchange.now)
         assert (heard["text"], heard["cut"]) == ("Once more, hello", True)
 
-    def test_what_still_plays_shows_the_seconds_so_far(self, line: Line, three):
+    def test_a_playing_sound_shows_the_seconds_so_far(self, line: Line, three):
         line.exchange.talk(three[0], saying("x" * 140))
         line.wait(4)
 
         assert line.heard(three[0]) == [("speech", "x" * 140, 4)]
 
-    def test_an_entry_tells_when_what_and_how(self, line: Line, three):
+    def test_an_entry_has_time_text_and_kind(self, line: Line, three):
         line.exchange.talk(three[0], saying("Hi", level="-0.5", language="en-GB"))
 
         assert three[0].audio.heard[-1].to_json(line.exchange.now) == {
@@ -240,7 +240,7 @@ class TestPrompts:
         }
 
 
-class TestWhoLeavesMidSentence:
+class TestLeavingMidSentence:
     def test_the_others_hear_the_rest(self, line: Line):
         speaker, leaver, stayer = (line.answered() for _ in range(3))
         line.exchange.say(speaker, "x" * 140)
@@ -252,7 +252,7 @@ class TestWhoLeavesMidSentence:
         assert line.heard(leaver) == [("speech", "x" * 14, 1.0)]
         assert line.heard(stayer) == [("speech", "x" * 140, 10.0)]
 
-    def test_one_who_is_moved_hears_no_more_of_it(self, line: Line):
+    def test_a_leg_that_is_moved_hears_no_more_of_it(self, line: Line):
         speaker, moved = line.answered(), line.answered()
         line.exchange.say(speaker, "x" * 140)
         line.wait(1)
@@ -262,7 +262,7 @@ class TestWhoLeavesMidSentence:
 
         assert line.heard(moved) == [("speech", "x" * 14, 1.0)]
 
-    def test_what_a_speaker_says_goes_with_it(self, line: Line):
+    def test_the_speech_of_a_speaker_moves_with_it(self, line: Line):
         speaker, listener = line.answered(), line.answered()
         line.exchange.say(speaker, "x" * 140)
         line.wait(1)
@@ -272,7 +272,7 @@ class TestWhoLeavesMidSentence:
 
         assert line.heard(listener) == [("speech", "x" * 14, 1.0)]
 
-    def test_what_is_said_to_all_goes_on_for_those_who_stay(self, line: Line):
+    def test_a_sound_for_all_continues_for_those_who_stay(self, line: Line):
         leaver, stayer = line.answered(), line.answered()
         line.exchange.media.play_to_all(stayer.conversation, Sound.SPEECH, saying("x" * 140))
         line.wait(1)
@@ -282,7 +282,7 @@ class TestWhoLeavesMidSentence:
 
         assert [heard[2] for leg in (leaver, stayer) for heard in line.heard(leg)] == [1.0, 10.0]
 
-    def test_who_is_turned_out_of_a_room_hears_no_more_of_it(self, line: Line):
+    def test_a_leg_removed_from_a_room_hears_no_more_of_it(self, line: Line):
         speaker = line.answered(flow=(room(), say("alone", loop=0)))
         attendee = line.answered(flow=(room(), say("alone", loop=0)))
         moderator = line.answered(flow=(room(ends=True),))

@@ -18,7 +18,7 @@ WHOLE = ["started", "ringing", "answered", "completed"]
 
 @pytest.fixture(autouse=True)
 def _order_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However late a reply is."""
+    """Keep events in order however late a reply is."""
     monkeypatch.setattr(queue, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
 
@@ -31,7 +31,7 @@ def called(client: Client, receiver: Receiver, number: str = PERSON, **options: 
     return receiver.statuses()
 
 
-def test_the_control_without_a_fault_all_arrive_in_order(client: Client, receiver: Receiver):
+def test_the_control_without_a_fault_all_events_arrive_in_order(client: Client, receiver: Receiver):
     assert called(client, receiver) == WHOLE
     assert {entry["fault"] for entry in webhooks(client)} == {None}
 
@@ -45,7 +45,7 @@ class TestDrop:
         assert (dropped["fault"], dropped["outcome"]) == ("webhook-drop", "failed: Read timed out.")
         assert {entry["outcome"] for entry in others} == {"delivered"}
 
-    def test_a_question_never_arrives_and_the_fallback_is_asked(self, client: Client, receiver: Receiver):
+    def test_a_dropped_answer_request_goes_to_the_fallback(self, client: Client, receiver: Receiver):
         set_up(client, fallback=receiver.on("/fallback", ncco(HELLO)))
         client.fault("webhook-drop", on="answer")
         uuid = client.call(answer_url=[receiver.url + "/answer"])
@@ -56,7 +56,7 @@ class TestDrop:
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
 
 
-def test_a_duplicate_is_the_same_to_the_byte_and_the_token(client: Client, receiver: Receiver):
+def test_a_duplicate_has_the_same_bytes_and_token(client: Client, receiver: Receiver):
     client.fault("webhook-duplicate", on="status", times=1)
 
     assert called(client, receiver, signed=True) == ["started", *WHOLE]
@@ -70,20 +70,20 @@ def test_a_duplicate_is_the_same_to_the_byte_and_the_token(client: Client, recei
 class TestReorder:
     @pytest.fixture(autouse=True)
     def _patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let the next of a leg take its time."""
+        """Wait for the next event of a leg for any time."""
         monkeypatch.setattr(sender, "REORDER_SECONDS", FOR_EVER)
 
-    def test_an_event_comes_after_the_next_of_its_leg(self, client: Client, receiver: Receiver):
+    def test_an_event_arrives_after_the_next_one_of_its_leg(self, client: Client, receiver: Receiver):
         client.fault("webhook-reorder", times=1)
 
         assert called(client, receiver) == ["ringing", "started", "answered", "completed"]
 
-    def test_always_swaps_them_in_pairs(self, client: Client, receiver: Receiver):
+    def test_a_permanent_fault_swaps_events_in_pairs(self, client: Client, receiver: Receiver):
         client.fault("webhook-reorder")
 
         assert called(client, receiver) == ["ringing", "started", "completed", "answered"]
 
-    def test_the_last_one_comes_late(
+    def test_the_last_event_arrives_late(
         self, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ):
         monkeypatch.setattr(sender, "REORDER_SECONDS", 0.2)
@@ -97,7 +97,7 @@ class TestReorder:
         assert receiver.statuses() == ["started"]
         assert time.monotonic() - before >= 0.2
 
-    def test_other_legs_are_not_waited_for(self, client: Client, receiver: Receiver):
+    def test_events_of_other_legs_are_not_waited_for(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.fault("webhook-reorder", times=1)
         first, second = client.call(), client.call()
@@ -111,7 +111,7 @@ class TestReorder:
 
 
 class TestDelay:
-    def test_an_event_comes_later_and_others_overtake_it(self, client: Client, receiver: Receiver):
+    def test_an_event_arrives_later_and_others_overtake_it(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.fault("webhook-delay", seconds=600, times=1)
         client.call(PERSON, HELLO)
@@ -120,12 +120,12 @@ class TestDelay:
         eventually(lambda: client.pending == 1)
         assert receiver.statuses() == WHOLE[1:]
 
-    def test_it_comes_all_the_same(self, client: Client, receiver: Receiver):
+    def test_a_delayed_event_arrives_even_at_the_end(self, client: Client, receiver: Receiver):
         client.fault("webhook-delay", seconds=0.05, times=1)
 
         assert sorted(called(client, receiver)) == sorted(WHOLE)
 
-    def test_a_question_too_and_the_call_waits(self, client: Client, receiver: Receiver):
+    def test_an_answer_request_is_delayed_too_and_the_call_waits(self, client: Client, receiver: Receiver):
         client.fault("webhook-delay", seconds=0.2, on="answer")
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
         before = time.monotonic()
@@ -135,7 +135,7 @@ class TestDelay:
         assert time.monotonic() - before > 0.2
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
 
-    def test_what_is_held_back_is_forgotten_by_a_reset(self, client: Client, receiver: Receiver):
+    def test_delayed_webhooks_are_dropped_by_a_reset(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.fault("webhook-delay", seconds=600)
         client.call()
@@ -157,7 +157,7 @@ class TestUnsigned:
         assert webhooks(client)[0]["attempts"] == [{"signed": False, "status": 200}]
 
     @pytest.mark.parametrize("status", [500, 503])
-    def test_refused_by_a_server_error_it_comes_again_signed(
+    def test_after_a_server_error_it_is_sent_again_signed(
         self, client: Client, receiver: Receiver, status: int
     ):
         client.fault("webhook-unsigned", on="status", times=1)
@@ -171,13 +171,13 @@ class TestUnsigned:
         assert claims["api_key"] == client.identity.api_key
         assert webhooks(client)[0]["attempts"] == [{"signed": False, "status": status}, {"status": 200}]
 
-    def test_refused_by_401_it_does_not(self, client: Client, receiver: Receiver):
+    def test_after_a_401_it_is_not_sent_again(self, client: Client, receiver: Receiver):
         client.fault("webhook-unsigned", on="status", times=1)
         receiver.on("/event", reply(401), OK)
 
         assert called(client, receiver, signed=True) == WHOLE
 
-    def test_a_question_refused_by_503_comes_again_signed(self, client: Client, receiver: Receiver):
+    def test_an_answer_request_refused_by_503_is_sent_again_signed(self, client: Client, receiver: Receiver):
         set_up(client, signed=True)
         client.fault("webhook-unsigned", on="answer")
         client.call(answer_url=[receiver.on("/answer", reply(503), ncco(HELLO))])
@@ -188,7 +188,7 @@ class TestUnsigned:
 
 
 class TestCompleted:
-    def test_follows_a_call_that_was_never_answered(self, client: Client, receiver: Receiver):
+    def test_completed_follows_a_call_that_was_never_answered(self, client: Client, receiver: Receiver):
         client.fault("webhook-completed")
 
         assert called(client, receiver, BUSY)[-2:] == ["busy", "completed"]
@@ -213,15 +213,15 @@ class TestCompleted:
 
         assert client.status(uuid) == "busy"
 
-    def test_the_control_does_not_follow_of_itself(self, client: Client, receiver: Receiver):
+    def test_the_control_without_a_fault_completed_does_not_follow(self, client: Client, receiver: Receiver):
         assert called(client, receiver, BUSY)[-1] == "busy"
 
-    def test_is_not_told_twice_of_a_call_that_was_answered(self, client: Client, receiver: Receiver):
+    def test_completed_is_not_sent_twice_for_an_answered_call(self, client: Client, receiver: Receiver):
         client.fault("webhook-completed")
 
         assert called(client, receiver) == WHOLE
 
-    def test_can_itself_be_struck(self, client: Client, receiver: Receiver):
+    def test_another_fault_can_apply_to_it(self, client: Client, receiver: Receiver):
         client.fault("webhook-completed")
         client.fault("webhook-duplicate")
 
@@ -229,7 +229,7 @@ class TestCompleted:
 
 
 class TestAnswerTimeout:
-    def test_the_reply_comes_too_late_twice_and_the_fallback_is_asked(
+    def test_the_reply_is_too_late_twice_and_the_fallback_is_requested(
         self, client: Client, receiver: Receiver
     ):
         set_up(client, fallback=receiver.on("/fallback", ncco(HELLO | {"text": "Fallback"})))
@@ -250,7 +250,7 @@ class TestAnswerTimeout:
             {"url": receiver.url + "/fallback", "status": 200},
         ]
 
-    def test_it_takes_no_time_of_the_host(self, client: Client, receiver: Receiver):
+    def test_the_timeout_takes_no_real_time(self, client: Client, receiver: Receiver):
         set_up(client, answer={"address": receiver.url, "socket_timeout": FOR_EVER * 1000})
         client.fault("answer-timeout")
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
@@ -260,8 +260,8 @@ class TestAnswerTimeout:
         assert client.status(uuid) == "completed"
 
 
-class TestWhich:
-    def test_a_kind_of_event_can_be_named(self, client: Client, receiver: Receiver):
+class TestSelectingWebhooks:
+    def test_a_fault_can_be_limited_to_a_kind_of_event(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.fault("webhook-drop", on="notify")
         client.call(
@@ -274,19 +274,19 @@ class TestWhich:
         assert receiver.at("/notify") == []
         assert receiver.statuses() == WHOLE
 
-    def test_requests_to_the_api_are_left_alone(self, client: Client, receiver: Receiver):
+    def test_requests_to_the_api_are_not_affected(self, client: Client, receiver: Receiver):
         client.fault("webhook-drop", times=1)
 
         assert client.get("/v1/calls").status_code == 200
         assert client.http.get("/sandbox/faults").json()[0]["struck"] == 0
 
-    def test_and_webhooks_by_faults_of_requests(self, client: Client, receiver: Receiver):
+    def test_webhooks_are_not_affected_by_faults_of_requests(self, client: Client, receiver: Receiver):
         client.fault("delay", seconds=0)
 
         assert called(client, receiver) == WHOLE
         assert {entry["fault"] for entry in webhooks(client)} == {None}
 
-    def test_chance_follows_the_seed(self, start: Start, receiver: Receiver):
+    def test_probability_follows_the_seed(self, start: Start, receiver: Receiver):
         runs = []
         for seed in (5, 5, 6):
             client = start(seed=seed)
@@ -299,7 +299,7 @@ class TestWhich:
         assert runs[0] == runs[1] != runs[2]
         assert 3 < runs[0].count("webhook-drop") < 17
 
-    def test_chance_of_one_is_not_changed_by_another(self, start: Start, receiver: Receiver):
+    def test_the_probability_of_one_fault_does_not_depend_on_another(self, start: Start, receiver: Receiver):
         runs = []
         for others in (0, 3):
             client = start()

@@ -34,7 +34,7 @@ class TestHangupOfAMachine:
         statuses = [each.fields["status"] for each in receiver.at("/event") if "status" in each.fields]
         assert statuses == ["started", "ringing", "answered", "machine", "completed"]
 
-    def test_that_a_connect_dialled_likewise(
+    def test_the_machine_is_reported_before_the_end_after_a_connect_too(
         self, client: Client, receiver: Receiver, number: str, detection: dict[str, Any]
     ):
         set_up(client, event=receiver.url + "/event")
@@ -68,7 +68,7 @@ def test_all_events_have_arrived_in_order_when_advance_returns(client: Client, r
     assert [each["timestamp"] for each in events] == sorted(each["timestamp"] for each in events)
 
 
-def test_an_event_is_answered_before_what_is_due_later(client: Client, receiver: Receiver):
+def test_an_event_is_answered_before_later_tasks_run(client: Client, receiver: Receiver):
     """The application sees the state of the call as of the event."""
     seen: list[tuple[str, str]] = []
 
@@ -135,7 +135,9 @@ def two_applications(client: Client, *urls: str) -> list[dict[str, str]]:
     return [{"Authorization": f"Bearer {token}"} for token in (client.token(), other)]
 
 
-def test_what_two_applications_receive_is_in_the_order_of_time(start: Start, monkeypatch: pytest.MonkeyPatch):
+def test_webhooks_of_two_applications_arrive_in_the_order_of_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+):
     """Events of calls and of conversations, of either application."""
     monkeypatch.setattr(queue, "PATIENCE_SECONDS", FOR_EVER)  # a busy machine may be slow to answer
 

@@ -47,7 +47,7 @@ def run(scene: Coroutine[None, None, None]) -> None:
     asyncio.run(asyncio.wait_for(scene, PATIENCE_SECONDS))
 
 
-def test_those_of_one_line_go_one_after_the_other():
+def test_requests_of_one_line_are_sent_one_after_the_other():
     async def scene() -> None:
         requests = Requests(WebhookQueue())
         for name in "123":
@@ -65,7 +65,7 @@ def test_those_of_one_line_go_one_after_the_other():
     run(scene())
 
 
-def test_those_of_other_lines_do_not_wait_for_them():
+def test_requests_of_other_lines_do_not_wait_for_them():
     async def scene() -> None:
         requests = Requests(WebhookQueue())
         requests.add("1", "leg")
@@ -79,7 +79,7 @@ def test_those_of_other_lines_do_not_wait_for_them():
     run(scene())
 
 
-def test_one_that_is_late_holds_up_its_line_for_a_moment_only():
+def test_a_late_reply_holds_up_its_line_only_for_a_moment():
     async def scene() -> None:
         requests = Requests(WebhookQueue())
         for name in "12":
@@ -94,7 +94,7 @@ def test_one_that_is_late_holds_up_its_line_for_a_moment_only():
     run(scene())
 
 
-def test_so_many_go_to_one_receiver_at_a_time():
+def test_the_number_of_simultaneous_requests_to_a_receiver_is_limited():
     async def scene() -> None:
         requests = Requests(WebhookQueue())
         names = [str(n) for n in range(AT_ONCE + 2)]
@@ -114,7 +114,7 @@ def test_so_many_go_to_one_receiver_at_a_time():
     run(scene())
 
 
-def test_one_that_is_awaited_has_its_turn_whoever_is_late():
+def test_an_awaited_request_gets_its_turn_whatever_else_is_late():
     async def scene() -> None:
         requests = Requests(WebhookQueue())
         names = [str(n) for n in range(AT_ONCE + 1)]
@@ -133,7 +133,7 @@ def test_one_that_is_awaited_has_its_turn_whoever_is_late():
     run(scene())
 
 
-def test_there_is_room_for_so_many_and_always_for_one_that_is_awaited():
+def test_the_queue_is_limited_but_always_has_room_for_an_awaited_request():
     async def scene() -> None:
         requests = Requests(WebhookQueue(most=3))
 
@@ -148,7 +148,7 @@ def test_there_is_room_for_so_many_and_always_for_one_that_is_awaited():
     run(scene())
 
 
-def test_cancelled_nothing_begins_any_more():
+def test_after_a_cancel_no_request_starts():
     async def scene() -> None:
         requests = Requests(WebhookQueue())
         requests.add("1", "leg")
@@ -197,15 +197,15 @@ def outcomes(url: str, count: int) -> set[str]:
     return {entry["outcome"] for entry in entries}
 
 
-def test_more_questions_than_descriptors_wait_for_one_and_it_is_not_part_of_their_time():
+def test_more_requests_than_file_descriptors_wait_without_using_up_their_time():
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
-        outcomes(url, 1)  # which leaves open what is opened once
+        outcomes(url, 1)  # opens the descriptors that stay open
         with descriptors(200) as most:
             assert outcomes(url, most + 10) == {"failed: Read timed out."}
 
 
-def test_without_any_descriptor_that_is_the_reason():
+def test_a_lack_of_file_descriptors_is_the_reported_reason():
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         outcomes(url, 1)

@@ -20,12 +20,12 @@ HELP = ncco(HELLO | {"text": "Fallback"})
 
 
 def hook(url: str) -> dict[str, object]:
-    """A webhook that is not waited for long."""
+    """Return a webhook with a short time-out."""
     return {"address": url, "connect_timeout": 1000, "socket_timeout": 1000}
 
 
 def patient(url: str) -> dict[str, object]:
-    """A webhook that is waited for for ever."""
+    """Return a webhook with an endless time-out."""
     return {"address": url, "connect_timeout": FOR_EVER * 1000, "socket_timeout": FOR_EVER * 1000}
 
 
@@ -48,7 +48,7 @@ class TestAnswerUrl:
     @pytest.mark.parametrize(
         ("kinds", "tried", "says"),
         [
-            # trouble that may pass: one more attempt
+            # a temporary failure: one more attempt
             ([HANG_UP, ncco(HELLO)], [CLOSED, 200], "Hello"),
             ([NEVER, ncco(HELLO)], [TIMED_OUT, 200], "Hello"),
             ([reply(429), ncco(HELLO)], [429, 200], "Hello"),
@@ -58,19 +58,19 @@ class TestAnswerUrl:
             ([HANG_UP], [CLOSED, CLOSED, "fallback", 200], "Fallback"),
             ([reply(503)], [503, 503, "fallback", 200], "Fallback"),
             ([NEVER], [TIMED_OUT, TIMED_OUT, "fallback", 200], "Fallback"),
-            # trouble that stays
+            # a permanent failure
             ([reply(404)], [404, "fallback", 200], "Fallback"),
             ([reply(500)], [500, "fallback", 200], "Fallback"),
             ([reply(302, location="/")], [302, "fallback", 200], "Fallback"),
             ([reply(206, b"[]")], [206, "fallback", 200], "Fallback"),
             ([BAD], [200, "fallback", 200], "Fallback"),
             ([HTML], [200, "fallback", 200], "Fallback"),
-            # no trouble
+            # no failure
             ([ncco(HELLO)], [200], "Hello"),
             ([reply(203, b'[{"action": "talk", "text": "Hello"}]')], [203], "Hello"),
         ],
     )
-    def test_what_is_tried(self, client: Client, receiver: Receiver, kinds, tried, says):
+    def test_attempts_for_each_reply(self, client: Client, receiver: Receiver, kinds, tried, says):
         url = receiver.on("/answer", *kinds)
         set_up(client, answer=hook(url), fallback=hook(receiver.on("/fallback", HELP)))
         uuid = client.call(answer_url=[url])
@@ -90,7 +90,7 @@ class TestAnswerUrl:
             ([HTML], [500, "fallback", 200]),
         ],
     )
-    def test_the_fallback_is_tried_by_the_same_rules_and_then_the_call_ends(
+    def test_the_fallback_follows_the_same_rules_and_then_the_call_ends(
         self, client: Client, receiver: Receiver, kinds, tried
     ):
         set_up(client, fallback=hook(receiver.on("/fallback", *kinds)))
@@ -110,9 +110,7 @@ class TestAnswerUrl:
         assert client.status(uuid) == "completed"
         assert len(receiver.requests) == 2
 
-    def test_the_fallback_is_told_what_was_asked_of_whom_and_what_went_wrong(
-        self, client: Client, receiver: Receiver
-    ):
+    def test_the_fallback_gets_the_original_request_and_its_error(self, client: Client, receiver: Receiver):
         url = receiver.on("/answer", HANG_UP)
         set_up(client, fallback=receiver.on("/fallback", HELP))
         client.call(answer_url=[url])
@@ -127,7 +125,7 @@ class TestAnswerUrl:
             "original_request": f'{{"url":"{url}","type":"answer"}}',
         }
 
-    def test_nobody_there(self, client: Client):
+    def test_a_closed_port_counts_as_a_failure(self, client: Client):
         uuid = client.call(answer_url=["http://127.0.0.1:1/"])
 
         client.advance(3)
@@ -135,7 +133,7 @@ class TestAnswerUrl:
         assert client.status(uuid) == "completed"
         assert attempts(client, "answer") == ["Connection refused.", "Connection refused."]
 
-    def test_a_name_that_nobody_has(self, start: Start):
+    def test_an_unknown_host_name_counts_as_a_failure(self, start: Start):
         client = start(allow_hosts=("1.2.3.4.5",))
         client.call(answer_url=["http://1.2.3.4.5/"])
 
@@ -143,7 +141,7 @@ class TestAnswerUrl:
 
         assert attempts(client, "answer") == ["The name cannot be resolved."] * 2
 
-    def test_the_fallback_is_asked_however_much_is_wrong_with_an_ncco(
+    def test_the_fallback_is_requested_whatever_is_wrong_with_an_ncco(
         self, client: Client, receiver: Receiver
     ):
         set_up(client, fallback=receiver.on("/fallback", HELP))
@@ -154,7 +152,7 @@ class TestAnswerUrl:
         (asked,) = receiver.at("/fallback")
         assert 400 < len(asked.query["reason"]) < 600
 
-    def test_a_reply_that_comes_in_drops_is_not_waited_for_longer(self, client: Client, receiver: Receiver):
+    def test_a_slowly_dripping_reply_gets_no_extra_time(self, client: Client, receiver: Receiver):
         url = receiver.on("/answer", Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 5000, pause=0.02))
         set_up(client, answer=hook(url) | {"connect_timeout": 1900, "socket_timeout": 100})
         uuid = client.call(answer_url=[url])
@@ -180,7 +178,7 @@ class TestEventsThatMayBringAnNcco:
             ([OK], [200], "Hello"),
         ],
     )
-    def test_what_is_tried(self, client: Client, receiver: Receiver, kinds, tried, says):
+    def test_attempts_for_each_reply(self, client: Client, receiver: Receiver, kinds, tried, says):
         set_up(client, event=hook(receiver.url + "/event"), fallback=receiver.on("/fallback", HELP))
         url = receiver.on("/notify", *kinds)
         uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
@@ -190,7 +188,7 @@ class TestEventsThatMayBringAnNcco:
         assert attempts(client, "notify") == tried
         assert texts(client, uuid) == [says]
 
-    def test_the_fallback_has_nothing_to_say_and_the_call_goes_on(self, client: Client, receiver: Receiver):
+    def test_a_failed_fallback_lets_the_call_continue(self, client: Client, receiver: Receiver):
         set_up(client, fallback=receiver.on("/fallback", reply(503)))
         url = receiver.on("/notify", HANG_UP)
         uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
@@ -200,7 +198,7 @@ class TestEventsThatMayBringAnNcco:
         assert attempts(client, "notify") == [CLOSED, CLOSED, "fallback", 503, 503]
         assert texts(client, uuid) == ["Hello"]
 
-    def test_the_fallback_is_told_that_it_was_an_event(self, client: Client, receiver: Receiver):
+    def test_the_fallback_is_sent_the_type_event(self, client: Client, receiver: Receiver):
         set_up(client, fallback={"address": receiver.on("/fallback", OK), "http_method": "POST"})
         url = receiver.on("/notify", HANG_UP)
         client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
@@ -229,7 +227,7 @@ class TestPlainEvents:
             ([reply(200, b"x" * 10_000_000)], [200], "delivered"),
         ],
     )
-    def test_only_one_that_took_too_long_is_sent_again(
+    def test_only_a_timed_out_event_is_sent_again(
         self, client: Client, receiver: Receiver, kinds, tried, outcome
     ):
         set_up(client, event=hook(receiver.on("/event", *kinds)), fallback=receiver.url)
@@ -239,7 +237,7 @@ class TestPlainEvents:
         assert webhooks(client)[0]["outcome"] == outcome
         assert receiver.at("/") == []
 
-    def test_one_whose_receiver_takes_no_connection_is_sent_again(self, client: Client):
+    def test_an_event_whose_receiver_accepts_no_connection_is_sent_again(self, client: Client):
         with full() as url:
             set_up(client, event=hook(url) | {"connect_timeout": 100})
             client.call()
@@ -247,8 +245,8 @@ class TestPlainEvents:
             assert attempts(client, "status") == ["Connection timed out.", "Connection timed out."]
 
 
-class TestAReceiverThatIsDead:
-    def test_does_not_keep_the_events_of_others_from_arriving(self, client: Client, receiver: Receiver):
+class TestDeadReceiver:
+    def test_it_does_not_block_events_to_others(self, client: Client, receiver: Receiver):
         with full() as dead:
             set_up(client, event=patient(receiver.url + "/event"))
             for _ in range(20):
@@ -260,7 +258,7 @@ class TestAReceiverThatIsDead:
 
             assert sorted(receiver.statuses()) == sorted(["started", "ringing", "answered", "completed"] * 20)
 
-    def test_does_not_hold_the_exchange_up(self, client: Client):
+    def test_it_does_not_block_the_exchange(self, client: Client):
         with full() as dead:
             set_up(client, event=patient(dead))
 
@@ -269,7 +267,7 @@ class TestAReceiverThatIsDead:
 
             assert {client.status(uuid) for uuid in uuids} == {"completed"}
 
-    def test_keeps_an_answer_from_the_same_receiver_for_a_moment_only(
+    def test_it_delays_an_answer_from_the_same_receiver_only_for_a_moment(
         self, client: Client, receiver: Receiver
     ):
         set_up(client, event=patient(receiver.on("/event", NEVER)))
@@ -279,7 +277,7 @@ class TestAReceiverThatIsDead:
 
         assert client.status(uuid) == "answered"
 
-    def test_is_left_behind_by_a_reset(self, client: Client, receiver: Receiver):
+    def test_waiting_events_are_dropped_by_a_reset(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.on("/event", NEVER))
         client.call(BUSY, HELLO)
         client.advance(3)

@@ -36,7 +36,9 @@ def attempts(client: Client, event: str = "answer") -> list[object]:
 
 
 class TestAnswer:
-    def test_it_is_asked_at_the_answer_with_the_answer_parameters(self, client: Client, receiver: Receiver):
+    def test_the_answer_url_is_requested_at_the_answer_with_the_documented_parameters(
+        self, client: Client, receiver: Receiver
+    ):
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO)) + "?order=17&a="])
         own = client.record(uuid)["conversation_uuid"]
         client.advance(2)
@@ -58,7 +60,7 @@ class TestAnswer:
             "region_url": client.sandbox.region_urls["na-east"],
         }
 
-    def test_its_ncco_runs(self, client: Client, receiver: Receiver):
+    def test_the_returned_ncco_runs(self, client: Client, receiver: Receiver):
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
 
         client.advance(10)
@@ -92,7 +94,7 @@ class TestAnswer:
             ("uuid", uuid),
         ]
 
-    def test_a_transfer_by_url_runs_what_comes(self, client: Client, receiver: Receiver):
+    def test_a_transfer_by_url_runs_the_returned_ncco(self, client: Client, receiver: Receiver):
         uuid = client.answered()
         before = client.record(uuid)["conversation_uuid"]
         url = receiver.on("/survey", ncco(ROOM | {"name": "other"}))
@@ -103,7 +105,7 @@ class TestAnswer:
         assert receiver.requests[0].query["uuid"] == uuid
         assert client.record(uuid)["conversation_uuid"] != before
 
-    def test_without_frozen_it_is_asked_in_the_background(self, start: Start, receiver: Receiver):
+    def test_without_frozen_it_is_requested_in_the_background(self, start: Start, receiver: Receiver):
         client = start(frozen=False)
         uuid = client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
         client.clock.sleep(2.5)
@@ -115,7 +117,7 @@ class TestAnswer:
         assert client.status(uuid) == "completed"
         assert len(receiver.requests) == 1
 
-    def test_a_handler_may_use_the_api_meanwhile(self, client: Client, receiver: Receiver):
+    def test_a_handler_may_use_the_api_during_the_request(self, client: Client, receiver: Receiver):
         statuses = []
 
         def answer(_request):
@@ -128,7 +130,9 @@ class TestAnswer:
 
         assert statuses == ["answered"]
 
-    def test_several_are_asked_at_once_and_go_on_in_order(self, client: Client, receiver: Receiver):
+    def test_several_answer_urls_are_requested_at_once_and_the_calls_continue_in_order(
+        self, client: Client, receiver: Receiver
+    ):
         together = threading.Barrier(12, timeout=PATIENCE_SECONDS)
 
         def answer(_request):
@@ -142,7 +146,7 @@ class TestAnswer:
 
         assert [entry["uuid"] for entry in client.log() if entry["kind"] == "transfer"] == uuids
 
-    def test_an_answer_that_comes_after_a_reset_is_dropped(self, client: Client, receiver: Receiver):
+    def test_a_reply_after_a_reset_is_dropped(self, client: Client, receiver: Receiver):
         def answer(_request):
             client.control("reset")
             return ncco(HELLO)
@@ -155,7 +159,7 @@ class TestAnswer:
         assert client.http.get("/sandbox/status").json()["call_time"] == "2026-01-01T00:00:00.000Z"
 
 
-class TestRepliesThatAreNoNcco:
+class TestRepliesWithoutAnNcco:
     @pytest.mark.parametrize(
         ("answer", "reason"),
         [
@@ -173,7 +177,7 @@ class TestRepliesThatAreNoNcco:
         ],
         ids=["HTML", "never closed", "deep", "long", "compressed", "no list", "no text", "a number"],
     )
-    def test_end_the_call_and_are_told(self, client: Client, receiver: Receiver, answer, reason):
+    def test_they_end_the_call_and_are_reported(self, client: Client, receiver: Receiver, answer, reason):
         set_up(client, event=receiver.url + "/event")
         uuid = client.call(answer_url=[receiver.on("/answer", answer)])
 
@@ -192,7 +196,7 @@ class TestRepliesThatAreNoNcco:
         "media_type",
         ["text/html", "application/xml", "text/xml", "application/xhtml+xml", "Text/HTML; charset=utf-8"],
     )
-    def test_one_served_as_html_or_xml_is_a_failed_download(
+    def test_a_reply_served_as_html_or_xml_is_a_failed_download(
         self, client: Client, receiver: Receiver, media_type
     ):
         set_up(client, event=receiver.url + "/event")
@@ -214,7 +218,9 @@ class TestRepliesThatAreNoNcco:
         "media_type",
         ["application/json; charset=utf-8", "application/problem+json", "text/plain", "text/json", ""],
     )
-    def test_one_of_another_or_of_no_type_is_read(self, client: Client, receiver: Receiver, media_type):
+    def test_a_reply_of_another_type_or_without_one_is_read(
+        self, client: Client, receiver: Receiver, media_type
+    ):
         served = reply(200, [HELLO], content_type=media_type)
         uuid = client.call(answer_url=[receiver.on("/answer", served)])
 
@@ -234,7 +240,7 @@ class TestRepliesThatAreNoNcco:
             "Failed to download the NCCO: it is served as text/html, not as application/json."
         ]
 
-    def test_the_control_an_ncco_brings_no_error_event(self, client: Client, receiver: Receiver):
+    def test_the_control_an_ncco_causes_no_error_event(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call(answer_url=[receiver.on("/answer", ncco(HELLO))])
 
@@ -242,7 +248,7 @@ class TestRepliesThatAreNoNcco:
 
         assert webhooks(client, "error") == []
 
-    def test_one_without_end_too(self, client: Client, receiver: Receiver):
+    def test_an_endless_reply_is_refused(self, client: Client, receiver: Receiver):
         blanks = Drip(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 100_000_000, pause=0, step=65_536)
         uuid = client.call(answer_url=[receiver.on("/answer", blanks)])
 
@@ -254,9 +260,7 @@ class TestRepliesThatAreNoNcco:
     @pytest.mark.parametrize(
         "answer", [ncco(), reply(200), reply(204), reply(205)], ids=["[]", "200", "204", "205"]
     )
-    def test_an_empty_one_ends_the_call_as_nothing_is_to_be_done(
-        self, client: Client, receiver: Receiver, answer
-    ):
+    def test_an_empty_ncco_ends_the_call(self, client: Client, receiver: Receiver, answer):
         uuid = client.call(answer_url=[receiver.on("/answer", answer)])
 
         client.advance(3)
@@ -269,7 +273,7 @@ class TestRepliesThatAreNoNcco:
         [OK, reply(200), reply(204), ncco(), reply(200, b'{"ok": true}'), reply(200, b"x" * 10_000_000)],
         ids=["OK", "200", "204", "[]", "an object", "10 MB"],
     )
-    def test_to_an_event_any_reply_but_an_array_of_actions_lets_the_call_go_on(
+    def test_an_event_reply_other_than_an_array_of_actions_lets_the_call_continue(
         self, client: Client, receiver: Receiver, answer
     ):
         notify = {"action": "notify", "payload": {"n": 1}, "eventUrl": [receiver.on("/notify", answer)]}
@@ -281,7 +285,7 @@ class TestRepliesThatAreNoNcco:
         assert webhooks(client, "notify")[0]["outcome"] == "delivered"
         assert [entry for entry in client.log() if entry["kind"] == "error"] == []
 
-    def test_an_ncco_takes_over(self, client: Client, receiver: Receiver):
+    def test_an_ncco_in_an_event_reply_takes_over(self, client: Client, receiver: Receiver):
         url = receiver.on("/notify", ncco(HELLO | {"text": "Changed"}))
         uuid = client.call(PERSON, {"action": "notify", "payload": {"n": 1}, "eventUrl": [url]}, HELLO)
 
@@ -299,7 +303,7 @@ class TestRepliesThatAreNoNcco:
         ],
         ids=["an unknown action", "10 MB"],
     )
-    def test_a_bad_one_is_told_and_the_call_goes_on(
+    def test_an_invalid_ncco_in_an_event_reply_is_reported_and_the_call_continues(
         self, client: Client, receiver: Receiver, answer, outcome
     ):
         set_up(client, event=receiver.url + "/event", fallback=receiver.url + "/fallback")
@@ -317,10 +321,10 @@ class TestRepliesThatAreNoNcco:
 class TestEvents:
     @pytest.fixture(autouse=True)
     def _order_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """However late a reply is."""
+        """Keep events in order however late a reply is."""
         monkeypatch.setattr(queue, "PATIENCE_SECONDS", PATIENCE_SECONDS)
 
-    def test_go_to_the_application_s_event_url_in_order(self, client: Client, receiver: Receiver):
+    def test_events_go_to_the_application_s_event_url_in_order(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event?key=1")
         uuid = client.call(PERSON, HELLO)
 
@@ -333,7 +337,7 @@ class TestEvents:
         assert {asked.fields["uuid"] for asked in receiver.requests} == {uuid}
         assert [entry["body"] for entry in entries] == [asked.fields for asked in receiver.requests]
 
-    def test_of_a_call_with_an_event_url_go_there(self, client: Client, receiver: Receiver):
+    def test_events_of_a_call_with_its_own_event_url_go_there(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call(event_url=[receiver.url + "/own"], event_method="GET")
 
@@ -341,16 +345,16 @@ class TestEvents:
         client.settle()
 
         assert receiver.at("/event") == []
-        told = [asked.query.get("status", asked.query.get("type")) for asked in receiver.at("/own")]
-        assert told == ["started", "ringing", "answered", "transfer"]
+        statuses = [asked.query.get("status", asked.query.get("type")) for asked in receiver.at("/own")]
+        assert statuses == ["started", "ringing", "answered", "transfer"]
 
-    def test_go_nowhere_without_a_url(self, client: Client):
+    def test_without_a_url_no_events_are_sent(self, client: Client):
         uuid = client.answered(PERSON, ROOM)
 
         assert webhooks(client) == []
         assert client.status(uuid) == "answered"
 
-    def test_many_legs_keep_their_order_each(self, client: Client, receiver: Receiver):
+    def test_events_of_many_legs_keep_the_order_of_each_leg(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         uuids = [client.call(PERSON, HELLO) for _ in range(30)]
 
@@ -361,7 +365,7 @@ class TestEvents:
             mine = [asked.fields["status"] for asked in receiver.requests if asked.fields["uuid"] == uuid]
             assert mine == ["started", "ringing", "answered", "completed"]
 
-    def test_the_log_has_each_from_the_moment_at_which_it_is_queued(self, client: Client, receiver: Receiver):
+    def test_the_log_shows_each_webhook_once_it_is_queued(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.on("/event", reply(500), OK))
         uuid = client.call(BUSY, HELLO)
 
@@ -409,7 +413,7 @@ class TestForms:
     def hook(self, method: str, url: str = "http://127.0.0.1/e") -> Hook:
         return Hook(url=url, method=method, read_seconds=1)
 
-    def test_a_query_has_scalars_as_text_and_the_rest_as_json(self):
+    def test_a_query_contains_scalars_as_text_and_other_values_as_json(self):
         fields = {
             "dtmf": {"digits": "3", "timed_out": True},
             "results": [],
@@ -432,7 +436,7 @@ class TestForms:
         ]
         assert request.content == b""
 
-    def test_a_body_is_json_without_spaces_in_utf_8(self):
+    def test_a_body_is_compact_json_in_utf_8(self):
         request = build(self.hook("POST"), {"name": "Zoë", "half": "\ud800", "n": None}, None)
 
         assert request.content == '{"name":"Zoë","half":"\\ud800","n":null}'.encode()
@@ -440,7 +444,7 @@ class TestForms:
     @pytest.mark.parametrize(
         ("url", "fields"), [("http://127.0.0.1/e", {"user": "\ud800"}), ("http://127.0.0.1:x/e", {})]
     )
-    def test_what_makes_no_request_is_refused(self, url: str, fields: dict[str, str]):
+    def test_a_url_that_makes_no_valid_request_is_refused(self, url: str, fields: dict[str, str]):
         with pytest.raises(Unsendable, match="cannot be sent"):
             build(self.hook("GET", url), fields, None)
 
@@ -449,7 +453,7 @@ class TestSignatures:
     def verified(self, client: Client, token: str | None) -> dict[str, object]:
         return dict(jwt.decode(token or "", client.identity.signature_secret, algorithms=["HS256"]))
 
-    def test_a_signed_post_has_a_hash_of_its_body(self, client: Client, receiver: Receiver):
+    def test_a_signed_post_contains_a_hash_of_its_body(self, client: Client, receiver: Receiver):
         set_up(client, signed=True, event=receiver.url + "/event")
         client.call()
         assert [entry["signed"] for entry in webhooks(client)] == [True]
@@ -467,7 +471,7 @@ class TestSignatures:
         }
         assert claims["payload_hash"] != hashlib.sha256(asked.body + b" ").hexdigest()
 
-    def test_a_signed_get_has_a_hash_of_its_parameters_as_an_object_in_their_order(
+    def test_a_signed_get_contains_a_hash_of_its_parameters_as_an_ordered_object(
         self, client: Client, receiver: Receiver
     ):
         set_up(client, signed=True, answer=receiver.url)
@@ -490,7 +494,9 @@ class TestSignatures:
                 receiver.requests[0].token or "", "another secret of 32 bytes or more", algorithms=["HS256"]
             )
 
-    def test_the_official_verifier_takes_it_and_no_altered_one(self, client: Client, receiver: Receiver):
+    def test_the_official_verifier_accepts_it_and_refuses_altered_ones(
+        self, client: Client, receiver: Receiver
+    ):
         verify_signature = pytest.importorskip("vonage_jwt").verify_signature
         set_up(client, signed=True, event=receiver.url + "/event")
         client.call()
@@ -503,7 +509,7 @@ class TestSignatures:
             f"{head}.{claims}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}", secret
         )
 
-    def test_there_is_none_where_the_application_wants_none(self, client: Client, receiver: Receiver):
+    def test_there_is_no_token_if_the_application_disables_signing(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call()
         client.settle()
@@ -530,7 +536,7 @@ class TestSignatures:
         assert first["payload_hash"] == second["payload_hash"]
 
 
-class TestWhoIsReached:
+class TestAllowedHosts:
     @pytest.mark.parametrize(
         "url",
         [
@@ -542,7 +548,7 @@ class TestWhoIsReached:
             "http://[2001:db8::1]/",
         ],
     )
-    def test_hosts_off_loopback_are_not(self, client: Client, url):
+    def test_hosts_off_loopback_are_not_requested(self, client: Client, url):
         set_up(client, event=url)
         uuid = client.call(answer_url=[url])
 
@@ -557,7 +563,7 @@ class TestWhoIsReached:
             )
             assert entry["attempts"] == []
 
-    def test_nor_is_such_a_fallback(self, client: Client, receiver: Receiver):
+    def test_a_fallback_off_loopback_is_not_requested(self, client: Client, receiver: Receiver):
         set_up(client, answer=receiver.on("/answer", reply(500)), fallback="https://app.example.org/fallback")
         client.call(answer_url=[receiver.url + "/answer"])
 
@@ -569,7 +575,7 @@ class TestWhoIsReached:
             "reason": "not delivered: the host is not on this machine, and --allow-host does not name it",
         }
 
-    def test_loopback_by_name_is(self, client: Client, receiver: Receiver):
+    def test_a_name_of_loopback_is_requested(self, client: Client, receiver: Receiver):
         url = receiver.on("/answer", ncco(HELLO)).replace("127.0.0.1", "localhost")
         uuid = client.call(answer_url=[url])
 
@@ -577,7 +583,7 @@ class TestWhoIsReached:
 
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
 
-    def test_a_host_that_is_allowed_is(self, start: Start, receiver: Receiver):
+    def test_an_allowed_host_is_requested(self, start: Start, receiver: Receiver):
         client = start(allow_hosts=("0.0.0.0",))
         url = receiver.on("/answer", ncco(HELLO)).replace("127.0.0.1", "0.0.0.0")
         uuid = client.call(answer_url=[url])
@@ -596,7 +602,7 @@ class TestWhoIsReached:
         assert receiver.at("/elsewhere") == []
         assert attempts(client) == [302]
 
-    def test_a_connection_is_not_kept(self, client: Client, receiver: Receiver):
+    def test_a_connection_is_not_reused(self, client: Client, receiver: Receiver):
         set_up(client, event=receiver.url + "/event")
         client.call()
         client.settle()
@@ -640,7 +646,7 @@ def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, recei
     assert (entry["uuid"], entry["outcome"], entry["signed"]) == ("63f6", "delivered", True)
 
 
-def test_a_connection_that_is_closed_without_an_answer_is_a_fault(client: Client, receiver: Receiver):
+def test_a_connection_closed_without_a_reply_is_a_failure(client: Client, receiver: Receiver):
     client.call(answer_url=[receiver.on("/answer", HANG_UP, ncco(HELLO))])
 
     client.advance(3)
