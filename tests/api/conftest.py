@@ -13,7 +13,7 @@ from voicectl.api import connection, wire
 
 @pytest.fixture
 def pass_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """A function by which the given number of seconds pass at once for all deadlines of requests."""
+    """Return a function that lets the given number of seconds pass at once for all deadlines of requests."""
     passed = 0.0
 
     def pass_by(seconds: float) -> None:

@@ -149,7 +149,7 @@ def ask(tmp_path: Path, application: Application, answer: bytes, line: str) -> t
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_a_create_that_is_answered_so_is_in_doubt(
+def test_a_create_with_an_unusable_reply_is_in_doubt(
     tmp_path: Path, application: Application, kind: str
 ) -> None:
     ran, requests = ask(tmp_path, application, UNUSABLE[kind], CREATE)
@@ -160,7 +160,7 @@ def test_a_create_that_is_answered_so_is_in_doubt(
 
 
 @pytest.mark.parametrize("kind", UNUSABLE)
-def test_a_read_that_is_answered_so_is_tried_three_times(
+def test_a_read_with_an_unusable_reply_is_tried_three_times(
     tmp_path: Path, application: Application, kind: str
 ) -> None:
     ran, requests = ask(tmp_path, application, UNUSABLE[kind], SHOW)
@@ -171,12 +171,14 @@ def test_a_read_that_is_answered_so_is_tried_three_times(
 
 
 @pytest.mark.parametrize("uuid", [LEG.replace("6", "7"), LEG[:-1], 7, None])
-def test_a_record_of_another_leg_is_no_answer(tmp_path: Path, application: Application, uuid: object) -> None:
+def test_a_record_of_another_leg_is_not_usable(
+    tmp_path: Path, application: Application, uuid: object
+) -> None:
     ran, _ = ask(tmp_path, application, reply(body={"uuid": uuid, "status": "completed"}), SHOW)
     assert ran.exit_code == 7
 
 
-def test_an_id_may_come_back_written_another_way(tmp_path: Path, application: Application) -> None:
+def test_an_id_may_be_returned_in_another_form(tmp_path: Path, application: Application) -> None:
     ran, _ = ask(
         tmp_path, application, reply(body={"uuid": LEG.replace("-", "").upper(), "status": "answered"}), SHOW
     )
@@ -193,7 +195,7 @@ def test_an_id_may_come_back_written_another_way(tmp_path: Path, application: Ap
         json.dumps({"uuid": LEG, "from": "\ud83d\x00"}).encode(),
     ],
 )
-def test_what_is_odd_but_readable_is_believed(
+def test_odd_but_readable_replies_are_accepted(
     tmp_path: Path, application: Application, content: bytes
 ) -> None:
     for line in (CREATE, SHOW):
@@ -231,7 +233,7 @@ def test_what_is_odd_but_readable_is_believed(
         "another content type",
     ],
 )
-def test_an_answer_may_be_framed_in_any_way_that_http_has(
+def test_a_reply_may_be_framed_in_any_way_that_http_allows(
     tmp_path: Path, application: Application, answer: bytes
 ) -> None:
     ran, _ = ask(tmp_path, application, answer, CREATE)
@@ -284,12 +286,12 @@ class Flood(Listener):
         "a header",
     ],
 )
-def test_an_answer_of_100_mb_is_left_after_the_first(
+def test_a_reply_of_100_mb_is_abandoned_at_the_limit(
     tmp_path: Path, application: Application, begin: bytes, block: bytes
 ) -> None:
     with Flood(begin, block) as server:
         room = machine(tmp_path, application, server.url)
-        room("call list --dry-run")  # loads what is to be loaded
+        room("call list --dry-run")  # loads the modules first
         tracemalloc.start()
         try:
             ran = room(SHOW)
@@ -335,7 +337,7 @@ SHAPES: list[tuple[bytes, dict[str, str], list[str]]] = [
 
 
 @pytest.mark.parametrize(("body", "headers", "words"), SHAPES, ids=[str(body[:40]) for body, *_ in SHAPES])
-def test_a_refusal_is_told_in_the_words_of_the_api_in_three_lines(
+def test_a_refusal_is_reported_in_the_words_of_the_api_in_three_lines(
     tmp_path: Path, application: Application, body: bytes, headers: dict[str, str], words: list[str]
 ) -> None:
     ran, requests = ask(tmp_path, application, reply(400, body, **headers), CREATE.removesuffix(" -o json"))
@@ -384,7 +386,7 @@ def moments() -> st.SearchStrategy[str]:
         st.none(),
     )
 )
-def test_a_wait_for_the_rate_limit_is_what_was_asked_or_grows_and_never_over_a_minute(
+def test_the_wait_for_a_rate_limit_is_the_requested_one_or_grows_up_to_a_minute(
     application: Application, header: str | None
 ) -> None:
     waits, exc, requests = waits_for(header, application)
@@ -427,7 +429,7 @@ def test_a_date_is_counted_from_the_date_of_the_reply(
 
 
 @pytest.mark.parametrize("header", ["²", "³0", "1.5", "-1", "+7", "1_0", "Tue, 01 Jan 2030 00:00:07 GMT"])
-def test_what_is_neither_seconds_nor_a_date_beside_a_date_is_ignored(
+def test_an_invalid_retry_after_beside_a_date_header_is_ignored(
     application: Application, header: str
 ) -> None:
     waits, exc, requests = waits_for(header, application)
@@ -447,7 +449,7 @@ def test_a_call_is_created_whatever_the_date_of_the_reply(
     assert (ran.exit_code, ran.json["uuid"], len(requests)) == (0, LEG, 1)
 
 
-def test_a_429_is_waited_out_then_the_call_is_placed_once(tmp_path: Path, application: Application) -> None:
+def test_after_a_429_the_call_is_placed_once(tmp_path: Path, application: Application) -> None:
     with Canned(reply(429, retry_after="7"), reply(201, {"uuid": LEG})) as server:
         room = machine(tmp_path, application, server.url)
         ran = room(CREATE)
@@ -457,7 +459,7 @@ def test_a_429_is_waited_out_then_the_call_is_placed_once(tmp_path: Path, applic
     assert len(server.requests) == 2
 
 
-def test_still_limited_after_waiting_is_6_and_nothing_is_in_doubt(
+def test_a_rate_limit_that_persists_is_6_and_leaves_nothing_in_doubt(
     tmp_path: Path, application: Application
 ) -> None:
     with Canned(reply(429, {"title": "Rate Limit Hit"}, retry_after="3600")) as server:
@@ -469,7 +471,7 @@ def test_still_limited_after_waiting_is_6_and_nothing_is_in_doubt(
         assert room("call reconcile -o json").json == []
 
 
-# What may be tried again
+# Repetition
 
 
 @settings(max_examples=25, deadline=None)
@@ -477,7 +479,7 @@ def test_still_limited_after_waiting_is_6_and_nothing_is_in_doubt(
 def test_a_read_is_tried_three_times_whatever_the_failures(
     application: Application, statuses: list[int]
 ) -> None:
-    """A 0 is an answer that makes no sense; a 429 is waited for and is no failure."""
+    """A 0 stands for an unusable reply; a 429 is waited for and does not count as a failure."""
     answers = [
         b"?\r\n" if status == 0 else reply(status, {"uuid": LEG, "status": "answered"}) for status in statuses
     ]
@@ -500,7 +502,7 @@ def test_a_read_is_tried_three_times_whatever_the_failures(
 
 
 @pytest.mark.parametrize("status", [500, 503, 408, 199, 600, 999])
-def test_what_must_not_repeat_is_not_repeated_whatever_the_status(
+def test_a_request_that_must_not_repeat_is_not_repeated_whatever_the_status(
     application: Application, status: int
 ) -> None:
     with Canned(reply(status)) as server, client(server.url, application, FakeClock()) as api:

@@ -18,7 +18,7 @@ DAY = 24 * HOUR
 
 
 def run(room: Room, skew: float, line: str = "call list -o json") -> Ran:
-    """A command on a machine whose clock is *skew* seconds ahead of the API's."""
+    """Run a command on a machine whose clock is *skew* seconds ahead of the API's."""
     return room(line, clock=FakeClock(room.clock.time() + skew))
 
 
@@ -70,7 +70,7 @@ def test_a_clock_is_corrected_without_any_file(room: Room, skew: float) -> None:
     assert room(f"call show {leg} -o json").json["status"] == "cancelled"
 
 
-def test_a_clock_that_was_put_right_is_allowed_for_too(room: Room) -> None:
+def test_a_corrected_clock_is_detected_too(room: Room) -> None:
     assert run(room, -5 * HOUR).exit_code == 0
     assert list(room.state.rglob("clock-offset"))
 
@@ -79,7 +79,7 @@ def test_a_clock_that_was_put_right_is_allowed_for_too(room: Room) -> None:
 
 
 def test_a_request_is_signed_again_only_once(tmp_path: Path, application: Application) -> None:
-    """A server whose ``Date`` is another each time is believed once."""
+    """A server with a different ``Date`` each time is trusted only once."""
     hours = iter(range(1, 20))
 
     def refuse(_: Request) -> bytes:
@@ -99,7 +99,7 @@ def test_a_request_is_signed_again_only_once(tmp_path: Path, application: Applic
     ("skew", "words"),
     [(7 * MINUTE + 12, "7 min 12 s fast"), (-2 * HOUR - 1, "2 h 1 s slow"), (DAY, "24 h fast")],
 )
-def test_a_401_after_the_correction_is_told_with_the_offset(
+def test_a_401_after_the_correction_is_reported_with_the_offset(
     tmp_path: Path, application: Application, skew: float, words: str
 ) -> None:
     date = formatdate(FakeClock().time() - skew, usegmt=True)
@@ -123,8 +123,8 @@ def test_a_403_is_final_whatever_the_clock(tmp_path: Path, application: Applicat
 
 
 @pytest.mark.parametrize(("skew", "words"), [(3 * DAY, "72 h fast"), (-400 * DAY, "9600 h slow")])
-def test_a_clock_that_is_days_off_is_told_but_not_believed(room: Room, skew: float, words: str) -> None:
-    """A server that could say any date would get tokens for any date."""
+def test_a_difference_of_days_is_reported_but_not_corrected(room: Room, skew: float, words: str) -> None:
+    """Otherwise a server could obtain tokens for any date."""
     for _ in range(2):
         ran = run(room, skew)
         assert ran.exit_code == 3
@@ -132,7 +132,7 @@ def test_a_clock_that_is_days_off_is_told_but_not_believed(room: Room, skew: flo
         assert "next command" not in ran.error["hint"]
 
 
-def test_a_call_that_was_refused_for_the_clock_is_not_in_doubt(room: Room) -> None:
+def test_a_call_refused_because_of_the_clock_is_not_in_doubt(room: Room) -> None:
     line = f"call create --to {PERSON} --talk Hello -o json --idempotency-key k"
     ran = run(room, 3 * DAY, line)
     assert ran.exit_code == 3
@@ -143,7 +143,7 @@ def test_a_call_that_was_refused_for_the_clock_is_not_in_doubt(room: Room) -> No
     assert "replayed" not in ran.json
 
 
-def test_a_wrong_key_is_no_matter_of_the_clock(tmp_path: Path, application: Application) -> None:
+def test_a_wrong_key_is_not_a_clock_problem(tmp_path: Path, application: Application) -> None:
     with Canned(reply(401, {"title": "Unauthorized"})) as server:
         ran = machine(tmp_path, application, server.url)("call list -o json")
 
@@ -166,7 +166,7 @@ def test_a_wrong_key_is_no_matter_of_the_clock(tmp_path: Path, application: Appl
         "\xff",
     ],
 )
-def test_a_date_that_is_none_changes_nothing(tmp_path: Path, application: Application, date: str) -> None:
+def test_an_invalid_date_changes_nothing(tmp_path: Path, application: Application, date: str) -> None:
     with Canned(reply(body=page(), date=date)) as server:
         room = machine(tmp_path, application, server.url)
         ran = room("call list")
@@ -176,7 +176,7 @@ def test_a_date_that_is_none_changes_nothing(tmp_path: Path, application: Applic
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"nan", b"inf", b"1e300", b"\xff" * 100, b"9" * 5000])
-def test_an_offset_that_makes_no_sense_is_learnt_again(room: Room, content: bytes) -> None:
+def test_an_impossible_offset_is_learnt_again(room: Room, content: bytes) -> None:
     room("call list")
     (directory,) = room.state.iterdir()
     (directory / "clock-offset").write_bytes(content)

@@ -57,7 +57,7 @@ OPERATIONS: list[tuple[str, str, str, Any]] = [
 
 @pytest.fixture
 def ask(application: Application) -> Iterator[Callable[[str], ConversationApi]]:
-    """Makes a client of the API at a URL."""
+    """Return a client of the API at a URL."""
     identity, key = application
     with ExitStack() as stack:
 
@@ -106,12 +106,14 @@ def test_an_operation_is_one_documented_request(
 
 
 @pytest.mark.parametrize("line", [f"record {ROOM}", f"record {ROOM} --stop", f"talk {ROOM} --stop"])
-def test_an_empty_answer_of_2021_is_done(tmp_path: Path, application: Application, line: str) -> None:
+def test_an_empty_reply_of_the_2021_version_is_a_success(
+    tmp_path: Path, application: Application, line: str
+) -> None:
     with Canned(reply(204)) as server:
         assert machine(tmp_path, application, server.url)(f"conversation {line}").exit_code == 0
 
 
-def test_a_list_is_read_newest_first_and_of_a_link_only_the_cursor_is_used(ask: Ask) -> None:
+def test_a_list_is_read_newest_first_and_only_the_cursor_of_a_link_is_used(ask: Ask) -> None:
     pages = [paged([conversation(3), conversation(2)], "a=b"), paged([conversation(2), conversation(1)])]
     with Canned(*pages) as server:
         found = list(ask(server.url).list())
@@ -123,13 +125,13 @@ def test_a_list_is_read_newest_first_and_of_a_link_only_the_cursor_is_used(ask: 
     assert second == first | {"cursor": "a=b"}
 
 
-def test_a_list_that_leads_back_to_itself_ends(ask: Ask) -> None:
+def test_a_list_that_links_to_itself_ends(ask: Ask) -> None:
     with Canned(paged([conversation(1)], "same")) as server:
         assert len(list(ask(server.url).list())) == 1
     assert len(server.requests) == 2
 
 
-def test_a_list_without_end_is_left_and_that_is_told(ask: Ask) -> None:
+def test_an_endless_list_is_abandoned_and_reported(ask: Ask) -> None:
     def more(request: Request) -> bytes:
         number = int(request.query.get("cursor", "0"))
         return paged([conversation(number)], str(number + 1))
@@ -141,13 +143,13 @@ def test_a_list_without_end_is_left_and_that_is_told(ask: Ask) -> None:
     assert (len(found), cut_off) == (MAX_PAGES, [True])
 
 
-def test_rows_of_the_version_of_2021_are_read_and_rows_without_an_id_are_left_out(ask: Ask) -> None:
+def test_rows_of_the_2021_version_are_read_and_rows_without_an_id_are_skipped(ask: Ask) -> None:
     rows = [conversation(1), {"name": "none"}, "x", {"id": 7}]
     with Canned(reply(body={"_embedded": {"data": {"conversations": rows}}})) as server:
         assert [each.name for each in ask(server.url).list()] == ["room-1"]
 
 
-def test_a_name_is_found_by_reading_no_further_and_one_that_was_deleted_is_none(ask: Ask) -> None:
+def test_a_name_is_found_without_reading_further_and_a_deleted_conversation_does_not_count(ask: Ask) -> None:
     gone = conversation(9, name="support", state="DELETED")
     with Canned(paged([gone, conversation(8)], "1"), paged([conversation(7, name="support")], "2")) as server:
         found = ask(server.url).find("support")
@@ -187,20 +189,20 @@ def test_a_member_is_read_as_documented(ask: Ask) -> None:
         ({"media": {"audio_settings": {"muted": "yes"}}}, None),
     ],
 )
-def test_an_odd_member_is_read_as_far_as_it_goes(raw: dict[str, Any], leg: str | None) -> None:
+def test_an_odd_member_is_read_as_far_as_possible(raw: dict[str, Any], leg: str | None) -> None:
     member = Member.from_json({"id": MEMBER, "state": "joined"} | raw)
 
     assert (member.leg_uuid, member.muted, member.earmuffed, member.state) == (leg, None, None, "JOINED")
 
 
 @pytest.mark.parametrize("body", [[], {}, {"_embedded": 1}, {"_embedded": {"conversations": {}}}, "x"])
-def test_a_list_that_is_none_is_no_answer(ask: Ask, body: Any) -> None:
+def test_an_invalid_list_is_not_a_usable_reply(ask: Ask, body: Any) -> None:
     with Canned(reply(body=body)) as server, pytest.raises(TransportError):
         list(ask(server.url).list())
     assert len(server.requests) == 3
 
 
-def test_an_answer_about_another_is_no_answer(ask: Ask) -> None:
+def test_a_reply_about_another_object_is_not_usable(ask: Ask) -> None:
     with Canned(reply(body=conversation(1))) as server:
         api = ask(server.url)
         with pytest.raises(TransportError):
@@ -209,13 +211,13 @@ def test_an_answer_about_another_is_no_answer(ask: Ask) -> None:
             api.member(ROOM, MEMBER)
 
 
-def test_a_404_is_explained_as_one_of_a_conversation(ask: Ask) -> None:
+def test_a_404_names_the_conversation(ask: Ask) -> None:
     with Canned(reply(404, {"title": "Not found."})) as server, pytest.raises(NotFoundError) as refused:
         ask(server.url).get(ROOM)
     assert "conversation list" in (refused.value.hint or "")
 
 
-def test_a_new_name_leaves_the_rest_of_a_conversation_as_it_is(room: Room, ask: Ask) -> None:
+def test_a_rename_keeps_the_other_fields_of_a_conversation(room: Room, ask: Ask) -> None:
     api = ask(room.url)
     room.call(options="--join lobby")
     found = api.find("lobby")
@@ -230,7 +232,7 @@ def test_a_new_name_leaves_the_rest_of_a_conversation_as_it_is(room: Room, ask: 
 
 @pytest.mark.parametrize("line", ["talk {room} Hello", "stream {room} https://x.org/a.mp3", "record {room}"])
 @pytest.mark.parametrize("side", list(Side))
-def test_what_would_be_heard_or_kept_twice_is_sent_once(
+def test_a_sound_or_event_that_must_not_repeat_is_sent_once(
     room: Room, application: Application, line: str, side: Side
 ) -> None:
     room.call(options="--join support-17")
@@ -258,7 +260,7 @@ def test_a_stop_is_repeated(room: Room, application: Application, line: str) -> 
     assert sum(request.method == method for request in proxy.requests) == 3
 
 
-def test_a_recording_whose_stop_lost_its_answer_is_stopped_already(
+def test_a_recording_whose_stop_lost_its_reply_is_already_stopped(
     room: Room, application: Application
 ) -> None:
     room.call(options="--join support-17")

@@ -24,7 +24,7 @@ def whole(answer: Incoming) -> bytes:
     return b"".join(answer.parts())
 
 
-def test_a_body_comes_in_parts_and_the_connection_ends_with_it() -> None:
+def test_a_body_arrives_in_parts_and_the_connection_closes_with_it() -> None:
     with Canned(ranged(SOUND * 100)) as server:
         with Wire(server.url, environ={}).download(PATH, **LIMITS) as answer:
             parts = list(answer.parts())
@@ -37,19 +37,21 @@ def test_a_body_comes_in_parts_and_the_connection_ends_with_it() -> None:
 
 
 def got(url: str, **limits: float) -> bytes:
-    """The body of the file."""
+    """Return the body of the file."""
     with Wire(url, environ={}).download(PATH, **LIMITS | limits) as answer:
         return whole(answer)
 
 
 @pytest.mark.parametrize("cut", [1, 9, 30, 60, 61, 70, 80])
-def test_a_body_that_is_cut_is_no_whole_one(cut: int) -> None:
+def test_a_truncated_body_is_an_error(cut: int) -> None:
     content = reply(200, b"0123456789", content_type="audio/mpeg")
     with Canned(content[: len(content) - cut], keeps=False) as server, pytest.raises(NoAnswer):
         got(server.url)
 
 
-def test_a_head_has_the_timeout_and_a_body_its_own(pass_by: Callable[[float], None]) -> None:
+def test_the_header_uses_the_request_timeout_and_the_body_has_its_own(
+    pass_by: Callable[[float], None],
+) -> None:
     head, _, body = reply(200, b"0123456789" * 3).partition(b"\r\n\r\n")
     with Canned(head + b"\r\n\r\n" + body, keeps=False) as server:
         limits = LIMITS | {"silence": FOR_EVER, "within": FOR_EVER}
@@ -60,7 +62,7 @@ def test_a_head_has_the_timeout_and_a_body_its_own(pass_by: Callable[[float], No
         got(server.url, timeout=0.15)
 
 
-def test_a_failure_of_whoever_reads_is_not_taken_for_the_network_s() -> None:
+def test_an_error_of_the_caller_is_not_taken_for_a_network_error() -> None:
     with (
         Canned(ranged()) as server,
         pytest.raises(OSError, match="disk"),
@@ -69,7 +71,7 @@ def test_a_failure_of_whoever_reads_is_not_taken_for_the_network_s() -> None:
         raise OSError(28, "disk")
 
 
-def test_the_api_s_clock_is_learnt_before_a_long_body_not_after_it(application: Application) -> None:
+def test_the_clock_of_the_api_is_learnt_before_a_long_body(application: Application) -> None:
     clock = FakeClock()
     learnt: list[float] = []
     answer = reply(200, SOUND, content_type="audio/mpeg", date="Mon, 02 Feb 2026 02:40:00 GMT")
@@ -83,7 +85,7 @@ def test_the_api_s_clock_is_learnt_before_a_long_body_not_after_it(application: 
         assert files.get(server.url, PATH, take, headers=dict) == SOUND
         assert files.get(server.url, PATH, take, headers=dict) == SOUND
 
-    assert learnt == [-600.0]  # of the second, whose head says what the first one's said
+    assert learnt == [-600.0]  # of the second one, whose header equals that of the first
 
 
 def test_a_rate_limit_is_waited_out(application: Application) -> None:
@@ -95,7 +97,7 @@ def test_a_rate_limit_is_waited_out(application: Application) -> None:
         file_api(application, clock).get(server.url, PATH, whole, headers=dict)
 
 
-def test_each_try_is_asked_for_anew(application: Application) -> None:
+def test_each_attempt_sends_its_own_request(application: Application) -> None:
     asked = iter(range(9))
     content = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
     with Canned(reply(503, b""), content[:5000], content, keeps=False) as server:
@@ -108,7 +110,7 @@ def test_each_try_is_asked_for_anew(application: Application) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "2130706433", "0x7f000001", "127.1"])
-def test_a_name_that_leads_to_this_machine_is_not_of_the_open_internet(host: str) -> None:
+def test_a_name_that_resolves_to_this_machine_is_not_on_the_open_internet(host: str) -> None:
     with Eavesdropper() as listener:
         wire = Wire(f"http://{host}:{listener.port}", environ={}, is_public_only=True)
         with (
@@ -157,5 +159,5 @@ def test_a_name_that_leads_to_this_machine_is_not_of_the_open_internet(host: str
         ("", False),
     ],
 )
-def test_which_addresses_are_of_the_open_internet(address: str, public: bool) -> None:
+def test_addresses_of_the_open_internet(address: str, public: bool) -> None:
     assert is_public(address) is public

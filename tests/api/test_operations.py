@@ -159,7 +159,7 @@ def test_an_operation_is_one_documented_request(
     assert_plain(request, server)
 
 
-def test_a_search_asks_for_pages_of_a_hundred_newest_first(tmp_path: Path, application: Application) -> None:
+def test_a_search_requests_pages_of_a_hundred_newest_first(tmp_path: Path, application: Application) -> None:
     with Canned(reply(body=page())) as server:
         room = machine(tmp_path, application, server.url)
         assert (
@@ -180,9 +180,7 @@ def test_a_search_asks_for_pages_of_a_hundred_newest_first(tmp_path: Path, appli
         assert_plain(request, server)
 
 
-def test_live_legs_are_one_search_for_each_status_they_pass_through(
-    tmp_path: Path, application: Application
-) -> None:
+def test_live_legs_are_one_search_for_each_live_status(tmp_path: Path, application: Application) -> None:
     with Canned(reply(body=page())) as server:
         assert machine(tmp_path, application, server.url)("call list").exit_code == 0
 
@@ -192,7 +190,7 @@ def test_live_legs_are_one_search_for_each_status_they_pass_through(
     ]
 
 
-def test_a_leg_id_of_32_hex_digits_is_used_as_it_is(tmp_path: Path, application: Application) -> None:
+def test_a_leg_id_of_32_hex_digits_is_used_unchanged(tmp_path: Path, application: Application) -> None:
     leg = "AA6BEC1F5C4A4BDC95AEE8A4C1B7A1F0"
     with Canned(DONE) as server:
         assert machine(tmp_path, application, server.url)(f"mute {leg}").exit_code == 0
@@ -201,7 +199,7 @@ def test_a_leg_id_of_32_hex_digits_is_used_as_it_is(tmp_path: Path, application:
 
 
 def assert_plain(request: Request, server: Canned) -> None:
-    """Every request says who sends it and what it accepts, and has no header that the server does not need."""
+    """Check that a request has a user agent and an Accept header, and no header that the server does not need."""
     headers = dict(request.headers)
     assert re.fullmatch(
         r"Bearer [A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", headers.pop("authorization")

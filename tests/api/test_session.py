@@ -94,7 +94,7 @@ def test_a_create_takes_one_turn_of_the_creates_and_none_of_the_others(
         (Repeat.NEVER, NotSent, 2, 0.5, 4.0),
     ],
 )
-def test_a_pause_is_anywhere_between_its_bounds_and_those_of_a_back_off_grow(
+def test_a_pause_is_between_its_bounds_which_grow_in_a_back_off(
     repeat: Repeat, failure: type[TransportError], failures: int, low: float, high: float
 ) -> None:
     chance = random.Random(SEED)
@@ -116,7 +116,7 @@ def test_a_pause_is_anywhere_between_its_bounds_and_those_of_a_back_off_grow(
         (Repeat.READ, 2, 8.0, 3.99, 7.5),
     ],
 )
-def test_an_attempt_is_begun_if_it_fits_into_the_time_for_all(
+def test_an_attempt_starts_if_it_fits_into_the_total_time(
     repeat: Repeat, failures: int, within: float, last: float, first_too_late: float
 ) -> None:
     chance = random.Random(SEED)
@@ -174,7 +174,7 @@ class Late(Wire):
     ],
     ids=["create", "dtmf", "talk", "stream", "transfer", "stop", "hangup"],
 )
-def test_time_that_is_up_in_the_instant_after_the_answer_leaves_the_outcome_unknown(
+def test_a_time_limit_in_the_instant_after_the_reply_leaves_the_outcome_unknown(
     application: Application, clock: FakeClock, interrupts: Interrupts, act: Act, expected: type[Exception]
 ) -> None:
     with Canned(CREATED) as server:

@@ -86,7 +86,7 @@ def test_a_redirect_is_never_followed(
         assert room("call reconcile -o json").json == []
 
 
-# What else on the machine could change where a request goes
+# Other settings of the machine that could redirect a request
 
 
 def test_netrc_is_never_used(tmp_path: Path, application: Application) -> None:
@@ -142,7 +142,7 @@ class ConnectProxy(Listener):
 
 @pytest.fixture
 def platform(authority: Authority) -> Iterator[Canned]:
-    """The server that answers to the platform's name."""
+    """A server with the platform's host name."""
     with Canned(RECORD, tls=authority.context("api.nexmo.com")) as server:
         yield server
 
@@ -163,7 +163,7 @@ def off_loopback(tmp_path: Path, application: Application, authority: Authority)
     )
 
 
-def test_a_proxy_is_asked_for_a_tunnel_and_sees_nothing_of_what_goes_through(
+def test_a_proxy_is_asked_for_a_tunnel_and_sees_nothing_inside_it(
     off_loopback: Room, platform: Canned
 ) -> None:
     with ConnectProxy(platform.port) as proxy:
@@ -199,7 +199,7 @@ def test_a_proxy_is_asked_for_a_tunnel_and_sees_nothing_of_what_goes_through(
     ids=lambda refusal: refusal[:13],
 )
 @pytest.mark.parametrize("command", [READ, CREATE], ids=masked)
-def test_a_proxy_that_refuses_is_told_without_its_password_and_nothing_was_sent(
+def test_a_proxy_that_refuses_is_reported_without_its_password_and_nothing_was_sent(
     off_loopback: Room, refusal: bytes, command: str
 ) -> None:
     with ConnectProxy(refusal=refusal) as proxy:
@@ -213,10 +213,10 @@ def test_a_proxy_that_refuses_is_told_without_its_password_and_nothing_was_sent(
     assert off_loopback("call reconcile -o json").json == []
 
 
-def test_a_proxy_that_reads_along_is_no_proxy_but_a_stranger(
+def test_a_proxy_that_intercepts_tls_is_refused(
     tmp_path: Path, application: Application, platform: Canned
 ) -> None:
-    """It has a certificate of its own for every host; only --ca-file would make it trusted."""
+    """It has its own certificate for every host, which only --ca-file would make trusted."""
     room = machine(tmp_path, application, "https://api.nexmo.com", application_id=REAL_ID)
     with ConnectProxy(platform.port) as proxy:
         ran = room(CREATE, env=behind(proxy))
@@ -228,7 +228,7 @@ def test_a_proxy_that_reads_along_is_no_proxy_but_a_stranger(
 @pytest.mark.parametrize(
     "value", ["socks5://127.0.0.1:9", "http://[", "http://:80", "http://h:port", "ftp://h"]
 )
-def test_a_proxy_that_cannot_be_one_is_named_without_its_value(off_loopback: Room, value: str) -> None:
+def test_an_invalid_proxy_is_named_without_its_value(off_loopback: Room, value: str) -> None:
     ran = off_loopback(READ, env={"HTTPS_PROXY": value})
 
     assert ran.exit_code == 3
@@ -236,7 +236,7 @@ def test_a_proxy_that_cannot_be_one_is_named_without_its_value(off_loopback: Roo
     assert value not in ran.stderr
 
 
-def test_no_proxy_names_hosts_that_are_asked_directly(tmp_path: Path, application: Application) -> None:
+def test_no_proxy_names_hosts_that_are_connected_directly(tmp_path: Path, application: Application) -> None:
     room = machine(
         tmp_path,
         application,
@@ -256,7 +256,7 @@ def test_no_proxy_names_hosts_that_are_asked_directly(tmp_path: Path, applicatio
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"])
-def test_loopback_is_asked_directly_whatever_the_environment_says(
+def test_loopback_is_always_connected_directly(
     tmp_path: Path, application: Application, authority: Authority, variable: str
 ) -> None:
     with ConnectProxy() as proxy:
@@ -293,7 +293,7 @@ BAD_SERVERS = {
 
 @pytest.mark.parametrize("command", COMMANDS, ids=masked)
 @pytest.mark.parametrize("kind", BAD_SERVERS)
-def test_a_server_that_cannot_prove_who_it_is_gets_no_byte_of_a_request(
+def test_a_server_without_a_valid_certificate_receives_no_byte_of_a_request(
     tmp_path: Path, application: Application, authority: Authority, kind: str, command: str
 ) -> None:
     make, why = BAD_SERVERS[kind]
@@ -309,7 +309,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_no_byte_of_a_request(
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=masked)
-def test_a_server_without_tls_gets_no_byte_of_a_request(
+def test_a_server_without_tls_receives_no_byte_of_a_request(
     tmp_path: Path, application: Application, command: str
 ) -> None:
     with Eavesdropper() as listener:
@@ -322,7 +322,7 @@ def test_a_server_without_tls_gets_no_byte_of_a_request(
         assert text not in listener.read
 
 
-def test_an_unknown_authority_is_trusted_only_when_it_is_named(
+def test_an_unknown_authority_is_trusted_only_if_it_is_named(
     tmp_path: Path, application: Application, authority: Authority
 ) -> None:
     with Canned(RECORD, tls=authority.context()) as server:
@@ -335,7 +335,7 @@ def test_an_unknown_authority_is_trusted_only_when_it_is_named(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a certificate"])
-def test_a_ca_file_that_holds_none_is_a_setting_to_correct(
+def test_a_ca_file_without_certificates_is_a_configuration_error(
     tmp_path: Path, application: Application, authority: Authority, content: bytes | None
 ) -> None:
     path = tmp_path / "ca.pem"
@@ -350,7 +350,7 @@ def test_a_ca_file_that_holds_none_is_a_setting_to_correct(
 
 
 @pytest.mark.parametrize("option", ["--insecure", "-k", "--no-verify"])
-def test_there_is_no_switch_that_turns_verification_off(bare: Room, option: str) -> None:
+def test_there_is_no_option_to_disable_verification(bare: Room, option: str) -> None:
     assert bare(f"call list {option}").exit_code == 2
 
 
@@ -358,7 +358,7 @@ def test_there_is_no_switch_that_turns_verification_off(bare: Room, option: str)
 
 
 @pytest.mark.parametrize(("seconds", "exit_code", "tries"), [(2 * PATIENCE_SECONDS, 7, 3), (0, 0, 1)])
-def test_a_request_ends_at_its_deadline_however_slowly_the_answer_drips(
+def test_a_request_ends_at_its_deadline_however_slowly_the_reply_arrives(
     tmp_path: Path,
     application: Application,
     pass_by: Callable[[float], None],
@@ -397,7 +397,7 @@ def test_a_create_ends_at_its_deadline_too(
 
 
 @pytest.mark.parametrize("command", [READ, CREATE], ids=masked)
-def test_a_handshake_that_goes_nowhere_ends_at_the_deadline_and_nothing_was_sent(
+def test_a_stalled_handshake_ends_at_the_deadline_and_nothing_was_sent(
     tmp_path: Path, application: Application, command: str
 ) -> None:
     class Mute(Listener):
