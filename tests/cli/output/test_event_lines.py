@@ -76,10 +76,10 @@ AT_50 = """\
 """
 
 
-def shown(*told: tuple[Any, dict[str, Any]], all_events: bool = False, is_colored: bool = False) -> str:
+def shown(*events: tuple[Any, dict[str, Any]], all_events: bool = False, is_colored: bool = False) -> str:
     out = io.StringIO()
     with EventLines(out, lambda _: "02:40:00", all_events=all_events, is_colored=is_colored) as lines:
-        for number, (fields, changes) in enumerate(told, 1):
+        for number, (fields, changes) in enumerate(events, 1):
             lines.add(Stored(number, arrival(fields, **changes), 0))
     return out.getvalue()
 
@@ -92,7 +92,7 @@ def test_each_event_is_one_aligned_line(monkeypatch: pytest.MonkeyPatch, width: 
     assert re.sub("\x1b\\[[0-9;]*m", "", shown(*TOLD, is_colored=True)) == lines
 
 
-def test_rtc_events_are_shown_only_if_all_events_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rtc_events_are_shown_only_with_all_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
     assert "sip:ringing" not in shown(*TOLD)
@@ -111,12 +111,10 @@ def test_statuses_have_the_colors_of_tables(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 60, 80])
 @pytest.mark.parametrize("text", [*HOSTILE.values(), "山" * 40], ids=[*HOSTILE, "wide"])
-def test_no_line_is_wider_than_the_terminal_whatever_it_shows(
-    monkeypatch: pytest.MonkeyPatch, width: int, text: str
-) -> None:
+def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int, text: str) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    told = status(text, **{"from": text, "to": text, "detail": text, "duration": text})
-    lines = shown((told, {}), ({"payload": {text: text}}, {}), (RECORD | {"recording_uuid": text}, {}))
+    event = status(text, **{"from": text, "to": text, "detail": text, "duration": text})
+    lines = shown((event, {}), ({"payload": {text: text}}, {}), (RECORD | {"recording_uuid": text}, {}))
 
     assert not unsafe(lines)
     assert len(lines.splitlines()) == 3

@@ -1,4 +1,4 @@
-"""``--fields`` and ``-o template=``: which fields there are, and what is written for each record."""
+"""``--fields`` and ``-o template=``: the available fields, and the output for each record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER = LEG[:-1] + "0"
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Serve]:
-    """Runs a command against a server that gives the answer that comes with it."""
+    """Return a function that runs a command against a server with the given answers."""
     current = [b""]
     with Canned(lambda _: current[0]) as server:
         home = machine(tmp_path_factory.mktemp("fields"), application, server.url)
@@ -39,7 +39,7 @@ TWO = reply(
 
 @pytest.mark.parametrize("form", ["tsv", "json", "jsonl", "csv", "table", "wide"])
 @pytest.mark.parametrize("command", ["call list --all", "call list"])
-def test_an_unknown_field_is_refused_and_nothing_is_written(serve: Serve, form: str, command: str) -> None:
+def test_an_unknown_field_is_refused_before_any_output(serve: Serve, form: str, command: str) -> None:
     ran = serve(f"{command} --fields uuid,statsu -o {form}", TWO)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -48,7 +48,7 @@ def test_an_unknown_field_is_refused_and_nothing_is_written(serve: Serve, form: 
 
 
 @pytest.mark.parametrize(("field", "meant"), [("number", "from.number or to.number"), ("bogus", "")])
-def test_the_nearest_fields_are_named(serve: Serve, field: str, meant: str) -> None:
+def test_the_nearest_fields_are_suggested(serve: Serve, field: str, meant: str) -> None:
     ran = serve(f"call list --all --fields {field}", TWO)
 
     assert ran.exit_code == 2
@@ -62,7 +62,7 @@ def test_an_unknown_field_of_an_empty_list_is_refused_too(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("form", ["tsv", "json"])
-def test_a_field_that_any_record_has_may_be_chosen(serve: Serve, form: str) -> None:
+def test_a_field_of_any_record_may_be_chosen(serve: Serve, form: str) -> None:
     ran = serve(f"call list --all --fields uuid,region,x.y.z -o {form}", TWO)
 
     assert ran.exit_code == 0
@@ -72,7 +72,7 @@ def test_a_field_that_any_record_has_may_be_chosen(serve: Serve, form: str) -> N
         assert ran.json[1] == {"uuid": OTHER, "region": "eu", "x.y.z": 1}
 
 
-def test_whatever_is_in_a_listed_object_may_be_chosen(serve: Serve) -> None:
+def test_any_field_of_a_listed_object_may_be_chosen(serve: Serve) -> None:
     ran = serve("call list --all --fields to.number,to.other,_links.next", TWO)
 
     assert ran.rows == [[PERSON, "-", "-"], ["-", "-", "-"]]
@@ -88,7 +88,7 @@ def test_whatever_is_in_a_listed_object_may_be_chosen(serve: Serve) -> None:
         f"hangup {LEG} -o template={{bogus}}",
     ],
 )
-def test_a_command_that_acts_refuses_before_it_does(voicectl: Room, line: str) -> None:
+def test_a_command_that_changes_something_refuses_before_it_acts(voicectl: Room, line: str) -> None:
     ran = voicectl(line, env={"VOICECTL_SANDBOX": voicectl.url} if "fault" in line else {})
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -105,7 +105,7 @@ def test_a_command_that_acts_refuses_before_it_does(voicectl: Room, line: str) -
         (r"{region}\n", "-\neu\n"),
     ],
 )
-def test_a_template_says_all_that_is_written_for_a_record(serve: Serve, template: str, written: str) -> None:
+def test_a_template_defines_the_whole_text_of_a_record(serve: Serve, template: str, written: str) -> None:
     ran = serve(["call", "list", "--all", "-o", f"template={template}"], TWO)
 
     assert (ran.exit_code, ran.stdout) == (0, written)
@@ -140,7 +140,7 @@ def test_values_in_a_template_are_escaped(serve: Serve) -> None:
     assert ran.stdout == r"\x1b[31m\n\u202e"
 
 
-def test_a_template_is_an_option_only(serve: Serve, bare: Room) -> None:
+def test_a_template_can_only_be_given_as_an_option(serve: Serve, bare: Room) -> None:
     ran = bare("call list", env={"VOICECTL_OUTPUT": "template={uuid}"}, terminal=True)
     assert ran.exit_code == 2
     assert "template" not in ran.stderr.partition("Use one of")[2]

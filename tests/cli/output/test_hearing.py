@@ -54,7 +54,7 @@ hears                     1   2   3
 @pytest.mark.parametrize(
     ("width", "shown"), [(200, WIDE), (80, WIDE), (56, MIDDLE), (55, NARROW), (40, NARROW)]
 )
-def test_the_axes_bear_numbers_beside_short_ids_where_there_is_room(width: int, shown: str) -> None:
+def test_the_axes_show_numbers_and_short_ids_if_there_is_room(width: int, shown: str) -> None:
     assert draw(PARTIES, VERDICTS, width) == shown
     assert re.sub("\x1b\\[[0-9;]*m", "", draw(PARTIES, VERDICTS, width, is_colored=True)) == shown
 
@@ -69,7 +69,7 @@ def test_more_legs_than_fit_are_continued_below(width: int) -> None:
     assert max(map(columns, lines)) <= max(width, 18)
 
 
-def test_where_the_locale_has_no_ellipsis_another_character_stands_for_it(tmp_path: Path) -> None:
+def test_if_the_locale_has_no_ellipsis_another_character_replaces_it(tmp_path: Path) -> None:
     with (tmp_path / "latin").open("w", encoding="latin-1") as stream:
         cut = cut_for(stream)
 
@@ -77,8 +77,8 @@ def test_where_the_locale_has_no_ellipsis_another_character_stands_for_it(tmp_pa
     assert cut_for(sys.stdout) == "\u2026"
 
 
-def test_no_verdict_is_red() -> None:
-    """One leg that does not hear another is nothing wrong."""
+def test_no_entry_is_red() -> None:
+    """A leg that does not hear another is not an error."""
     shown = draw(PARTIES, VERDICTS, 80, is_colored=True)
 
     assert "\x1b[32myes\x1b[0m" in shown

@@ -1,6 +1,6 @@
 """Tables fit the terminal. ``tables/`` shows each listing command at six widths, as a terminal shows it.
 
-After a change that is meant, write these files anew: ``UPDATE_TABLES=1 pytest tests/cli/output/test_tables.py``.
+After an intended change, update these files: ``UPDATE_TABLES=1 pytest tests/cli/output/test_tables.py``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def busy(room: Room, india: None) -> Room:
-    """A machine with something to list for every command, at 08:10 in its time zone."""
+    """A machine with output for every listing command, at 08:10 in its time zone."""
     for name in ROOMS:
         for number in (PERSON, "447700900002"):
             assert (
@@ -92,7 +92,7 @@ def busy(room: Room, india: None) -> Room:
 
 
 def screen(ran: Ran, width: int) -> str:
-    """Return what a terminal of that width shows of a command's output."""
+    """Return the output of a command as a terminal of that width shows it."""
     terminal = pyte.Screen(width, 150)
     pyte.Stream(terminal).feed((ran.stdout + ran.stderr).replace("\n", "\r\n"))
     return "\n".join(line.rstrip() for line in terminal.display).rstrip()
@@ -100,7 +100,7 @@ def screen(ran: Ran, width: int) -> str:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    """Runs a command on a terminal of the given width."""
+    """Return a function that runs a command on a terminal of the given width."""
 
     def run(room: Room, line: str, width: int) -> Ran:
         monkeypatch.setenv("COLUMNS", str(width))
@@ -127,7 +127,7 @@ def test_every_list_is_a_table_at_every_width(busy: Room, at: Callable[..., Ran]
         assert shown == golden.read_text(), f"{command}: see the docstring of this module"
 
 
-def test_so_are_those_of_some_legs(busy: Room, at: Callable[..., Ran]) -> None:
+def test_lists_of_some_legs_are_tables_too(busy: Room, at: Callable[..., Ran]) -> None:
     one, other = busy("call list -q").stdout.split()[:2]
     assert busy(f"talk {one} Hello").exit_code == 0
     busy.clock.sleep(5)
@@ -169,7 +169,7 @@ def test_a_terminal_without_a_width_has_80_columns(now: Room) -> None:
     assert b"\xe2\x94\x80" * 80 in tty.raw
 
 
-def test_wide_and_a_pipe_shorten_nothing(busy: Room, at: Callable[..., Ran]) -> None:
+def test_wide_output_and_a_pipe_shorten_nothing(busy: Room, at: Callable[..., Ran]) -> None:
     leg = busy("call list -q").stdout.split()[0]
     wide = at(busy, "call list -o wide", 60).stdout
     piped = busy("call list -o table").stdout
@@ -183,23 +183,23 @@ def test_wide_and_a_pipe_shorten_nothing(busy: Room, at: Callable[..., Ran]) -> 
         assert "…" not in shown
 
 
-def test_the_help_names_the_columns_in_the_order_in_which_they_are_kept(bare: Room) -> None:
-    told = " ".join(bare("call list --help").stdout.split())
+def test_the_help_names_the_columns_in_the_order_of_their_priority(bare: Room) -> None:
+    help_text = " ".join(bare("call list --help").stdout.split())
 
     assert (
         "Table columns (a narrow terminal shows only the first few): uuid, status, from, to, room, age,"
-        " direction, duration." in told
+        " direction, duration." in help_text
     )
 
 
-def test_fields_that_were_asked_for_are_never_left_out(busy: Room, at: Callable[..., Ran]) -> None:
+def test_requested_fields_are_never_left_out(busy: Room, at: Callable[..., Ran]) -> None:
     fields = "uuid,conversation_uuid,room,status"
     ran = at(busy, f"call list --fields {fields}", 40)
 
     assert ran.stdout.splitlines()[0].split() == fields.split(",")
 
 
-def test_ids_are_shortened_until_they_name_one_of_all_listed_legs(
+def test_ids_are_shortened_as_long_as_they_are_unique_among_all_listed_legs(
     at: Callable[..., Ran], serve: Serve
 ) -> None:
     same = "63f61863-4a51-4f6b-86e1-46edebcf9357"
@@ -215,7 +215,7 @@ def test_ids_are_shortened_until_they_name_one_of_all_listed_legs(
     assert [line.split("  ")[0] for line in ran.stdout.splitlines()[2:]] == [same, "00000000", "not an id"]
 
 
-def test_a_shortened_id_is_taken_as_leg(voicectl: Room) -> None:
+def test_a_shortened_id_is_accepted_as_a_leg(voicectl: Room) -> None:
     voicectl.call()
     voicectl.call("447700900002")
     shown = [
@@ -239,7 +239,7 @@ def test_a_shortened_id_is_taken_as_leg(voicectl: Room) -> None:
         ([], []),
     ],
 )
-def test_shortest_beginnings(uuids: list[str], short: list[str]) -> None:
+def test_shortest_unique_prefixes(uuids: list[str], short: list[str]) -> None:
     found = shortest(uuids)
 
     assert sorted(each.lower() for each in found.values()) == sorted(short)
@@ -274,7 +274,7 @@ def serve(tmp_path: Path, application: Application) -> Iterator[Serve]:
 
 
 def lives(*records: dict[str, Any], rooms: dict[str, str] | None = None) -> Callable[[Request], bytes]:
-    """The platform with these answered legs and these rooms, each with its name by its id."""
+    """Return a platform with these answered legs and these rooms, whose names are given by id."""
     named = [{"id": id_, "name": name, "state": "ACTIVE"} for id_, name in (rooms or {}).items()]
 
     def answer(request: Request) -> bytes:
@@ -304,11 +304,11 @@ def test_any_room_name_keeps_the_table_aligned_and_safe(
     assert width == 20 or max(map(cell_len, lines)) <= width
     ends = zip(lines[::2], ("status", "answered"), strict=True)  # the last column of the header and of a row
     where = {cell_len(line[: line.rindex(last)]) for line, last in ends}
-    assert len(where) == 1, "the columns stand one below the other"
+    assert len(where) == 1, "the columns are aligned"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_an_encoding_without_the_signs_gets_others(now: Room, encoding: str) -> None:
+def test_characters_that_the_encoding_lacks_are_replaced(now: Room, encoding: str) -> None:
     with Tty(now, "call list", columns=80, env={"NO_COLOR": "1", "PYTHONIOENCODING": encoding}) as tty:
         assert tty.end() == 0
 
@@ -330,7 +330,7 @@ def test_an_encoding_without_the_signs_gets_others(now: Room, encoding: str) -> 
         ("hello", 0, ""),
     ],
 )
-def test_a_long_cell_is_cut(text: str, width: int, shown: str) -> None:
+def test_a_long_cell_is_truncated(text: str, width: int, shown: str) -> None:
     assert fitted(text, width) == shown
     assert cell_len(shown) <= width
 
@@ -369,7 +369,7 @@ def test_times_are_local_and_short_on_a_terminal_only(busy: Room, at: Callable[.
     assert "08:12:35" not in busy("webhook list -o table").stdout
 
 
-def test_a_single_record_has_local_times_too_and_its_ids_whole(busy: Room, at: Callable[..., Ran]) -> None:
+def test_a_single_record_has_local_times_too_and_whole_ids(busy: Room, at: Callable[..., Ran]) -> None:
     leg = busy("call list -q").stdout.split()[0]
     assert busy(f"hangup {leg}").exit_code == 0
 

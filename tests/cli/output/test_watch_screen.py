@@ -59,7 +59,7 @@ def assert_is_given_back(tty: Tty) -> None:
     assert tty.has_cursor
 
 
-def test_the_table_is_kept_up_to_date_and_its_last_state_is_left_behind(live: tuple[Room, str]) -> None:
+def test_the_table_is_updated_and_its_last_state_remains(live: tuple[Room, str]) -> None:
     room, leg = live
     with Tty(room, "watch --interval 0.1", columns=160) as tty:
         shown = tty.until("ringing")
@@ -69,7 +69,7 @@ def test_the_table_is_kept_up_to_date_and_its_last_state_is_left_behind(live: tu
         assert leg in shown
         assert "447700900600" in shown
 
-        assert room(f"mute {leg}").exit_code == 5  # nobody has answered yet, and nothing is marked
+        assert room(f"mute {leg}").exit_code == 5  # it has not been answered yet, and nothing is marked
         control(room, f"answer {leg}")
         tty.until("answered")
         assert room(f"mute {leg}").exit_code == 0
@@ -99,7 +99,7 @@ def test_an_event_is_shown_before_the_api_is_asked_again(live: tuple[Room, str])
     assert len(room.requests("getCalls")) == 4
 
 
-def test_it_ends_as_wait_does(live: tuple[Room, str]) -> None:
+def test_it_ends_like_wait(live: tuple[Room, str]) -> None:
     room, leg = live
     with Tty(room, f"watch {leg} --for answered --interval 0.1") as tty:
         tty.until("ringing")
@@ -113,7 +113,7 @@ def test_it_ends_as_wait_does(live: tuple[Room, str]) -> None:
     assert "did not reach 'busy' within 3 s" in tty.text
 
 
-def test_of_what_all_may_ask_in_a_second_it_takes_a_third_at_most(live: tuple[Room, str]) -> None:
+def test_it_uses_at_most_a_third_of_the_shared_rate_limit(live: tuple[Room, str]) -> None:
     room, leg = live
     with Tty(room, "watch --for answered --timeout 600 --interval 0.1", columns=160) as tty:
         tty.until("every 0.8 s")  # with --for, it stays so while nothing changes
@@ -121,7 +121,7 @@ def test_of_what_all_may_ask_in_a_second_it_takes_a_third_at_most(live: tuple[Ro
         assert tty.end() == 0
 
 
-def test_the_screen_is_given_back_when_the_api_refuses(tmp_path: Path, application: Application) -> None:
+def test_the_screen_is_restored_when_the_api_refuses(tmp_path: Path, application: Application) -> None:
     answers = iter([reply(200, page(record())), *[reply(200, page())] * 3])
     with Canned(lambda _: next(answers, reply(401, {"title": "Unauthorized"}))) as server:
         room = machine(tmp_path, application, server.url)
@@ -133,7 +133,7 @@ def test_the_screen_is_given_back_when_the_api_refuses(tmp_path: Path, applicati
     assert "refused the credentials" in tty.text
 
 
-def test_it_stays_up_and_says_that_it_is_rate_limited(tmp_path: Path, application: Application) -> None:
+def test_it_continues_and_says_that_it_is_rate_limited(tmp_path: Path, application: Application) -> None:
     answers = iter([reply(200, page(record())), *[reply(200, page())] * 3])
     limited = reply(429, {"title": "Too many"}, retry_after="59")
     with Canned(lambda _: next(answers, limited)) as server:
@@ -167,7 +167,7 @@ class Silent(Listener):
             writer.write(answer)
 
 
-def test_ages_go_on_while_an_answer_is_waited_for(tmp_path: Path, application: Application) -> None:
+def test_ages_advance_while_a_reply_is_awaited(tmp_path: Path, application: Application) -> None:
     with Silent(reply(200, page(record())), *[reply(200, page())] * 3) as server:
         room = machine(tmp_path, application, server.url)
         with Tty(room, "watch --interval 0.1") as tty:
@@ -204,7 +204,7 @@ def crowd(tmp_path: Path, application: Application) -> Room:
         yield machine(tmp_path, application, server.url)
 
 
-def test_only_what_fits_is_shown_and_the_rest_is_counted(crowd: Room) -> None:
+def test_only_legs_that_fit_are_shown_and_the_rest_is_counted(crowd: Room) -> None:
     with Tty(crowd, "watch", columns=80, rows=12) as tty:
         tty.until("and 22 older legs")
         assert len(tty.lines) == 12
@@ -245,7 +245,7 @@ def test_a_small_terminal_breaks_nothing(crowd: Room, columns: int, rows: int) -
     assert_is_given_back(tty)
 
 
-def test_what_is_asked_for_in_another_form_is_no_table(crowd: Room) -> None:
+def test_other_output_formats_show_no_table(crowd: Room) -> None:
     with Tty(crowd, "watch --fields uuid,age") as tty:
         tty.until(lambda tty: re.search(r"0000001e-4a51-4f6b-86e1-46edebcf9356 +>0s", tty.text) is not None)
         tty.type(CTRL_C)
@@ -253,7 +253,7 @@ def test_what_is_asked_for_in_another_form_is_no_table(crowd: Room) -> None:
     assert b"\x1b" not in tty.raw
 
 
-def test_the_screen_is_given_back_to_the_impatient(crowd: Room) -> None:
+def test_several_signals_at_once_restore_the_screen_too(crowd: Room) -> None:
     with Tty(crowd, "watch") as tty:
         tty.until("answered")
         for _ in range(5):
@@ -262,7 +262,7 @@ def test_the_screen_is_given_back_to_the_impatient(crowd: Room) -> None:
     assert_is_given_back(tty)
 
 
-def test_ctrl_z_gives_the_terminal_back_and_fg_draws_the_screen_again(crowd: Room) -> None:
+def test_ctrl_z_restores_the_terminal_and_fg_draws_the_screen_again(crowd: Room) -> None:
     with Tty(crowd, "watch", is_job=True) as tty:
         tty.until("answered")
         tty.type(CTRL_Z)
@@ -279,7 +279,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_draws_the_screen_again(crowd: Roo
     assert tty.has_cursor
 
 
-def test_where_no_shell_could_continue_it_ctrl_z_stops_nothing(crowd: Room) -> None:
+def test_ctrl_z_stops_nothing_without_a_shell_that_could_continue_it(crowd: Room) -> None:
     with Tty(crowd, "watch") as tty:
         tty.until("answered")
         tty.type(CTRL_Z)
@@ -289,7 +289,7 @@ def test_where_no_shell_could_continue_it_ctrl_z_stops_nothing(crowd: Room) -> N
     assert tty.has_cursor
 
 
-def test_without_colors_the_screen_stays(crowd: Room) -> None:
+def test_without_colors_the_screen_is_still_used(crowd: Room) -> None:
     with Tty(crowd, "watch", env={"NO_COLOR": "1"}) as tty:
         tty.until("answered")
         assert tty.is_alternate
@@ -299,7 +299,7 @@ def test_without_colors_the_screen_stays(crowd: Room) -> None:
     assert tty.styles == set()
 
 
-def test_where_the_cursor_cannot_be_moved_there_are_lines(crowd: Room) -> None:
+def test_a_terminal_without_cursor_movement_gets_lines(crowd: Room) -> None:
     with Tty(crowd, "watch", env={"TERM": "dumb"}) as tty:
         tty.until("442079460000 -> 447700900001  seen")
         tty.type(CTRL_C)
@@ -327,7 +327,7 @@ def test_text_from_outside_is_escaped(tmp_path: Path, application: Application) 
                 assert bad not in tty.raw
 
 
-def test_what_is_remarked_does_not_break_the_table(tmp_path: Path, application: Application) -> None:
+def test_a_remark_does_not_break_the_table(tmp_path: Path, application: Application) -> None:
     with Canned(legs(1)) as server:
         room = machine(tmp_path, application, server.url)
         state = room.state / application[0].application_id

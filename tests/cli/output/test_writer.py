@@ -41,7 +41,7 @@ def options(form: str) -> str:
 
 
 def record(text: str, **more: Any) -> dict[str, Any]:
-    """A call record with *text* wherever a text can stand."""
+    """A call record with *text* in every field that can contain text."""
     names = ("status", "direction", "conversation_uuid", "start_time", "end_time", "rate", "price", "network")
     return {
         "uuid": LEG,
@@ -73,7 +73,7 @@ def refusals(text: str) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Serve]:
-    """Runs a command against a server that gives the answer that comes with it."""
+    """Return a function that runs a command against a server with the given answers."""
     current: list[Any] = []
 
     def answer(request: Request) -> Any:
@@ -90,7 +90,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory, application: Application) ->
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_nothing_from_outside_reaches_a_terminal_as_it_is(serve: Serve, form: str) -> None:
+def test_text_from_outside_is_escaped_on_a_terminal(serve: Serve, form: str) -> None:
     records = [record(text, uuid=f"{text}{number}") for number, text in enumerate(HOSTILE.values())]
     answer = reply(200, page(*records))
     one = reply(200, record("".join(HOSTILE.values())))
@@ -104,7 +104,7 @@ def test_nothing_from_outside_reaches_a_terminal_as_it_is(serve: Serve, form: st
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_nothing_of_an_error_does_either(serve: Serve, text: str) -> None:
+def test_text_in_an_error_is_escaped_too(serve: Serve, text: str) -> None:
     for answer in refusals(text):
         ran = serve(f"mute {LEG}", answer)
 
@@ -116,7 +116,7 @@ def test_nothing_of_an_error_does_either(serve: Serve, text: str) -> None:
     "line", [f"call create --to {PERSON} --talk Hi", "call list", f"wait {LEG} --for ended", "doctor"]
 )
 @pytest.mark.parametrize("shape", range(8))
-def test_nor_with_any_other_command(serve: Serve, line: str, shape: int) -> None:
+def test_text_in_the_output_of_other_commands_is_escaped_too(serve: Serve, line: str, shape: int) -> None:
     for answer in (
         refusals(text)[shape] for text in ("\x1b]0;x\x07\x9b31m\r\0", "\u202e\u200b\ufeff\u2028\ud800")
     ):
@@ -127,13 +127,13 @@ def test_nor_with_any_other_command(serve: Serve, line: str, shape: int) -> None
 
 
 @pytest.mark.parametrize("text", [text for name, text in HOSTILE.items() if unsafe(text)])
-def test_the_check_sees_what_it_looks_for(text: str) -> None:
+def test_the_check_detects_unescaped_text(text: str) -> None:
     assert unsafe(f"uuid\t{text}\n")
     assert not unsafe(clean(text))
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_json_holds_every_field_as_the_api_sent_it(serve: Serve, text: str) -> None:
+def test_json_contains_every_field_unchanged(serve: Serve, text: str) -> None:
     sent = record(text)
 
     assert serve(f"call show {LEG} -o json", reply(200, sent)).json == sent
@@ -142,9 +142,9 @@ def test_json_holds_every_field_as_the_api_sent_it(serve: Serve, text: str) -> N
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_tsv_and_csv_keep_their_shape(serve: Serve, text: str) -> None:
+def test_tsv_and_csv_have_fixed_columns(serve: Serve, text: str) -> None:
     answer = reply(200, page(record(text), record(text, uuid=LEG[:-1] + "0")))
-    width = len(views.CALL.columns)  # what the help lists
+    width = len(views.CALL.columns)  # the columns of the help
 
     rows = serve("call list --all", answer).rows
     assert [len(row) for row in rows] == [width, width]
@@ -185,7 +185,7 @@ def test_an_empty_list_as_csv_is_its_header_and_a_failed_one_is_nothing(serve: S
 
 @pytest.mark.parametrize("value", ["1e308", "1" * 400, "0.1", "true", "null", '"\\ud800"', "[]", "{}"])
 @pytest.mark.parametrize("form", ["json", "jsonl", "tsv", "csv", "table"])
-def test_json_out_is_json_whatever_came_in(serve: Serve, value: str, form: str) -> None:
+def test_json_output_is_valid_whatever_came_in(serve: Serve, value: str, form: str) -> None:
     body = f'{{"uuid": "{LEG}", "status": "answered", "price": {value}, "to": {{"number": {value}}}}}'
 
     ran = serve(f"call show {LEG} -o {form}", reply(200, body.encode()))
@@ -233,7 +233,7 @@ def test_output_has_no_control_byte_but_line_ends_and_tabs(
 
 @given(st.text(max_size=60))
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-def test_cleaning_is_safe_keeps_what_is_harmless_and_is_done_once(text: str) -> None:
+def test_cleaning_is_safe_idempotent_and_keeps_harmless_text(text: str) -> None:
     cleaned = clean(text)
 
     assert not unsafe(cleaned)
@@ -258,7 +258,7 @@ def test_each_unsafe_character_is_escaped_alone() -> None:
         ("Zoë 山田", "Zoë 山田"),
     ],
 )
-def test_what_is_unsafe_is_shown_escaped(text: str, shown: str) -> None:
+def test_unsafe_characters_are_shown_escaped(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
@@ -275,7 +275,7 @@ def test_what_is_unsafe_is_shown_escaped(text: str, shown: str) -> None:
         ({"CLICOLOR_FORCE": "0"}, False, False),
     ],
 )
-def test_colours_are_for_terminals_unless_forced(
+def test_colours_are_used_only_on_terminals_unless_forced(
     serve: Serve, env: dict[str, str], terminal: bool, is_colored: bool
 ) -> None:
     answer = reply(200, page({"uuid": LEG, "status": "answered"}, {"uuid": LEG[:-1] + "0", "status": "busy"}))
@@ -288,7 +288,7 @@ def test_colours_are_for_terminals_unless_forced(
 
 
 @pytest.mark.parametrize("columns", ["5", "20", "40", "80", "200"])
-def test_a_table_never_cuts_an_id(serve: Serve, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+def test_a_table_never_truncates_an_id(serve: Serve, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     records = [{"uuid": LEG[:-1] + digit, "to": {"number": "x" * 100}} for digit in "123"]
 
@@ -298,7 +298,7 @@ def test_a_table_never_cuts_an_id(serve: Serve, monkeypatch: pytest.MonkeyPatch,
     assert shown.count("x") == 300
 
 
-def test_a_pipe_gets_no_header_whole_values_and_a_sign_for_what_is_absent(serve: Serve) -> None:
+def test_a_pipe_gets_no_header_whole_values_and_a_dash_for_missing_values(serve: Serve) -> None:
     sent = {
         "uuid": LEG,
         "to": {"type": "sip", "uri": "sip:" + "x" * 300},
@@ -338,10 +338,10 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize(("command", "columns"), COLUMNS.items())
-def test_the_columns_of_tsv_are_in_the_help_and_stay(bare: Room, command: str, columns: str) -> None:
-    told = " ".join(bare(f"{command} --help").stdout.split())
+def test_the_columns_of_tsv_are_in_the_help_and_do_not_change(bare: Room, command: str, columns: str) -> None:
+    help_text = " ".join(bare(f"{command} --help").stdout.split())
 
-    assert f"TSV columns: {', '.join(columns.split())}" in told
+    assert f"TSV columns: {', '.join(columns.split())}" in help_text
 
 
 def test_fields_are_chosen_by_dotted_paths(serve: Serve) -> None:
@@ -356,7 +356,7 @@ def test_fields_are_chosen_by_dotted_paths(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("fields", ["", ",", "uuid,", "uuid,,to", "\x1b[31m", "uuid,a\nb", "\u202euuid"])
-def test_a_field_has_a_name_that_can_be_shown(serve: Serve, fields: str) -> None:
+def test_a_field_must_have_a_printable_name(serve: Serve, fields: str) -> None:
     for form in Format:
         ran = serve(["call", "list", "-o", form, f"--fields={fields}"], reply(200, page(record("x"))))
 
@@ -364,7 +364,7 @@ def test_a_field_has_a_name_that_can_be_shown(serve: Serve, fields: str) -> None
 
 
 @pytest.mark.parametrize("form", Format)
-def test_a_list_that_failed_is_not_an_empty_one(serve: Serve, form: str) -> None:
+def test_a_failed_list_is_not_an_empty_one(serve: Serve, form: str) -> None:
     ran = serve(f"call list --all {options(form)}", reply(403, {"title": "Forbidden"}))
 
     assert ran.exit_code == 3
@@ -373,7 +373,7 @@ def test_a_list_that_failed_is_not_an_empty_one(serve: Serve, form: str) -> None
     assert serve("call list --all -o json", reply(200, page())).stdout == "[]\n"
 
 
-def test_what_was_shown_before_a_failure_stays_valid(serve: Serve) -> None:
+def test_output_before_a_failure_stays_valid(serve: Serve) -> None:
     following = "http://elsewhere.example/v1/calls?page=2"
 
     def answer(request: Request) -> bytes:
