@@ -78,8 +78,8 @@ def check_sums(directory: Path) -> str:
     return ran.stdout
 
 
-class TestAFile:
-    def test_is_fetched_named_and_listed(self, tmp_path, platform, application):
+class TestFile:
+    def test_it_is_downloaded_named_and_listed(self, tmp_path, platform, application):
         saved = fetcher(tmp_path, platform.url, application).fetch(announced_by(recorded(platform.url)))
 
         assert saved == Saved(uuid=UUID, name=MP3, size=len(SOUND), sha256=SHA256, outcome="done")
@@ -93,7 +93,7 @@ class TestAFile:
         assert request.token
         assert "range" not in request.headers
 
-    def test_that_is_listed_is_not_asked_for_again(self, tmp_path, platform, application):
+    def test_a_listed_file_is_not_requested_again(self, tmp_path, platform, application):
         recording = announced_by(recorded(platform.url))
         first = fetcher(tmp_path, platform.url, application)
         first.fetch(recording)
@@ -101,7 +101,7 @@ class TestAFile:
         for again in (first, fetcher(tmp_path, platform.url, application)):
             saved = again.fetch(recording)
             assert (saved.outcome, saved.name, saved.size) == ("already", MP3, len(SOUND))
-        (tmp_path / MP3).unlink()  # moved to the archive, say
+        (tmp_path / MP3).unlink()  # moved to an archive, for example
         assert fetcher(tmp_path, platform.url, application).fetch(recording).size is None
 
         assert len(platform.requests) == 1
@@ -116,7 +116,7 @@ class TestAFile:
             ("audio/ogg; codecs=opus", "ogg"),
         ],
     )
-    def test_has_the_extension_of_its_type(self, tmp_path, application, media_type, extension):
+    def test_it_has_the_extension_of_its_type(self, tmp_path, application, media_type, extension):
         with Canned(ranged(media_type=media_type)) as server:
             saved = fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
 
@@ -135,9 +135,7 @@ class TestAFile:
             (b"\xff", None),
         ],
     )
-    def test_of_no_particular_type_is_known_by_its_first_bytes(
-        self, tmp_path, application, content, extension
-    ):
+    def test_a_generic_type_is_identified_by_the_first_bytes(self, tmp_path, application, content, extension):
         with Canned(reply(200, content, content_type="application/octet-stream")) as server:
             into = fetcher(tmp_path, server.url, application)
             recording = announced_by(recorded(server.url, size=len(content)))
@@ -150,7 +148,7 @@ class TestAFile:
         assert (tmp_path / f"{UUID}.part").stat().st_size == 0
         assert names(tmp_path) == {f"{UUID}.part"}
 
-    def test_may_be_large(self, tmp_path, application):
+    def test_it_may_be_large(self, tmp_path, application):
         content = SOUND * 1000  # ten megabytes
         with Canned(ranged(content)) as server:
             seen = []
@@ -163,7 +161,7 @@ class TestAFile:
         assert seen == sorted(seen)
         assert seen[-1] == (len(content), len(content))
 
-    def test_may_be_empty(self, tmp_path, application):
+    def test_it_may_be_empty(self, tmp_path, application):
         with Canned(reply(200, b"", content_type="audio/mpeg")) as server:
             saved = fetcher(tmp_path, server.url, application).fetch(
                 announced_by(recorded(server.url, size=0))
@@ -172,13 +170,13 @@ class TestAFile:
         assert (saved.outcome, saved.size) == ("done", 0)
         check_sums(tmp_path)
 
-    def test_whose_size_nobody_told_is_as_long_as_its_header_says(self, tmp_path, platform, application):
+    def test_without_a_reported_size_it_has_the_length_in_its_header(self, tmp_path, platform, application):
         recording = announced_by(recorded(platform.url, size="?"))
 
         assert recording.size is None
         assert fetcher(tmp_path, platform.url, application).fetch(recording).size == len(SOUND)
 
-    def test_may_come_in_chunks(self, tmp_path, application):
+    def test_it_may_arrive_in_chunks(self, tmp_path, application):
         chunks = (
             b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (SOUND[:5000], SOUND[5000:]))
             + b"0\r\n\r\n"
@@ -193,7 +191,7 @@ class TestAFile:
                 )
             assert saved.sha256 == SHA256
 
-    def test_and_its_transcription_have_the_same_name(self, tmp_path, platform, application):
+    def test_a_recording_and_its_transcription_have_the_same_name(self, tmp_path, platform, application):
         both = announced([stored(transcribed(platform.url)), stored(recorded(platform.url))])
         into = fetcher(tmp_path, platform.url, application)
 
@@ -201,13 +199,15 @@ class TestAFile:
         assert (tmp_path / f"{NAME}.transcript.json").read_bytes() == TEXT
         assert len(check_sums(tmp_path).splitlines()) == 2
 
-    def test_names_its_transcription_also_where_its_event_is_gone(self, tmp_path, platform, application):
+    def test_a_transcription_has_the_name_of_its_recording_even_without_its_event(
+        self, tmp_path, platform, application
+    ):
         into = fetcher(tmp_path, platform.url, application)
         into.fetch(announced_by(recorded(platform.url)))
 
         assert into.fetch(announced_by(transcribed(platform.url))).name == f"{NAME}.transcript.json"
 
-    def test_that_nobody_announced_is_named_by_its_id(self, tmp_path, platform, application):
+    def test_a_file_without_an_event_is_named_by_its_id(self, tmp_path, platform, application):
         into = fetcher(tmp_path, platform.url, application)
         ids = [into.fetch(Recording(url=f"{platform.url}/v1/files/{each}")) for each in (FILE_ID, TEXT_ID)]
 
@@ -248,7 +248,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("answer", "why"), WRONG.values(), ids=WRONG)
-def test_what_is_not_the_file_gets_no_name(tmp_path, application, answer, why):
+def test_other_content_is_not_stored(tmp_path, application, answer, why):
     with Canned(answer, keeps=False) as server, pytest.raises(TransportError, match=why):
         fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
 
@@ -265,7 +265,7 @@ def test_a_transcription_is_json(tmp_path, application, answer):
     assert names(tmp_path) <= {f"{UUID}.transcript.part"}
 
 
-def test_a_transcription_without_a_length_might_be_half(tmp_path, application):
+def test_a_transcription_without_a_length_may_be_incomplete(tmp_path, application):
     """An unframed reply ends with the connection, for any reason."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
     with (
@@ -275,7 +275,7 @@ def test_a_transcription_without_a_length_might_be_half(tmp_path, application):
         fetcher(tmp_path, server.url, application).fetch(announced_by(transcribed(server.url)))
 
 
-def test_what_is_said_to_be_huge_is_not_asked_for(tmp_path, platform, application):
+def test_a_file_with_a_huge_size_is_not_requested(tmp_path, platform, application):
     into = fetcher(tmp_path, platform.url, application)
     for size in (1 << 32, 10**30):
         with pytest.raises(GuardError, match="the limit is 2 GiB"):
@@ -285,7 +285,7 @@ def test_what_is_said_to_be_huge_is_not_asked_for(tmp_path, platform, applicatio
     assert names(tmp_path) == set()
 
 
-def test_a_url_that_leads_elsewhere_gets_no_request(tmp_path, platform, application):
+def test_a_url_of_another_host_is_not_requested(tmp_path, platform, application):
     into = fetcher(tmp_path, "https://api.nexmo.com", application)
     for url in (f"{platform.url}/v1/files/{FILE_ID}", f"https://evil.nexmo.com/v1/files/{FILE_ID}"):
         with pytest.raises(GuardError, match="No token is sent"):
@@ -303,7 +303,7 @@ def test_a_url_that_leads_elsewhere_gets_no_request(tmp_path, platform, applicat
         (403, AuthError, "not allowed"),
     ],
 )
-def test_a_refusal_is_told_as_such(tmp_path, application, status, error, hint):
+def test_a_refusal_is_reported_as_such(tmp_path, application, status, error, hint):
     with Canned(reply(status, {"title": "No"})) as server, pytest.raises(error) as refused:
         fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
 
@@ -311,8 +311,8 @@ def test_a_refusal_is_told_as_such(tmp_path, application, status, error, hint):
     assert len(server.requests) == 1
 
 
-class TestCutShort:
-    def test_anywhere_it_is_whole_in_the_end(self, tmp_path, application):
+class TestInterruptedDownload:
+    def test_cut_anywhere_it_is_complete_in_the_end(self, tmp_path, application):
         """Fifty places in the reply, each reset or closed; without the check of lengths half of them would pass."""
         chance = random.Random(SEED)
         with Canned(ranged()) as server, FaultProxy(server.url) as line:
@@ -338,7 +338,7 @@ class TestCutShort:
                 resumed += "range" in line.requests[1].headers
             assert resumed > 30
 
-    def test_always_it_has_no_name_and_the_next_go_takes_it_from_there(self, tmp_path, application):
+    def test_while_incomplete_it_has_no_name_and_the_next_attempt_resumes(self, tmp_path, application):
         with Canned(ranged()) as server, FaultProxy(server.url) as line:
             line.fault = Fault(What.CUT, Side.REPLY, at=3000, method="GET")
             recording = announced_by(recorded(line.url))
@@ -355,7 +355,7 @@ class TestCutShort:
         assert [each.headers["range"] for each in line.requests] == [f"bytes={there - OVERLAP}-"]
 
     @pytest.mark.parametrize("left", [0, 1, 5000, len(SOUND) - 1, len(SOUND), len(SOUND) + 50])
-    def test_however_much_was_left_there(self, tmp_path, platform, application, left):
+    def test_it_resumes_however_much_was_left(self, tmp_path, platform, application, left):
         recording = announced_by(recorded(platform.url))
         leave(tmp_path, recording.url, (SOUND + bytes(50))[:left])
 
@@ -369,7 +369,7 @@ class TestCutShort:
         assert [each.headers.get("range") for each in platform.requests] == asked
 
     @pytest.mark.parametrize(("torn", "tries"), [(1, 2), (OVERLAP, 2), (5000, 2), (0, 1)])
-    def test_a_torn_end_begins_it_anew(self, tmp_path, platform, application, torn, tries):
+    def test_a_damaged_end_restarts_the_download(self, tmp_path, platform, application, torn, tries):
         """After a power cut, data that was not yet durable may end in zeros."""
         recording = announced_by(recorded(platform.url))
         leave(tmp_path, recording.url, SOUND[: 5000 - torn] + bytes(torn))
@@ -379,7 +379,9 @@ class TestCutShort:
         asked = [each.headers.get("range") for each in platform.requests]
         assert asked == [f"bytes={5000 - OVERLAP}-", None][:tries]
 
-    def test_no_more_than_is_compared_is_ever_not_durable(self, tmp_path, platform, application, monkeypatch):
+    def test_no_more_bytes_than_are_compared_can_be_lost_in_a_power_cut(
+        self, tmp_path, platform, application, monkeypatch
+    ):
         content, overlap = SOUND * 100, 200_000
         path, sizes, fsync = tmp_path / f"{UUID}.part", [0], os.fsync
 
@@ -397,10 +399,8 @@ class TestCutShort:
         assert max(after - before for before, after in pairwise(sizes)) <= overlap
 
     @pytest.mark.parametrize(("file_id", "size"), [(TEXT_ID, len(SOUND)), (FILE_ID, 5000), (FILE_ID, None)])
-    def test_what_came_from_elsewhere_is_not_gone_on_with(
-        self, tmp_path, platform, application, file_id, size
-    ):
-        """Its end is the same: silence, say. Without a size nothing tells where it came from."""
+    def test_a_part_of_another_file_is_not_resumed(self, tmp_path, platform, application, file_id, size):
+        """Its end may be the same, for example silence; without a size, its origin is unknown."""
         recording = announced_by(recorded(platform.url))
         leave(tmp_path, f"{platform.url}/v1/files/{file_id}", b"other" + SOUND[5:4000], size or 0)
         if size is None:
@@ -410,7 +410,7 @@ class TestCutShort:
         assert (tmp_path / MP3).read_bytes() == SOUND
         assert [each.headers.get("range") for each in platform.requests] == [None]
 
-    def test_a_small_file_is_not_gone_on_with(self, tmp_path, platform, application):
+    def test_a_small_file_is_not_resumed(self, tmp_path, platform, application):
         recording = announced_by(recorded(platform.url))
         leave(tmp_path, recording.url, b"other" + SOUND[5:])
 
@@ -441,7 +441,7 @@ class TestCutShort:
             reply(206, SOUND[4000:], content_type="multipart/byteranges; boundary=x"),
         ],
     )
-    def test_an_answer_to_another_question_begins_it_anew(self, tmp_path, application, answer):
+    def test_a_reply_to_another_range_restarts_the_download(self, tmp_path, application, answer):
         whole = ranged()
         with Canned(lambda request: answer if "range" in request.headers else whole(request)) as server:
             leave(tmp_path, recorded(server.url)["recording_url"], SOUND[: 4000 + OVERLAP])
@@ -450,7 +450,7 @@ class TestCutShort:
         assert saved.sha256 == SHA256
         assert ["range" in each.headers for each in server.requests] == [True, False]
 
-    def test_a_server_that_knows_no_ranges_begins_it_anew(self, tmp_path, application):
+    def test_a_server_without_range_support_restarts_the_download(self, tmp_path, application):
         with Canned(reply(200, SOUND, content_type="audio/mpeg")) as server:
             leave(tmp_path, recorded(server.url)["recording_url"], SOUND[:4000])
             saved = fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
@@ -458,14 +458,14 @@ class TestCutShort:
         assert saved.sha256 == SHA256
         assert len(server.requests) == 1
 
-    def test_a_file_of_unknown_size_begins_anew(self, tmp_path, platform, application):
+    def test_a_file_of_unknown_size_restarts(self, tmp_path, platform, application):
         (tmp_path / f"{UUID}.transcript.part").write_bytes(b"something else")
 
         fetcher(tmp_path, platform.url, application).fetch(announced_by(transcribed(platform.url)))
 
         assert "range" not in platform.requests[0].headers
 
-    def test_silence_ends_a_try_and_so_does_a_drip_that_never_ends(self, tmp_path, application):
+    def test_silence_and_an_endless_drip_end_an_attempt(self, tmp_path, application):
         whole = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
         for pause, limits in (
             (FOR_EVER, {"silence": 0.1, "within": FOR_EVER}),
@@ -477,7 +477,7 @@ class TestCutShort:
                 with pytest.raises(TransportError, match="no complete answer in time"):
                     ending(lambda: fetches.fetch(found))  # noqa: B023 (it has ended before the next)
 
-    def test_a_drip_takes_longer_than_the_silence_it_is_allowed(self, tmp_path, application):
+    def test_a_drip_may_take_longer_than_the_allowed_silence(self, tmp_path, application):
         whole = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
         with Canned(Drip(whole, 0.1, step=500), keeps=False) as server:
             saved = fetcher(tmp_path, server.url, application, silence=1.0).fetch(
@@ -487,9 +487,9 @@ class TestCutShort:
         assert saved.sha256 == SHA256
 
 
-class TestWhatIsThere:
+class TestExistingFiles:
     @pytest.mark.parametrize("is_linked", [True, False])
-    def test_a_whole_file_is_listed_once_it_is_compared(self, tmp_path, platform, application, is_linked):
+    def test_a_complete_file_is_listed_once_it_is_compared(self, tmp_path, platform, application, is_linked):
         """Its downloader was killed before listing it, or it was copied here."""
         (tmp_path / MP3).write_bytes(SOUND)
         if is_linked:
@@ -501,7 +501,9 @@ class TestWhatIsThere:
         assert names(tmp_path) == {MP3, "SHA256SUMS"}
         check_sums(tmp_path)
 
-    def test_another_content_of_the_same_size_is_never_listed(self, tmp_path, platform, application):
+    def test_a_file_with_other_content_of_the_same_size_is_never_listed(
+        self, tmp_path, platform, application
+    ):
         mine = b"Z" * len(SOUND)
         (tmp_path / MP3).write_bytes(mine)
 
@@ -511,7 +513,7 @@ class TestWhatIsThere:
         assert (tmp_path / MP3).read_bytes() == mine
         assert "SHA256SUMS" not in names(tmp_path)
 
-    def test_an_empty_file_is_none(self, tmp_path, platform, application):
+    def test_an_empty_file_does_not_count(self, tmp_path, platform, application):
         """Without hard links, a process killed between reserving the name and renaming leaves an empty file."""
         (tmp_path / MP3).touch()
 
@@ -521,7 +523,7 @@ class TestWhatIsThere:
         assert (tmp_path / MP3).read_bytes() == SOUND
         check_sums(tmp_path)
 
-    def test_a_transcription_is_compared_with_what_comes(self, tmp_path, platform, application):
+    def test_a_transcription_is_compared_with_the_downloaded_one(self, tmp_path, platform, application):
         path = tmp_path / f"{NAME}.transcript.json"
         path.write_bytes(TEXT)
         os.link(path, tmp_path / f"{UUID}.transcript.part")
@@ -542,7 +544,7 @@ class TestWhatIsThere:
         assert (tmp_path / MP3).read_bytes() == content
         assert "SHA256SUMS" not in names(tmp_path)
 
-    def test_nor_one_that_came_meanwhile(self, tmp_path, application):
+    def test_a_file_created_during_the_download_is_not_overwritten(self, tmp_path, application):
         whole = ranged()
 
         def answer(request: Request) -> bytes:
@@ -561,7 +563,7 @@ class TestWhatIsThere:
     @pytest.mark.parametrize(
         "kind", ["link to a file", "link to the same", "link to nothing", "directory", "pipe"]
     )
-    def test_what_is_no_file_is_left_alone(self, tmp_path, platform, application, name, kind):
+    def test_another_kind_of_file_is_left_alone(self, tmp_path, platform, application, name, kind):
         victim = tmp_path / "victim"
         content = SOUND if kind == "link to the same" else b"precious"
         victim.write_bytes(content)
@@ -589,7 +591,7 @@ class TestWhatIsThere:
             if path.is_file() and path.name.startswith(NAME[:8]) and path != there
         ]
 
-    def test_a_part_that_is_also_another_file_is_not_written_to(self, tmp_path, platform, application):
+    def test_a_partial_file_with_a_second_link_is_not_written_to(self, tmp_path, platform, application):
         (tmp_path / "mine").write_bytes(b"precious")
         os.link(tmp_path / "mine", tmp_path / f"{UUID}.part")
 
@@ -599,26 +601,26 @@ class TestWhatIsThere:
         assert (tmp_path / "mine").read_bytes() == b"precious"
 
 
-class TestWhatNobodyVouchedFor:
-    """A forged announcement of a recording, whose file is another one's, was believed with ``--allow-unsigned``."""
+class TestUnsignedFiles:
+    """A forged event of a recording, with another file, was accepted because of ``--allow-unsigned``."""
 
     @pytest.fixture
     def forged(self, tmp_path, platform, application) -> Callable[..., Stored]:
-        """Return a function that makes a forged announcement, downloads its file, and returns it."""
+        """Return a function that forges an event, downloads its file, and returns the event."""
 
         def fetch(**fields: Any) -> Stored:
             other = f"{platform.url}/v1/files/{TEXT_ID}"
-            told = recorded(platform.url, recording_url=other, size=len(TEXT) + 100) | fields
-            event = stored(told, is_signed=False)
-            with Canned(ranged(SOUND[: told["size"]])) as server:
-                told["recording_url"] = f"{server.url}/v1/files/{TEXT_ID}"
-                (recording,) = announced([stored(told, is_signed=False)])
+            payload = recorded(platform.url, recording_url=other, size=len(TEXT) + 100) | fields
+            event = stored(payload, is_signed=False)
+            with Canned(ranged(SOUND[: payload["size"]])) as server:
+                payload["recording_url"] = f"{server.url}/v1/files/{TEXT_ID}"
+                (recording,) = announced([stored(payload, is_signed=False)])
                 fetcher(tmp_path, server.url, application).fetch(recording)
             return event
 
         return fetch
 
-    def test_gives_way_to_the_signed_one(self, tmp_path, platform, application, forged):
+    def test_it_gives_way_to_the_signed_file(self, tmp_path, platform, application, forged):
         events = Events(forged(start_time="2020-01-01T00:00:00Z"), stored(recorded(platform.url)))
         (recording,) = missed(events, tmp_path)
         into = fetcher(tmp_path, platform.url, application)
@@ -630,7 +632,7 @@ class TestWhatNobodyVouchedFor:
         assert found.name == MP3
         assert len(check_sums(tmp_path).splitlines()) == 2
 
-    def test_that_has_its_name_is_told(self, tmp_path, platform, application, forged):
+    def test_a_name_conflict_is_reported(self, tmp_path, platform, application, forged):
         forged()
         before = (tmp_path / MP3).read_bytes()
 
@@ -639,7 +641,7 @@ class TestWhatNobodyVouchedFor:
 
         assert (tmp_path / MP3).read_bytes() == before
 
-    def test_is_not_what_its_owner_has_changed(self, tmp_path, platform, application):
+    def test_a_file_changed_by_its_owner_is_not_replaced(self, tmp_path, platform, application):
         into, recording = (
             fetcher(tmp_path, platform.url, application),
             announced_by(recorded(platform.url)),
@@ -652,7 +654,7 @@ class TestWhatNobodyVouchedFor:
         assert missed(Events(stored(recorded(platform.url))), tmp_path) == []
 
 
-def test_a_full_disk_is_told_and_later_it_goes_on_from_there(tmp_path, platform, application):
+def test_a_full_disk_is_reported_and_the_next_attempt_resumes(tmp_path, platform, application):
     recording = announced_by(recorded(platform.url))
     with largest_file(4096), pytest.raises(UnwritableError, match="cannot be used"):
         fetcher(tmp_path, platform.url, application).fetch(recording)
@@ -675,7 +677,7 @@ def test_a_manifest_that_cannot_grow_lists_nothing_and_loses_nothing(tmp_path):
     assert manifest.find(FILE_ID, is_transcription=False) is None
 
 
-def test_two_at_once_fetch_a_file_once(tmp_path, application):
+def test_concurrent_downloads_fetch_a_file_once(tmp_path, application):
     """Eight receivers with the same recording, each with its own directory handle."""
     whole = ranged()(Request(b"GET / HTTP/1.1\r\n\r\n"))
     with Canned(Drip(whole, 0.005, step=1000), keeps=False) as server:
@@ -697,7 +699,7 @@ class TestRedirects:
             yield server
 
     @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    def test_one_is_followed_without_the_token(self, tmp_path, application, elsewhere, status):
+    def test_one_redirect_is_followed_without_the_token(self, tmp_path, application, elsewhere, status):
         with Canned(reply(status, b"", location=f"{elsewhere.url}/a/b?sig=x%2By")) as server:
             leave(tmp_path, recorded(server.url)["recording_url"], SOUND[: 100 + OVERLAP])
             saved = fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
@@ -710,7 +712,7 @@ class TestRedirects:
         assert b"ey" not in request.raw
         assert [bool(each.token) for each in server.requests] == [True]
 
-    def test_a_second_one_is_not_followed(self, tmp_path, application, elsewhere):
+    def test_a_second_redirect_is_not_followed(self, tmp_path, application, elsewhere):
         with (
             Canned(reply(302, b"", location=elsewhere.url)) as second,
             Canned(reply(302, b"", location=second.url)) as server,
@@ -723,7 +725,7 @@ class TestRedirects:
     @pytest.mark.parametrize(
         "answer", [reply(404, b""), reply(403, b"<xml>"), reply(200, b"<html>", content_type="text/html")]
     )
-    def test_what_is_found_there_is_judged_alike(self, tmp_path, application, answer):
+    def test_the_reply_of_the_target_is_checked_in_the_same_way(self, tmp_path, application, answer):
         with (
             Canned(answer) as there,
             Canned(reply(302, b"", location=there.url)) as server,
@@ -765,7 +767,9 @@ class TestRedirects:
             "https://x" + "y" * 9000,
         ],
     )
-    def test_none_leads_from_the_platform_to_this_network(self, tmp_path, application, elsewhere, location):
+    def test_no_redirect_leads_from_the_platform_to_this_network(
+        self, tmp_path, application, elsewhere, location
+    ):
         """The host has the platform's name; a server of the test answers for it."""
         with Canned(reply(302, b"", location=location.format(port=elsewhere.port))) as server:
             into = fetcher(tmp_path, "https://api.nexmo.com", application, api=server.url)
@@ -778,14 +782,14 @@ class TestRedirects:
     @pytest.mark.parametrize(
         "location", ["https://cdn.example.org/x", "http://10.0.0.1/x", "https://8.8.8.8/x"]
     )
-    def test_none_leads_from_a_sandbox_to_the_world(self, tmp_path, application, location):
+    def test_no_redirect_leads_from_a_sandbox_to_the_internet(self, tmp_path, application, location):
         with (
             Canned(reply(302, b"", location=location)) as server,
             pytest.raises(TransportError, match="this machine"),
         ):
             fetcher(tmp_path, server.url, application).fetch(announced_by(recorded(server.url)))
 
-    def test_where_it_leads_is_not_told(self, tmp_path, application):
+    def test_the_target_is_not_shown(self, tmp_path, application):
         location = "http://cdn.example.org/x?signature=canary"
         with (
             Canned(reply(302, b"", location=location)) as server,
@@ -817,7 +821,7 @@ class TestNames:
     @example({"start_time": "0001-01-01T00:00:00+23:59"})
     @example({"start_time": "9999-12-31T23:59:59-23:59"})
     @settings(max_examples=300, deadline=None, derandomize=True, database=None)
-    def test_no_event_chooses_where_a_file_goes(self, fields: dict[str, Any]) -> None:
+    def test_no_event_chooses_the_path_of_a_file(self, fields: dict[str, Any]) -> None:
         recording = announced_by(recorded("https://api.nexmo.com") | fields)
         for extension in ("mp3", "wav", "ogg", "transcript.json"):
             name = Name.of(recording, recording.id or "", extension)
@@ -833,7 +837,7 @@ class TestNames:
             assert not set(text) & set('<>:"/\\|?* ')
             assert not text.endswith((".", " "))
 
-    def test_ids_that_are_none_are_replaced(self):
+    def test_invalid_ids_are_replaced(self):
         recording = announced_by(
             recorded(
                 "https://api.nexmo.com",
@@ -846,7 +850,7 @@ class TestNames:
 
         assert str(Name.of(recording, recording.id or "", "mp3")) == f"20260203T085640Z_unknown_{FILE_ID}.mp3"
 
-    def test_ids_are_written_alike(self):
+    def test_ids_have_one_form(self):
         recording = announced_by(
             recorded(
                 "x",
@@ -871,7 +875,7 @@ class TestNames:
 
         assert announced(events) == [announced_by(true)]
 
-    def test_what_is_signed_is_not_named_after_what_is_not(self):
+    def test_signed_files_are_not_named_after_unsigned_events(self):
         forged = stored(recorded("x", start_time="2020-01-01T00:00:00Z"), is_signed=False)
         signed = stored(transcribed("x"))
 
@@ -881,14 +885,14 @@ class TestNames:
         ]
 
     @pytest.mark.parametrize(
-        ("told", "size"),
+        ("reported", "size"),
         [(7, 7), ("7", 7), (0, 0), (-1, None), (True, None), (7.0, None), ("7x", None), ("\u0667", None)],
     )
-    def test_a_size_is_a_number_or_the_text_of_one(self, told, size):
-        assert announced_by(recorded("x", size=told)).size == size
+    def test_a_size_is_a_number_or_a_numeric_string(self, reported, size):
+        assert announced_by(recorded("x", size=reported)).size == size
 
 
-class TestTheManifest:
+class TestManifest:
     def add(self, directory: Path, *numbers: int) -> None:
         manifest = Manifest(directory)
         for number in numbers:
@@ -898,7 +902,7 @@ class TestTheManifest:
         uuid = f"{number:08x}-0000-4000-8000-000000000000"
         return Name(start="20260203T091500Z", conversation="unknown", uuid=uuid, extension="mp3")
 
-    def test_is_shared_by_several_without_a_lost_line(self, tmp_path):
+    def test_several_processes_share_it_without_losing_a_line(self, tmp_path):
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda at: self.add(tmp_path, *range(at, at + 25)), range(0, 200, 25)))
 
@@ -906,7 +910,7 @@ class TestTheManifest:
         assert sorted(lines) == [f"{number:064x}  {self.name(number)}" for number in range(200)]
 
     @pytest.mark.parametrize("kept", range(0, 140, 7))
-    def test_a_line_that_was_cut_is_mended(self, tmp_path, kept):
+    def test_a_truncated_line_is_repaired(self, tmp_path, kept):
         self.add(tmp_path, 1, 2)
         path = tmp_path / "SHA256SUMS"
         first, second = path.read_text().splitlines(keepends=True)
@@ -922,7 +926,7 @@ class TestTheManifest:
         "line",
         ["0" * 64 + "  notes of mine.txt", "# a remark", f"{7:064x}  20260203T091500Z_unknown_{UUID}.mp3"],
     )
-    def test_a_last_line_without_an_end_is_kept(self, tmp_path, line):
+    def test_a_last_line_without_a_line_end_is_kept(self, tmp_path, line):
         path = tmp_path / "SHA256SUMS"
         path.write_text(line)
 
@@ -930,7 +934,7 @@ class TestTheManifest:
 
         assert path.read_text().splitlines() == [line, f"{3:064x}  {self.name(3)}"]
 
-    def test_lines_of_others_stay_and_name_nothing_of_ours(self, tmp_path):
+    def test_foreign_lines_are_kept_and_name_none_of_our_files(self, tmp_path):
         (tmp_path / "SHA256SUMS").write_text(
             "# mine\n" + "0" * 64 + "  ../../etc/passwd\n" + "1" * 64 + f" *{self.name(1)}\n\n\xff\n",
             "latin-1",
@@ -941,7 +945,7 @@ class TestTheManifest:
         assert found is not None
         assert (found.name, found.sha256) == (str(self.name(1)), "1" * 64)
 
-    def test_what_another_process_adds_or_an_editor_replaces_is_seen(self, tmp_path):
+    def test_additions_of_other_processes_and_edits_are_noticed(self, tmp_path):
         manifest = Manifest(tmp_path)
         assert manifest.find(self.name(1).uuid, is_transcription=None) is None
         self.add(tmp_path, 1)
@@ -954,7 +958,7 @@ class TestTheManifest:
         os.truncate(tmp_path / "SHA256SUMS", 0)
         assert manifest.find(self.name(2).uuid, is_transcription=None) is None
 
-    def test_that_is_a_link_is_not_written_through(self, tmp_path):
+    def test_a_link_in_its_place_is_not_written_through(self, tmp_path):
         (tmp_path / "victim").write_bytes(b"precious")
         (tmp_path / "SHA256SUMS").symlink_to(tmp_path / "victim")
 
@@ -982,10 +986,10 @@ Start = Callable[..., Downloader]
 
 
 class HaltingClock(FakeClock):
-    """A clock whose ``sleep`` lasts until it may go on.
+    """A clock whose ``sleep`` lasts until the test releases it.
 
     Attributes:
-        is_asleep: Whether somebody is made to wait.
+        is_asleep: True while a thread sleeps.
     """
 
     def __init__(self) -> None:
@@ -1001,9 +1005,9 @@ class HaltingClock(FakeClock):
         super().sleep(seconds)
 
 
-class TestTheDownloader:
+class TestDownloader:
     @pytest.fixture
-    def told(self) -> list[str]:
+    def remarks(self) -> list[str]:
         return []
 
     @pytest.fixture
@@ -1011,8 +1015,8 @@ class TestTheDownloader:
         return HaltingClock()
 
     @pytest.fixture
-    def start(self, tmp_path, application, told, clock) -> Iterator[Start]:
-        """Starts downloaders into the test's directory; closes them."""
+    def start(self, tmp_path, application, remarks, clock) -> Iterator[Start]:
+        """Return a function that starts downloaders into the test's directory, and close them at the end."""
         started: list[Downloader] = []
 
         def start(base: str, **more: Any) -> Downloader:
@@ -1020,7 +1024,7 @@ class TestTheDownloader:
                 tmp_path,
                 lambda progress: fetcher(tmp_path, base, application, clock, on_progress=progress),
                 clock,
-                remark=told.append,
+                remark=remarks.append,
                 **more,
             )
             started.append(downloader)
@@ -1033,7 +1037,7 @@ class TestTheDownloader:
     def settle(self, downloader: Downloader) -> None:
         eventually(lambda: not downloader.waiting)
 
-    def test_fetches_what_is_announced_each_once(self, tmp_path, platform, start, told):
+    def test_it_downloads_each_announced_file_once(self, tmp_path, platform, start, remarks):
         saved: list[Saved] = []
         downloader = start(platform.url, on_saved=saved.append)
         for fields in (recorded(platform.url), transcribed(platform.url), {"status": "answered"}, {}, []):
@@ -1045,10 +1049,10 @@ class TestTheDownloader:
 
         assert {each.name for each in saved} == {MP3, f"{NAME}.transcript.json"}
         assert len(platform.requests) == 2
-        assert told == []
+        assert remarks == []
         check_sums(tmp_path)
 
-    def test_does_not_keep_whoever_announces_waiting(self, application, start):
+    def test_it_does_not_block_the_caller(self, application, start):
         begun = threading.Event()
 
         def answer(_: Request) -> Drip:
@@ -1071,7 +1075,7 @@ class TestTheDownloader:
             downloader.close(0)
 
     @pytest.mark.parametrize("status", [404, 500, 503])
-    def test_tries_again_after_what_may_pass(self, tmp_path, application, start, told, clock, status):
+    def test_it_retries_after_temporary_errors(self, tmp_path, application, start, remarks, clock, status):
         whole = ranged()
         with Canned(*[reply(status, b"")] * 5, whole) as server:
             downloader = start(server.url)
@@ -1079,33 +1083,33 @@ class TestTheDownloader:
             self.settle(downloader)
 
         assert (tmp_path / MP3).read_bytes() == SOUND
-        assert told == []
+        assert remarks == []
         assert len(server.requests) == 6
 
-    def test_pauses_longer_each_time_and_gives_up_with_a_word(self, tmp_path, start, told, clock):
+    def test_it_waits_longer_each_time_and_gives_up_with_a_message(self, tmp_path, start, remarks, clock):
         began = clock.monotonic()
         with Canned(reply(503, b"")) as server:
             downloader = start(server.url, threads=1)
             downloader.announce(stored(recorded(server.url)))
             self.settle(downloader)
 
-        (remark,) = told
+        (remark,) = remarks
         assert remark.startswith(f"recording {UUID} was not fetched: ")
-        assert len(server.requests) == 3 * 12  # a session tries thrice
+        assert len(server.requests) == 3 * 12  # a session tries three times
         assert 1200 < clock.monotonic() - began < 2400
 
-    def test_a_file_that_is_not_there_is_waited_for_a_minute(self, start, told, clock):
+    def test_a_missing_file_is_waited_for_for_a_minute(self, start, remarks, clock):
         began = clock.monotonic()
         with Canned(reply(404, b"")) as server:
             downloader = start(server.url, threads=1)
             downloader.announce(stored(recorded(server.url)))
             self.settle(downloader)
 
-        (remark,) = told
+        (remark,) = remarks
         assert "has no /v1/files/" in remark
         assert NOT_YET_SECONDS <= clock.monotonic() - began < 2 * NOT_YET_SECONDS + 10
 
-    def test_what_nobody_signed_is_left_alone_unless_it_is_allowed(self, tmp_path, platform, start):
+    def test_unsigned_events_are_ignored_unless_they_are_allowed(self, tmp_path, platform, start):
         event = stored(recorded(platform.url), is_signed=False)
         careful = start(platform.url)
         careful.announce(event)
@@ -1118,8 +1122,8 @@ class TestTheDownloader:
         assert (tmp_path / MP3).exists()
 
     @pytest.mark.parametrize("is_under_way", [True, False])
-    def test_a_forged_announcement_does_not_keep_the_signed_one_out(
-        self, tmp_path, platform, start, told, is_under_way
+    def test_a_forged_event_does_not_block_the_signed_one(
+        self, tmp_path, platform, start, remarks, is_under_way
     ):
         begun, go_on = threading.Event(), threading.Event()
 
@@ -1144,19 +1148,19 @@ class TestTheDownloader:
             self.settle(downloader)
 
         assert (tmp_path / MP3).read_bytes() == SOUND
-        assert told == []
+        assert remarks == []
         assert len(check_sums(tmp_path).splitlines()) == 1 + is_under_way
 
-    def test_a_url_that_leads_elsewhere_is_told_and_not_tried_again(self, platform, start, told):
+    def test_a_url_of_another_host_is_reported_and_not_retried(self, platform, start, remarks):
         downloader = start("https://api.nexmo.com")
         downloader.announce(stored(recorded(platform.url)))
         self.settle(downloader)
 
-        (remark,) = told
+        (remark,) = remarks
         assert "No token is sent" in remark
         assert platform.connections == 0
 
-    def test_refused_credentials_end_it_with_one_word(self, start, told):
+    def test_refused_credentials_end_it_with_one_message(self, start, remarks):
         with Canned(reply(401, {"title": "Unauthorized"})) as server:
             downloader = start(server.url, threads=1)
             for number in range(20):
@@ -1167,11 +1171,11 @@ class TestTheDownloader:
             downloader.close(5)
 
         assert len(server.requests) == 1
-        assert len(told) == 2
-        assert "Downloads of recordings stopped" in told[0]
-        assert "voicectl recording download" in told[1]
+        assert len(remarks) == 2
+        assert "Downloads of recordings stopped" in remarks[0]
+        assert "voicectl recording download" in remarks[1]
 
-    def test_a_full_disk_is_waited_out(self, tmp_path, platform, start, told, clock):
+    def test_a_full_disk_is_waited_out(self, tmp_path, platform, start, remarks, clock):
         clock.may_go.clear()
         downloader = start(platform.url, threads=1)
         with largest_file(4096):
@@ -1181,9 +1185,9 @@ class TestTheDownloader:
         self.settle(downloader)
 
         assert (tmp_path / MP3).read_bytes() == SOUND
-        assert told == []
+        assert remarks == []
 
-    def test_what_is_left_at_the_end_is_found_again(self, tmp_path, application, start, told):
+    def test_files_left_at_the_end_are_found_again(self, tmp_path, application, start, remarks):
         whole = ranged()
         held = Drip(whole(Request(b"GET / HTTP/1.1\r\n\r\n")), FOR_EVER, step=5000)
         with Canned(held, whole) as server:
@@ -1199,7 +1203,7 @@ class TestTheDownloader:
             downloader.close(0)
             server.drop()
 
-            assert [remark.split(" not fetched")[0] for remark in told] == ["1 recording"]
+            assert [remark.split(" not fetched")[0] for remark in remarks] == ["1 recording"]
             assert MP3 not in names(tmp_path)
             found = missed(events, tmp_path)
             assert [each.is_transcription for each in found] == [False, True]
@@ -1213,7 +1217,7 @@ class TestTheDownloader:
         assert (tmp_path / MP3).read_bytes() == SOUND
         assert server.requests[1].headers["range"].startswith("bytes=")
 
-    def test_close_finishes_what_is_under_way(self, tmp_path, start, told):
+    def test_close_finishes_the_current_download(self, tmp_path, start, remarks):
         with Canned(
             Drip(ranged()(Request(b"GET / HTTP/1.1\r\n\r\n")), 0.005, step=500), keeps=False
         ) as server:
@@ -1222,12 +1226,12 @@ class TestTheDownloader:
             downloader.close(PATIENCE_SECONDS)
 
         assert (tmp_path / MP3).read_bytes() == SOUND
-        assert told == []
+        assert remarks == []
         downloader.announce(stored(recorded("http://127.0.0.1:9")))  # too late
         assert downloader.waiting == 0
 
 
-def test_events_of_other_kinds_tell_of_no_file():
+def test_events_of_other_kinds_announce_no_file():
     assert of_event(stored({"status": "completed", "size": 1})) is None
     assert of_event(stored({"transcription_url": 7})) is None
     assert json.dumps(recorded("x"))

@@ -1,4 +1,4 @@
-"""The file URLs that may receive a token, whatever an event contains."""
+"""The file URLs that may receive a token, for events with any content."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def file_url(url: str, base: str, extra: Iterable[str] = (), regions: Iterable[s
 
 @pytest.mark.parametrize("host", FILE_HOSTS)
 @pytest.mark.parametrize("version", ["v1", "v3"])
-def test_a_file_on_a_listed_host_is_asked_for(host: str, version: str) -> None:
+def test_a_file_on_a_listed_host_is_requested(host: str, version: str) -> None:
     path = f"/{version}/files/{ID}"
     expected = FileUrl(origin=f"https://{host}", path=path, file_id=ID)
 
@@ -49,7 +49,7 @@ def test_a_file_on_a_listed_host_is_asked_for(host: str, version: str) -> None:
     assert file_url(f"https://{host}:443{path}", "https://api-eu-3.vonage.com") == expected
 
 
-def test_scheme_and_host_are_compared_without_case() -> None:
+def test_scheme_and_host_are_case_insensitive() -> None:
     expected = FileUrl(origin="https://api.nexmo.com", path=PATH, file_id=ID)
 
     assert file_url("HTTPS://API.NEXMO.COM" + PATH, LIVE) == expected
@@ -73,20 +73,20 @@ def test_no_other_host_is_listed() -> None:
 @pytest.mark.parametrize(
     "base", [HERE, "https://127.0.0.1:8443", "http://127.0.0.1", "http://[::1]:4010", "http://localhost:4010"]
 )
-def test_a_profile_on_loopback_has_its_files_on_its_base_url_alone(base: str) -> None:
+def test_a_profile_on_loopback_has_its_files_only_on_its_base_url(base: str) -> None:
     assert file_url(base + PATH, base) == FileUrl(origin=base, path=PATH, file_id=ID)
     for other in (LIVE, "http://127.0.0.1:4011", "https://127.0.0.1:4010", "http://127.0.0.2:4010"):
         with pytest.raises(GuardError, match="it is not on"):
             file_url(other + PATH, base)
 
 
-def test_a_port_that_goes_without_saying_makes_no_difference() -> None:
+def test_the_default_port_may_be_given() -> None:
     for base in ("http://127.0.0.1", "http://127.0.0.1:80"):
         for url in ("http://127.0.0.1", "http://127.0.0.1:80"):
             assert file_url(url + PATH, base).origin == "http://127.0.0.1"
 
 
-def test_the_regions_of_a_sandbox_are_places_of_files_on_loopback_only() -> None:
+def test_the_regions_of_a_sandbox_serve_files_on_loopback_only() -> None:
     regions = ["http://127.0.0.1:4013"]
 
     assert file_url(regions[0] + PATH, HERE, regions=regions).origin == regions[0]
@@ -94,7 +94,7 @@ def test_the_regions_of_a_sandbox_are_places_of_files_on_loopback_only() -> None
         file_url(regions[0] + PATH, LIVE, regions=regions)
 
 
-def test_a_profile_adds_hosts_whole_and_off_loopback_only() -> None:
+def test_a_profile_adds_whole_host_names_and_only_off_loopback() -> None:
     mine = ["files.example.org"]
 
     assert file_url("https://files.example.org" + PATH, LIVE, mine).file_id == ID
@@ -232,7 +232,7 @@ TRICKS = [
 
 
 @pytest.mark.parametrize("url", TRICKS)
-def test_no_trick_takes_a_token_elsewhere(url: str) -> None:
+def test_no_trick_sends_a_token_elsewhere(url: str) -> None:
     with pytest.raises(GuardError, match="No token is sent"):
         file_url(url, LIVE)
 
@@ -254,13 +254,13 @@ def test_no_trick_takes_a_token_elsewhere(url: str) -> None:
         f"https://127.0.0.1:4010{PATH}",
     ],
 )
-def test_nor_away_from_a_sandbox(url: str) -> None:
+def test_no_trick_sends_a_token_from_a_sandbox_elsewhere(url: str) -> None:
     with pytest.raises(GuardError):
         file_url(url, HERE)
 
 
 def judge(url: str, base: str) -> bool:
-    """The rule once more, by comparing texts: an allowed origin, one of two paths, a UUID."""
+    """Apply the rule by comparing texts: an allowed origin, one of two paths, a UUID."""
     origins = (
         [base] if base == HERE else [f"https://{host}{port}" for host in FILE_HOSTS for port in ("", ":443")]
     )
@@ -285,7 +285,7 @@ def naive(url: str) -> bool:
 
 
 def urls() -> list[str]:
-    """Good ones with something put in, taken out or exchanged, none to three times."""
+    """Draw valid URLs with up to three insertions, deletions or replacements."""
     chance = random.Random(SEED)
     pieces = [*"@:/\\?#%.;[] \t\n\0-", "%2e", "%2f", "//", "..", "user@", ":443", ":80", ".evil.org", "evil."]
     pieces += [
@@ -323,7 +323,7 @@ def urls() -> list[str]:
 
 
 @pytest.mark.parametrize("base", [LIVE, HERE])
-def test_ten_thousand_urls_are_judged_as_the_rule_says(base: str) -> None:
+def test_ten_thousand_urls_are_judged_according_to_the_rule(base: str) -> None:
     accepted = fooled = 0
     for url in urls():
         try:
