@@ -54,13 +54,13 @@ def refusal(authorization: list[str], body: bytes = BODY, **options: object) -> 
     return caught.value
 
 
-def test_what_the_platform_signs_is_believed() -> None:
+def test_webhooks_signed_by_the_platform_are_accepted() -> None:
     found = verify(bearer(BODY, jti="5f0c9d8e"))
 
     assert found == Verified(jti="5f0c9d8e", iat=NOW, api_key=API_KEY)
 
 
-def test_what_the_sandbox_signs_is_believed() -> None:
+def test_webhooks_signed_by_the_sandbox_are_accepted() -> None:
     made = tokens.webhook_token(
         BODY, secret=SECRET, api_key=API_KEY, application_id=APPLICATION, now=NOW + 0.9
     )
@@ -68,7 +68,7 @@ def test_what_the_sandbox_signs_is_believed() -> None:
     assert verify([f"Bearer {made}"]).iat == NOW
 
 
-def test_the_official_library_believes_the_same_token() -> None:
+def test_the_official_library_accepts_the_same_token() -> None:
     made = token(BODY)
 
     assert verify_signature(made, SECRET)
@@ -76,20 +76,20 @@ def test_the_official_library_believes_the_same_token() -> None:
     assert not verify_signature(made, "another" * 5)
 
 
-def test_the_hash_is_of_the_bytes_documented() -> None:
+def test_the_hash_covers_the_documented_bytes() -> None:
     documented = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
     assert verify(bearer(b"", payload_hash=documented), b"test")
 
 
-class TestWhoIsBelieved:
+class TestAcceptance:
     """W1, W3: each class of forgery, with its message."""
 
     @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
-    def test_the_scheme_in_any_letters(self, scheme: str) -> None:
+    def test_the_scheme_may_have_any_case(self, scheme: str) -> None:
         assert verify([f"{scheme} {token(BODY)}"])
 
-    def test_nothing_at_all_is_unsigned(self) -> None:
+    def test_a_missing_header_counts_as_unsigned(self) -> None:
         assert refusal([]).is_unsigned
 
     @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ class TestWhoIsBelieved:
             ([f"{bearer(BODY)[0]}, {bearer(BODY)[0]}"], "not a JWT"),
         ],
     )
-    def test_odd_headers(self, authorization: list[str], said: str) -> None:
+    def test_odd_headers_are_refused(self, authorization: list[str], said: str) -> None:
         found = refusal(authorization)
 
         assert said in found.message
@@ -128,14 +128,14 @@ class TestWhoIsBelieved:
             {"alg": ["HS256"]},
         ],
     )
-    def test_any_other_algorithm(self, header: dict[str, object]) -> None:
+    def test_any_other_algorithm_is_refused(self, header: dict[str, object]) -> None:
         for digest in ("sha256", "sha384", "sha512"):
             assert (
                 "algorithm"
                 in refusal([f"Bearer {signed(claims(BODY), header=header, digest=digest)}"]).message
             )
 
-    def test_no_signature(self) -> None:
+    def test_a_missing_signature_is_refused(self) -> None:
         whole = token(BODY)
         head = segment({"alg": "none"})
         for made in (whole.rpartition(".")[0] + ".", f"{head}.{whole.split('.')[1]}.", f"{whole}="):
@@ -157,7 +157,7 @@ class TestWhoIsBelieved:
             b"[" * 5000,
         ],
     )
-    def test_headers_that_mean_something_else(self, header: object) -> None:
+    def test_unknown_critical_headers_are_refused(self, header: object) -> None:
         refusal([f"Bearer {signed(claims(BODY), header=header)}"])
 
     def test_a_key_in_the_header_is_not_used(self) -> None:
@@ -170,7 +170,7 @@ class TestWhoIsBelieved:
             made = signed(claims(BODY), secret=own, header={"alg": "HS256"} | more)
             assert "not signed with" in refusal([f"Bearer {made}"]).message
 
-    def test_the_applications_public_key_is_no_secret(self) -> None:
+    def test_the_application_s_public_key_is_not_a_secret(self) -> None:
         assert "not signed with" in refusal([f"Bearer {token(BODY, secret=PEM)}"]).message
 
     def test_a_short_secret_works(self) -> None:
@@ -187,7 +187,7 @@ class TestWhoIsBelieved:
             ({}, "'api_key'"),
         ],
     )
-    def test_claims_that_are_none(self, content: object, said: str) -> None:
+    def test_invalid_claims_are_refused(self, content: object, said: str) -> None:
         assert said in refusal([f"Bearer {signed(content)}"]).message
 
     @pytest.mark.parametrize(
@@ -234,27 +234,27 @@ class TestWhoIsBelieved:
             ({"jti": "x" * 201}, "'jti'"),
         ],
     )
-    def test_missing_odd_and_stale_claims(self, changes: dict[str, object], said: str) -> None:
+    def test_missing_odd_and_stale_claims_are_refused(self, changes: dict[str, object], said: str) -> None:
         assert said in refusal(bearer(BODY, **changes)).message
 
     @pytest.mark.parametrize(
         "changes", [{"application_id": GONE}, {"exp": NOW + 1}, {"nbf": NOW}, {"more": [1]}]
     )
-    def test_what_may_be_otherwise(self, changes: dict[str, object]) -> None:
+    def test_optional_claims_may_differ(self, changes: dict[str, object]) -> None:
         assert verify(bearer(BODY, **changes))
 
     @pytest.mark.parametrize(
         ("age", "is_good"),
         [(0, True), (MAX_AGE_SECONDS, True), (MAX_AGE_SECONDS + 1, False), (-60, True), (-61, False)],
     )
-    def test_it_is_fresh_for_minutes(self, age: int, is_good: bool) -> None:
+    def test_a_token_is_valid_for_some_minutes(self, age: int, is_good: bool) -> None:
         authorization = bearer(BODY)
         if is_good:
             assert verify(authorization, now=NOW + age)
         else:
             assert "clock" in (refusal(authorization, now=NOW + age).hint or "")
 
-    def test_nothing_secret_is_told(self) -> None:
+    def test_messages_contain_no_secret(self) -> None:
         for changes in (
             {"secret": "x" * 32},
             {"payload_hash": "0" * 64},
@@ -268,13 +268,13 @@ class TestWhoIsBelieved:
 
 
 class TestBody:
-    def test_spaces_of_json_count(self) -> None:
+    def test_spaces_in_json_matter(self) -> None:
         spaced = json.dumps(json.loads(BODY), indent=1).encode()
 
         assert "not the one that was signed" in refusal(bearer(BODY), spaced).message
 
     @given(st.binary(max_size=200))
-    def test_any_bytes_are_vouched_for_to_the_byte(self, body: bytes) -> None:
+    def test_any_body_is_verified_byte_for_byte(self, body: bytes) -> None:
         assert verify(bearer(body), body)
         refusal(bearer(body), body + b" ")
 
@@ -282,12 +282,12 @@ class TestBody:
 class TestGet:
     """The documented ordered form: the parameters as one object of JSON, without spaces."""
 
-    def test_the_form(self) -> None:
+    def test_the_documented_form_is_hashed(self) -> None:
         assert signed_content("GET", QUERY, b"") == (
             b'{"to":"447700900456","from":"447700900789","uuid":"x y","a":["1","2"],"empty":""}'
         )
 
-    def test_it_is_believed(self) -> None:
+    def test_a_signed_get_is_accepted(self) -> None:
         assert verify(bearer(signed_content("GET", QUERY, b"")), b"", method="GET", query=QUERY)
 
     @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ class TestGet:
         for query in (b"name=Zo\xc3\xab", b"name=Zo\xff", b"name=Zo%EB", b"name=Zo%C3", b"name=Zoe"):
             assert "query" in refusal(authorization, b"", method="GET", query=query).message
 
-    def test_order_and_values_count(self) -> None:
+    def test_order_and_values_matter(self) -> None:
         authorization = bearer(signed_content("GET", b"a=1&b=2", b""))
         for query in (b"b=2&a=1", b"a=1", b"a=1&b=3", b"a=1&b=2&c="):
             assert "query" in refusal(authorization, b"", method="GET", query=query).message
@@ -339,7 +339,7 @@ class TestGet:
             (b"dtmf=%7B%22digits%22:%22%5Cud83d%22%7D", rb'{"dtmf":{"digits":"\ud83d"}}'),
         ],
     )
-    def test_a_hash_over_nested_objects_says_the_same(self, query: bytes, content: bytes) -> None:
+    def test_a_hash_over_nested_objects_is_equivalent(self, query: bytes, content: bytes) -> None:
         assert verify(bearer(content), b"", method="GET", query=query).uncovered == ()
 
     @pytest.mark.parametrize(
@@ -350,11 +350,13 @@ class TestGet:
             (b"to=447700900456&uuid=x&id=17", ("id",)),
         ],
     )
-    def test_what_the_url_itself_has_may_be_left_out(self, query: bytes, names: tuple[str, ...]) -> None:
+    def test_parameters_of_the_configured_url_may_be_unsigned(
+        self, query: bytes, names: tuple[str, ...]
+    ) -> None:
         content = b'{"to":"447700900456","uuid":"x"}'
         assert verify(bearer(content), b"", method="GET", query=query).uncovered == names
 
-    def test_it_may_be_left_out_beside_nested_objects_too(self) -> None:
+    def test_they_may_be_unsigned_beside_nested_objects_too(self) -> None:
         content = b'{"uuid":"x","dtmf":{"digits":"3"}}'
         query = b"order=17&uuid=x&dtmf=%7B%22digits%22:%223%22%7D"
         assert verify(bearer(content), b"", method="GET", query=query).uncovered == ("order",)
@@ -373,7 +375,7 @@ class TestGet:
             b"&".join([b"a%d=1" % number for number in range(17)]) + b"&to=447700900456&uuid=x",
         ],
     )
-    def test_what_says_what_happened_may_not_be_left_out(self, query: bytes) -> None:
+    def test_parameters_that_describe_the_event_must_be_signed(self, query: bytes) -> None:
         content = b'{"to":"447700900456","uuid":"x"}'
         assert "query" in refusal(bearer(content), b"", method="GET", query=query).message
 
@@ -390,31 +392,33 @@ class TestGet:
         assert refusal(bearer(b"{}x"), b"", method="GET", query=query)
 
     @pytest.mark.parametrize("changes", [{}, {"payload_hash": GONE}])
-    def test_one_that_vouches_for_nothing_is_refused_with_a_way_out(self, changes: dict[str, object]) -> None:
+    def test_a_hash_that_covers_nothing_is_refused_with_a_suggestion(
+        self, changes: dict[str, object]
+    ) -> None:
         found = refusal(bearer(b"", **changes), b"", method="GET", query=QUERY)
 
         assert "to POST" in (found.hint or "")
 
 
 class TestRotation:
-    """W4: two secrets of an account at once, found by its name and by no path."""
+    """W4: two secrets of an account at once, found by the account's key and not by a path."""
 
-    def test_both_secrets_are_good(self) -> None:
+    def test_both_secrets_are_accepted(self) -> None:
         both = {API_KEY: ("new" * 11, SECRET)}
 
         assert verify(bearer(BODY), secrets=both)
         assert verify(bearer(BODY, secret="new" * 11), secrets=both)
         refusal(bearer(BODY, secret="old" * 11), secrets=both)
 
-    def test_a_secret_of_no_known_account_is_any_accounts(self) -> None:
+    def test_a_secret_without_a_known_account_serves_any_account(self) -> None:
         assert verify(bearer(BODY, api_key="whoever"), secrets={None: (SECRET,)}).api_key == "whoever"
 
-    def test_one_accounts_secret_is_not_anothers(self) -> None:
+    def test_the_secret_of_one_account_does_not_serve_another(self) -> None:
         secrets: Secrets = {API_KEY: (SECRET,), "other": ("o" * 32,)}
 
         assert "not signed with" in refusal(bearer(BODY, api_key="other"), secrets=secrets).message
 
-    def test_no_secret_at_all_believes_nobody(self) -> None:
+    def test_without_any_secret_every_webhook_is_refused(self) -> None:
         assert refusal(bearer(BODY), secrets={})
 
 
@@ -442,25 +446,25 @@ class TestForgeries:
     """No forgery without the secret is accepted; and a naive verifier accepts some."""
 
     @given(bits(GOOD))
-    def test_a_token_that_was_altered_anywhere(self, made: str) -> None:
+    def test_a_token_altered_anywhere_is_refused(self, made: str) -> None:
         if made.strip() != GOOD:
             refusal([f"Bearer {made}"])
 
     @given(
         st.dictionaries(st.sampled_from([*claims(BODY), "exp", "nbf"]), json_values), st.binary(max_size=40)
     )
-    def test_claims_and_header_of_a_forger(self, changes: dict[str, object], secret: bytes) -> None:
+    def test_forged_claims_and_headers_are_refused(self, changes: dict[str, object], secret: bytes) -> None:
         content = claims(BODY) | changes
         made = signed(content, secret=secret.hex())
         refusal([f"Bearer {made}"])
         refusal([f"Bearer {GOOD.rpartition('.')[0]}.{made.rpartition('.')[2]}"])
 
     @given(st.text())
-    def test_any_header(self, header: str) -> None:
+    def test_any_other_header_is_refused(self, header: str) -> None:
         refusal([header])
 
     @given(st.sampled_from(["iss", "payload_hash", "iat", "jti", "api_key"]), json_values)
-    def test_signed_claims_of_any_type_raise_nothing_else(self, claim: str, value: object) -> None:
+    def test_signed_claims_of_any_type_raise_no_other_exception(self, claim: str, value: object) -> None:
         try:
             found = verify(bearer(BODY, **{claim: value}))
         except SignatureError:
@@ -476,7 +480,7 @@ class TestForgeries:
         ],
         ids=["a verifier that skips the hash", "ours"],
     )
-    def test_the_same_token_with_another_body_fools_who_skips_the_hash(
+    def test_a_verifier_that_skips_the_hash_accepts_the_same_token_with_another_body(
         self, judge: Callable[[str, bytes], object], is_fooled: bool
     ) -> None:
         altered = BODY.replace(b"ringing", b"answered")

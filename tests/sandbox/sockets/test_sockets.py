@@ -619,7 +619,7 @@ class TestEnding:
             pytest.param(b"\x82\x81mask.", 1002, id="a masked frame"),
             pytest.param(b"\x80\x01.", 1002, id="the rest of nothing"),
             pytest.param(b"\x88\x02\x00\x01", 1002, id="a close with no code of this protocol"),
-            pytest.param(b"\x81\x02\xff\xfe", 1007, id="text that is no UTF-8"),
+            pytest.param(b"\x81\x02\xff\xfe", 1007, id="text that is not UTF-8"),
             pytest.param(
                 b"\x02\x00" + (b"\x00\x7e\xff\xff" + bytes(65_535)) * 65, 1009, id="too much in parts"
             ),
