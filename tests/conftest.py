@@ -23,11 +23,13 @@ from voicectl.store import files
 StartRoom = Callable[..., Room]
 
 settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("no clock")  # how long an example takes is a matter of what else the machine does
+settings.load_profile("no clock")  # the time of an example depends on the load of the machine
 
 for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    if signal.getsignal(signum) is signal.SIG_IGN:  # as a shell leaves it for what runs in the background
-        signal.signal(signum, signal.SIG_DFL)  # or the commands that are started here would ignore it too
+    if signal.getsignal(signum) is signal.SIG_IGN:  # as a shell sets it for background jobs
+        signal.signal(
+            signum, signal.SIG_DFL
+        )  # otherwise the commands started by the tests would ignore it too
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +45,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSA
 
 @pytest.fixture
 def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> Iterator[StartRoom]:
-    """Return a function that makes a machine whose default profile ``test`` is its own sandbox's application.
+    """Return a function that creates a machine whose default profile ``test`` is its own sandbox's application.
 
     Its arguments are the sandbox's options, and ``clock``. Unless they say so there are no rate limits, and time is
     the room's own.

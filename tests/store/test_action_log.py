@@ -57,7 +57,7 @@ def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
 ) -> None:
     monkeypatch.setattr(action_log, "MAX_BYTES", 2_000)
     kept = ActionLog(tmp_path)
-    with ThreadPoolExecutor(8) as threads:  # as processes do
+    with ThreadPoolExecutor(8) as threads:  # as separate processes do
         list(threads.map(lambda number: ActionLog(tmp_path).add(number, LEG, "mute"), range(200)))
     for number in range(200, 300):
         kept.add(number, LEG, "mute")

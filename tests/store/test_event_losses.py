@@ -37,7 +37,7 @@ WRITERS = 5
 MILLION = 1_000_000
 
 
-# Killed
+# Killed writers
 
 
 def acknowledged_by_the_killed(
@@ -91,7 +91,7 @@ def tail(events: Stores) -> Iterator[list[int]]:
 
 
 def test_acknowledged_events_survive_a_kill_and_a_tail_misses_none(events: Stores) -> None:
-    """The writers make the store themselves, all at once."""
+    """The writers create the store themselves, concurrently."""
     chance = random.Random(SEED)
     with tail(events) as followed:
         seen = {
@@ -187,7 +187,7 @@ def test_a_database_that_may_not_grow_is_reported_alike(tmp_path: Path) -> None:
             store.add([arrival(number) for number in range(500)])
 
 
-# SQLite that cannot be used
+# Errors of SQLite
 
 
 def test_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_missing_store_directory_is_reported(tmp_path: Path) -> None:
         SqliteEvents(tmp_path / "gone" / "events.db")
 
 
-# PostgreSQL that dies
+# Killed servers of PostgreSQL
 
 
 def test_acknowledged_events_survive_a_kill_of_the_server(postgres: Postgres, tmp_path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_wait_ends_when_its_server_dies(postgres: Postgres, tmp_path: Path) ->
 
 
 def test_a_server_that_stops_answering_is_given_up_in_time(postgres: Postgres, tmp_path: Path) -> None:
-    """As one does whose machine has stopped while its connections stand."""
+    """As if its machine had stopped while its connections stayed open."""
     with closing(PostgresEvents(postgres.url, str(tmp_path), add_seconds=2)) as store:
         store.add([arrival(1)])
         postgres.freeze()
@@ -399,7 +399,7 @@ def test_a_locked_application_is_reported_in_time(postgres: Postgres, tmp_path: 
 
 
 class Cutter:
-    """Stands before a server, and cuts a connection once the server's word on a commit is on its way back."""
+    """A proxy that cuts a connection once the server's reply to a commit is on its way back."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -467,7 +467,7 @@ def test_a_lost_reply_to_a_commit_is_reported_and_adding_again_is_harmless(
             assert store.add([arrival(2)])[0].outcome is Outcome.REPEATED
 
 
-# PostgreSQL that cannot be used
+# Errors of PostgreSQL
 
 
 def test_many_first_users_of_a_database_create_the_tables_once(database: str) -> None:
@@ -508,7 +508,7 @@ def test_a_database_that_isolates_transactions_accepts_events_from_several_write
         other.execute("LOCK TABLE voicectl_events.events IN EXCLUSIVE MODE")
         for adder in adders:
             adder.start()
-        # Until one waits for the table, and the other for the one.
+        # until one waits for the table, and the other one for the first
         eventually(lambda: postgres.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") == [(2,)])
     for adder in adders:
         adder.join()

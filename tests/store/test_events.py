@@ -47,7 +47,7 @@ def only(store: EventStore, query: Query | None = None) -> Stored:
     return stored
 
 
-# What is kept
+# Stored events
 
 
 def test_added_events_are_found_unchanged_also_by_other_processes(events: Stores, store: EventStore) -> None:
@@ -134,7 +134,7 @@ def test_a_token_with_different_content_is_a_replay_and_none_of_it_is_stored(
     assert store.add([thief]) == [Kept(REPLAYED, 0)]
     assert events().add([thief, arrival(3)])[0] == Kept(REPLAYED, 0)  # after a restart too
     assert numbers(store) == [1, 3]
-    assert outcomes(store.add([arrival(2)])) == [NEW]  # with a token of its own
+    assert outcomes(store.add([arrival(2)])) == [NEW]  # with its own token
 
 
 @pytest.mark.parametrize("elsewhere", [{"query": b"vc=vc-another"}, {"route": Route.RTC}])
@@ -200,7 +200,7 @@ def test_long_and_odd_tokens_are_distinguished(store: EventStore) -> None:
 
 @pytest.fixture
 def many(store: EventStore) -> EventStore:
-    """Events 0 to 999, ten milliseconds of them in each commit; the last two of each ten tell of a recording."""
+    """Events 0 to 999, ten in each commit; the last two of each ten are about a recording."""
     for first in range(0, 1000, 10):
         batch = [arrival(number) for number in range(first, first + 8)]
         batch += [arrival(number, recording_url="https://x") for number in range(first + 8, first + 10)]
@@ -313,7 +313,7 @@ def test_applications_that_share_a_database_do_not_see_each_other(postgres: Post
 
 def test_postgres_reads_few_events_to_find_few(postgres: Postgres, database: str) -> None:
     def rows_read(use: Callable[[EventStore], object]) -> int:
-        """Return the rows that *use* makes the server read; a session reports them when it ends."""
+        """Return the number of rows that the server reads for *use*; a session reports it when it ends."""
         asked = "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_user_tables"
         ((before,),) = postgres.execute(asked, database="other")
         with closing(PostgresEvents(database, "x", add_seconds=PATIENCE_SECONDS)) as store:
@@ -420,12 +420,12 @@ def test_an_event_nested_too_deeply_to_be_shown_is_stored_unchanged() -> None:
 
 
 def digits(directory: Path) -> int:
-    """In how many files the number of a person stands."""
+    """Return the number of files that contain the number of a person."""
     return sum(b"447700900999" in path.read_bytes() for path in directory.rglob("*") if path.is_file())
 
 
 def arrivals(numbers: range) -> Iterator[Arrival]:
-    """Small events and large ones, which a database keeps in other ways."""
+    """Yield small events, and large ones, which a database stores differently."""
     for number in numbers:
         noise = "".join(map(chr, range(40, 90))) * (100 if number % 10 == 0 else 1)
         yield arrival(number, to="447700900999", noise=noise)
@@ -442,7 +442,7 @@ def test_a_purge_leaves_no_byte_of_the_deleted_events(tmp_path: Path) -> None:
 
         assert purger.purge(RECEIVED + 3) == 2000
         assert digits(tmp_path) == 0
-        assert sum(path.stat().st_size for path in tmp_path.iterdir()) < size / 5  # what is left are tokens
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) < size / 5  # only tokens are left
         assert numbers(receiver) == [5000]
         assert receiver.add([arrival(5001)])[0].id == 2002  # no id is given twice
 
@@ -456,7 +456,7 @@ def test_a_purge_of_half_the_events_leaves_the_other_half_alone(store: EventStor
 
 
 def test_a_purge_of_new_events_keeps_their_tokens(store: EventStore) -> None:
-    """They are fresh still."""
+    """The tokens are still fresh."""
     store.add([arrival(1)])
     store.purge(RECEIVED + 99)
     assert outcomes(store.add([replace(arrival(2), jti="token-1")])) == [REPLAYED]
@@ -479,7 +479,7 @@ def test_a_purge_leaves_no_byte_in_the_tables_of_postgres(postgres: Postgres, tm
 
 
 def test_a_purge_leaves_nothing_in_the_statistics_of_postgres(postgres: Postgres, tmp_path: Path) -> None:
-    """They hold values of a table, and stay when it is empty."""
+    """Statistics contain values of a table, and remain when it is empty."""
     added = [
         replace(
             arrival(number), reference=f"vc-{number}", conversation_from=f"CON-{number}", query=b"%d" % number
@@ -548,7 +548,7 @@ store.close()
 
 
 def test_a_purge_that_a_reader_blocks_says_so(tmp_path: Path) -> None:
-    """An open look at the database keeps its log as it was."""
+    """An open read transaction keeps the write-ahead log unchanged."""
     path = tmp_path / "events.db"
     with (
         closing(SqliteEvents(path, purge_lock_seconds=0.05)) as store,

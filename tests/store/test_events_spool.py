@@ -124,7 +124,7 @@ def test_a_changed_byte_costs_one_event_at_most(spool: Spool) -> None:
 
         found = spool.load(path)
         assert [each for each in found if each not in BATCH] == []
-        assert len(found) >= len(BATCH) - 2  # a line end that is gone joins two lines
+        assert len(found) >= len(BATCH) - 2  # a missing line end joins two lines
         assert spool.damaged[-1].name.startswith(path.name)
         spool.drop(path)
 

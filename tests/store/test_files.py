@@ -205,7 +205,7 @@ def test_a_file_that_others_could_read_is_replaced_by_a_private_one(secret: Path
     with secret.open("rb") as before:
         files.write_private(secret, b"new")
 
-        assert before.read() == SECRET  # another file: who has the old one open learns nothing
+        assert before.read() == SECRET  # a new file: a process that has the old one open learns nothing
     assert (secret.read_bytes(), mode(secret)) == (b"new", 0o600)
 
 
@@ -275,7 +275,9 @@ print(torn)
 
 def test_a_process_killed_while_saving_leaves_the_old_content_or_the_new(tmp_path: Path) -> None:
     assert crash("files", tmp_path) == 0
-    assert {mode(each) for each in tmp_path.iterdir()} == {0o600}  # what a killed one left behind too
+    assert {mode(each) for each in tmp_path.iterdir()} == {
+        0o600
+    }  # also of the file that a killed process left behind
 
 
 def test_fifty_kills_are_enough_to_see_a_torn_file(tmp_path: Path) -> None:

@@ -58,11 +58,11 @@ def rows(path: Path, *columns: str) -> list[tuple[Any, ...]]:
         return db.execute(f"SELECT {', '.join(columns)} FROM calls ORDER BY rowid").fetchall()
 
 
-# The order of things
+# The order of journal and request
 
 
 class Witness:
-    """Stands on the line and notes whether the intent was on disk when the POST came by."""
+    """A proxy that notes whether the intent was on disk when the POST passed."""
 
     def __init__(self, line: FaultProxy, path: Callable[[], Path]) -> None:
         self.seen: list[bool] = []
@@ -95,7 +95,7 @@ def test_the_outcome_is_on_disk_when_the_id_is_printed(room: Room) -> None:
 
 
 class LateJournal(Journal):
-    """The naive one: it records when it knows."""
+    """A naive journal that records a call only after the reply."""
 
     def intend(self, reference: str, **intent: Any) -> Intent:
         self.kept = (reference, intent)
@@ -184,7 +184,7 @@ def test_it_does_not_hold_the_content_of_a_call(room: Room) -> None:
     assert b"98765432" not in content
 
 
-# A journal that cannot be used
+# Unusable journals
 
 
 def a_file_for_a_directory(directory: Path) -> None:
@@ -419,7 +419,7 @@ def test_remains_of_a_deleted_journal_are_not_taken_into_a_new_one(tmp_path: Pat
 def test_an_outcome_whose_intent_is_gone_is_reported(
     journal: Journal, record: Callable[[Journal], object]
 ) -> None:
-    """So that an id is printed with the remark that it was not recorded."""
+    """The id is then printed with the remark that it was not recorded."""
     with pytest.raises(JournalError, match="no call with the reference vc-1"):
         record(journal)
 
@@ -488,7 +488,7 @@ def test_a_journal_that_fails_after_a_refusal_does_not_hide_it(room: Room, line:
     assert room(CREATE).exit_code == 5
 
 
-# Its own rules
+# Rules of the journal
 
 
 @pytest.fixture
@@ -520,7 +520,7 @@ def test_one_call_belongs_to_one_intent(journal: Journal) -> None:
     assert found is not None
     assert found.state is IntentState.INTENT
     assert journal.claimed([LEG, "another"]) == {LEG}
-    assert journal.created(other.reference, LEG, {})  # what the API tells outranks what was known
+    assert journal.created(other.reference, LEG, {})  # the API outranks earlier knowledge
     assert [intent.uuid for intent in map(journal.get, ("vc-1", "vc-2")) if intent] == [None, LEG]
 
 
@@ -684,7 +684,7 @@ def test_it_takes_any_text_that_can_be_typed(journal: Journal) -> None:
 
 
 def test_many_processes_may_open_a_new_one_at_once(tmp_path: Path) -> None:
-    """The switch to WAL and the schema are made by one of them, while the others wait."""
+    """The switch to WAL and the schema are done by one of them, while the others wait."""
     children = [opening(tmp_path, f"vc-{number}") for number in range(8)]
     for child in children:
         assert child.stdout is not None

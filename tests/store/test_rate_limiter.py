@@ -34,7 +34,7 @@ def remarks() -> list[str]:
 
 @pytest.fixture
 def take(tmp_path: Path, clock: FakeClock, remarks: list[str]) -> Take:
-    """Takes a turn; each time as another process would."""
+    """Return a function that takes a turn, each time as a new process would."""
 
     def take(*, creates: int = 0, others: int = 0, urgent: bool = False, budget: float = 60.0) -> float:
         rate_limiter = RateLimiter(tmp_path / "pace", clock, remarks.append)
@@ -163,7 +163,7 @@ def test_the_platform_accepts_every_request_that_it_lets_through(
 
 def test_no_two_requests_take_the_same_turn(tmp_path: Path) -> None:
     class Still(FakeClock):
-        """Time stands still, so that each wait tells which turn it was."""
+        """Time does not pass, so each wait shows which turn it was."""
 
         def sleep(self, seconds: float) -> None:
             pass

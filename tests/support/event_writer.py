@@ -1,8 +1,8 @@
 """A process that keeps events and acknowledges each one after keeping it, until it is killed.
 
 Run as ``python -m tests.support.event_writer STORE DIRECTORY APPLICATION FIRST [COMMITS] [--naive]``. It writes the
-numbers of the events that it has kept to standard output, from FIRST on, those of a commit on a line; what cannot be
-kept it tries again. With ``--naive`` it acknowledges first, as no receiver should.
+numbers of the events that it has kept to standard output, from FIRST on, those of a commit on a line. It retries
+events that cannot be kept. With ``--naive`` it acknowledges first, as no receiver should.
 
 Args:
     STORE: The URL of a PostgreSQL, or ``-`` for SQLite in DIRECTORY.
@@ -84,7 +84,7 @@ def writing(
 def acknowledged(child: subprocess.Popen[str]) -> list[int]:
     """Return the remaining acknowledgements of a writer that has ended."""
     out, _ = child.communicate()
-    return read_numbers(out[: out.rfind("\n") + 1])  # what was being written when it was killed is no word
+    return read_numbers(out[: out.rfind("\n") + 1])  # a number cut off by the kill does not count
 
 
 def read_numbers(text: str) -> list[int]:

@@ -25,7 +25,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "16MB",
     "max_connections": "40",
-    "autovacuum": "off",  # it would come between a test and what it looks for on the disk
+    "autovacuum": "off",  # it would change the files that tests search
     "log_min_messages": "fatal",
 }
 

@@ -91,7 +91,7 @@ class Room:
         kept = {name: os.environ[name] for name in POSIX if name in os.environ}
         ours = {"HOME": str(self.home), "COLUMNS": "120"}
         ours["PYTHONDONTWRITEBYTECODE"] = (
-            "1"  # some run with a full disk, and would leave half a module behind
+            "1"  # some run with a full disk, and would leave half a module file behind
         )
         self.environ = kept | ours | self.environ
 

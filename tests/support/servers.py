@@ -174,7 +174,7 @@ class Listener:
         await stopping.wait()
         for sock in server.sockets:
             asyncio.get_running_loop().remove_reader(sock)
-        # What was accepted just now becomes a connection first: a closed server would lose its socket.
+        # Sockets accepted just now become connections first: a closed server would lose them.
         for _ in range(2):
             await asyncio.sleep(0)
         server.close()
@@ -259,4 +259,4 @@ class Eavesdropper(Listener):
         while part := await reader.read(65_536):
             self.read += part
             if not self._tls:
-                return  # enough of what is not HTTP
+                return  # plain bytes that are not HTTP

@@ -37,7 +37,7 @@ def converse(room: Room, line: str, answers: list[tuple[str, str]]) -> tuple[int
             while more := _read(ours, 0):
                 shown += more
         finally:
-            os.close(ours)  # or a child that still reads would be waited for
+            os.close(ours)  # otherwise this would wait for a child that still reads
     return child.returncode, out.decode(), shown
 
 

@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, and the screen that it shows."""
+"""A command on its own terminal, and the screen that it shows."""
 
 from __future__ import annotations
 

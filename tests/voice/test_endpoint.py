@@ -39,7 +39,7 @@ def test_a_number_is_e164_without_its_plus(text: str) -> None:
         "447700900001;ext=12",
         "447700900001,12",
         "447700900001#",
-        "4.47701E+11",  # what a spreadsheet makes of a number
+        "4.47701E+11",  # as a spreadsheet shows a number
         "447700900001.0",
         "4_4_7_7_0_0_9",  # int() takes it
         "0x1A2B3C4D",
@@ -72,7 +72,7 @@ def test_no_other_text_is_a_number(text: str) -> None:
         "+44 (7700) 900001",
         "(+44) 7700 - 900001",
         "+ 44 7700 900001",
-        "+44.7700900001",  # as registries of domains write it
+        "+44.7700900001",  # the form of domain registries
         " 447700900001\n",
         "44\u00a07700\u202f900001",
         "44\u20107700\u2011900\u2013001",
@@ -192,7 +192,7 @@ def test_an_endpoint_never_holds_a_line_end_or_control_character(text: str) -> N
     ("record", "label"),
     [
         ({"type": "phone", "number": "447700900001"}, "447700900001"),
-        ({"type": "phone"}, None),  # a caller who withheld it
+        ({"type": "phone"}, None),  # a caller with a withheld number
         ({"type": "phone", "number": ""}, None),
         ({"number": 447700900001}, "447700900001"),
         ({"type": "sip", "uri": "sip:a@b"}, "sip:a@b"),

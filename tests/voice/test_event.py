@@ -257,7 +257,7 @@ def test_a_query_and_a_body_give_the_same_event(pairs: list[tuple[str, str]], fi
     assert from_query(pairs) == fields
 
 
-# What a leg's events add up to
+# The state of a leg from its events
 
 
 def at(second: int, status: str, **more: Any) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def connect(*endpoints: object) -> dict[str, Any]:
         ([connect({"type": "websocket", "uri": "wss://a"})], ["wss://a"]),
         ([connect({"type": "app", "user": "alice"})], ["alice"]),
         ([connect({"type": "vbc", "extension": "12"})], ["12"]),
-        # what an endpoint's type does not use is a disguise
+        # options that the type of an endpoint does not use are ignored
         ([connect({"type": "sip", "uri": "sip:900@gateway", "number": "447700900001"})], ["sip:900@gateway"]),
         ([connect({"type": "phone", "number": "9791234567", "uri": "sip:a@b"})], ["9791234567"]),
         ([connect({"type": "app", "user": "alice", "number": "447700900001"})], ["alice"]),

@@ -61,7 +61,7 @@ FAULTS: list[tuple[object, str, str, str]] = [
     ({"to": [PHONE], "answer_url": [APP]}, ERROR, "$", "array of actions"),
     ({"action": "mute"}, ERROR, "$", "array of actions"),
     ({"payload": {}}, ERROR, "$", "array of actions"),
-    # what is missing
+    # missing options
     ([{"action": "talk"}], ERROR, "$[0]", '"text"'),
     ([{"action": "stream"}], ERROR, "$[0]", '"streamUrl"'),
     ([{"action": "conversation"}], ERROR, "$[0]", '"name"'),
@@ -134,7 +134,7 @@ FAULTS: list[tuple[object, str, str, str]] = [
     ([talk(bargeIn=True), talk(), {"action": "record"}, INPUT], ERROR, "$[0].bargeIn", "remove bargeIn"),
     ([stream(bargeIn=True), talk()], ERROR, "$[0].bargeIn", "remove bargeIn"),
     ([talk(bargeIn=True), stream(bargeIn=False), INPUT], WARNING, "$[1].bargeIn", "before this one"),
-    # what never runs
+    # actions that never run
     ([{"action": "transfer", "conversationId": CON}, talk()], WARNING, "$[1]", "last action"),
     ([ROOM, talk(), talk()], WARNING, "$[1]", "last action"),
     ([talk(loop=0), talk()], WARNING, "$[1]", "loop to 1"),
@@ -285,7 +285,7 @@ FAULTS: list[tuple[object, str, str, str]] = [
         "$[0].speech.context[1]",
         "string",
     ),
-    # notify; old and new things
+    # notify; deprecated and new options
     ([{"action": "notify", "payload": [], "eventUrl": [APP]}], ERROR, "$[0].payload", "object"),
     ([{"action": "pay", "amount": 9.99}], WARNING, "$[0]", "documentation"),
     ([talk(voiceName="Amy")], WARNING, "$[0].voiceName", "language and style"),
