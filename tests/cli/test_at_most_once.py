@@ -42,8 +42,8 @@ def sent_to(line: FaultProxy, number: str) -> int:
     return sum(request.json["to"][0].get("number") == number for request in line.posts)
 
 
-def assert_told_how_to_go_on(ran: Ran) -> None:
-    """Exit status 12, an empty standard output, and the three ways on."""
+def assert_explains_how_to_go_on(ran: Ran) -> None:
+    """Check for exit status 12, an empty standard output, and the three ways to proceed."""
     assert ran.exit_code == 12, ran
     assert ran.stdout == ""
     error = ran.error
@@ -60,13 +60,13 @@ def assert_sent_once(line: FaultProxy, number: str = PERSON) -> None:
 
 
 def offsets(size: int, boundaries: set[int], *, more: int) -> list[int]:
-    """Places to cut: the first and last bytes, around each boundary, and *more* by chance."""
+    """Places to cut: the first and last bytes, around each boundary, and *more* at random."""
     near = {at + step for at in boundaries | {0, size} for step in (-1, 0, 1)}
     chance = random.Random(SEED).sample(range(size), more)
     return sorted(at for at in near | set(chance) if 0 <= at < size)
 
 
-def test_a_request_that_is_cut_anywhere_is_sent_once_and_in_doubt(room: Room, line: FaultProxy) -> None:
+def test_a_request_cut_at_any_byte_is_sent_once_and_in_doubt(room: Room, line: FaultProxy) -> None:
     assert create(room).exit_code == 0
     (request,) = line.posts
     head = len(request.raw) - len(request.body)
@@ -76,12 +76,14 @@ def test_a_request_that_is_cut_anywhere_is_sent_once_and_in_doubt(room: Room, li
         line.fault = cut(Side.REQUEST, at, abrupt=bool(index % 2))
         ran = create(room, to)
 
-        assert_told_how_to_go_on(ran)
+        assert_explains_how_to_go_on(ran)
         assert_sent_once(line, to)
         assert legs_to(room, to) == [], f"cut at {at} of the request"
 
 
-def test_a_reply_that_is_cut_anywhere_is_looked_up_and_never_sent_again(room: Room, line: FaultProxy) -> None:
+def test_a_reply_cut_at_any_byte_is_looked_up_and_the_request_is_never_sent_again(
+    room: Room, line: FaultProxy
+) -> None:
     create(room)
     (size,) = line.reply_sizes[:1]
 
@@ -97,9 +99,7 @@ def test_a_reply_that_is_cut_anywhere_is_looked_up_and_never_sent_again(room: Ro
         assert ran.json["reference"].startswith("vc-")
 
 
-def test_a_reply_that_came_whole_is_believed_even_if_the_connection_breaks_after_it(
-    room: Room, line: FaultProxy
-) -> None:
+def test_a_complete_reply_counts_even_if_the_connection_breaks_after_it(room: Room, line: FaultProxy) -> None:
     create(room)
     line.fault = cut(Side.REPLY, line.reply_sizes[0], abrupt=True)
     ran = create(room, "447700900002")
@@ -116,7 +116,7 @@ def test_a_reply_that_came_whole_is_believed_even_if_the_connection_breaks_after
     ]
     + [pytest.param(Fault(What.SLICE, Side.REPLY, 30, seconds=0.1), id="the reply drips")],
 )
-def test_a_reply_that_does_not_come_in_time_is_a_lost_one(room: Room, line: FaultProxy, fault: Fault) -> None:
+def test_a_reply_that_misses_the_deadline_counts_as_lost(room: Room, line: FaultProxy, fault: Fault) -> None:
     line.fault = fault
     ran = create(room, options="--request-timeout 1")
 
@@ -132,7 +132,7 @@ def test_a_request_that_gets_stuck_is_in_doubt(room: Room, line: FaultProxy, at:
     ran = create(room, options="--request-timeout 1")
 
     assert_sent_once(line)
-    assert_told_how_to_go_on(ran)
+    assert_explains_how_to_go_on(ran)
 
 
 def test_a_lost_reply_whose_look_up_fails_too_is_in_doubt(room: Room, line: FaultProxy) -> None:
@@ -140,23 +140,23 @@ def test_a_lost_reply_whose_look_up_fails_too_is_in_doubt(room: Room, line: Faul
     ran = create(room)
 
     assert_sent_once(line)
-    assert_told_how_to_go_on(ran)
+    assert_explains_how_to_go_on(ran)
     assert len(legs_to(room, PERSON)) == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
-def test_an_answer_that_says_nothing_certain_is_in_doubt(room: Room, status: int) -> None:
+def test_an_ambiguous_reply_is_in_doubt(room: Room, status: int) -> None:
     sandbox = room.sandbox
     assert sandbox is not None
     sandbox.faults.add({"what": "status", "code": status, "on": "createCall"})
     ran = create(room)
 
-    assert_told_how_to_go_on(ran)
+    assert_explains_how_to_go_on(ran)
     assert len(room.requests("createCall")) == 1
 
 
 @pytest.mark.parametrize("status", [400, 402, 404, 409, 410, 418, 422, 499])
-def test_a_whole_refusal_is_final_and_leaves_nothing_in_doubt(room: Room, status: int) -> None:
+def test_a_complete_refusal_is_final_and_leaves_nothing_in_doubt(room: Room, status: int) -> None:
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "status", "code": status, "on": "createCall", "times": 1})
     ran = create(room)
@@ -167,7 +167,7 @@ def test_a_whole_refusal_is_final_and_leaves_nothing_in_doubt(room: Room, status
     assert room("call reconcile -o json").json == []
 
 
-def test_a_connection_that_is_refused_was_not_used_so_the_call_may_be_tried_again(room: Room) -> None:
+def test_a_call_whose_connection_is_refused_may_be_tried_again(room: Room) -> None:
     with FaultProxy(room.url) as gone:
         pass
     ran = room(
@@ -183,7 +183,7 @@ def test_a_connection_that_is_refused_was_not_used_so_the_call_may_be_tried_agai
     assert "replayed" not in ran.json
 
 
-def test_the_machinery_sees_a_client_that_sends_again(room: Room, line: FaultProxy) -> None:
+def test_the_setup_detects_a_client_that_sends_again(room: Room, line: FaultProxy) -> None:
     """The control: these counts would expose a naive client."""
     create(room)
     (request,) = line.posts
@@ -206,7 +206,9 @@ def test_the_machinery_sees_a_client_that_sends_again(room: Room, line: FaultPro
     assert len(legs_to(room, PERSON)) == 4
 
 
-def test_one_of_several_calls_in_doubt_prints_the_others_and_ends_in_12(room: Room, line: FaultProxy) -> None:
+def test_with_one_of_several_calls_in_doubt_the_others_are_printed_and_it_exits_with_12(
+    room: Room, line: FaultProxy
+) -> None:
     lost = "447700900002"
     line.on_request = lambda request: setattr(
         line, "fault", cut(Side.REQUEST, 0) if request.method == "GET" else None
@@ -226,9 +228,9 @@ def test_two_lost_replies_to_one_number_are_never_matched_to_each_others_call(
 ) -> None:
     """The first cannot be found; while it is in doubt, a record to that number may be its call or the other's."""
     line.fault = cut(Side.REQUEST, 10)
-    assert_told_how_to_go_on(create(room))
+    assert_explains_how_to_go_on(create(room))
     line.fault = cut(Side.REPLY, 10)
-    assert_told_how_to_go_on(create(room))
+    assert_explains_how_to_go_on(create(room))
     first, second = (row["reference"] for row in room("call reconcile -o json").json)
 
     assert room(f"call reconcile {second}").exit_code == 12
@@ -261,7 +263,7 @@ def test_without_the_journal_a_lost_reply_is_12_and_names_no_reference(room: Roo
     ],
 )
 @pytest.mark.parametrize("side", list(Side))
-def test_what_somebody_would_hear_twice_is_sent_once(
+def test_a_sound_that_would_be_heard_twice_is_sent_once(
     room: Room, line: FaultProxy, action: str, side: Side
 ) -> None:
     leg = room.call()
@@ -284,7 +286,7 @@ def test_what_somebody_would_hear_twice_is_sent_once(
         ("dtmf {leg} --no-listen", 3),
     ],
 )
-def test_what_is_harmless_twice_is_repeated_within_three_seconds(
+def test_a_harmless_request_is_repeated_within_three_seconds(
     room: Room, line: FaultProxy, action: str, tries: int
 ) -> None:
     leg = room.call()
@@ -297,7 +299,7 @@ def test_what_is_harmless_twice_is_repeated_within_three_seconds(
     assert room.clock.monotonic() - started <= 3
 
 
-def test_a_change_that_must_not_repeat_has_a_connection_of_its_own(room: Room, line: FaultProxy) -> None:
+def test_a_change_that_must_not_repeat_uses_a_new_connection(room: Room, line: FaultProxy) -> None:
     """So a connection that was closed while idle is never taken for a request that was lost."""
     before = line.connections
     ran = room(f"call create --to {PERSON} --to 447700900002 --talk Hi --wait answered -o json")
@@ -309,7 +311,7 @@ def test_a_change_that_must_not_repeat_has_a_connection_of_its_own(room: Room, l
     assert all(request.headers["connection"] == "close" for request in line.posts)
 
 
-def test_a_kept_connection_that_the_server_closed_is_no_failure_of_a_read(
+def test_a_kept_connection_that_the_server_closed_does_not_fail_a_read(
     tmp_path: Path, application: Application
 ) -> None:
     record = {"uuid": LEG, "status": "answered"}
@@ -327,7 +329,7 @@ def test_a_kept_connection_that_the_server_closed_is_no_failure_of_a_read(
 
 
 @pytest.mark.parametrize(("line", "status"), [(f"call show {LEG}", 7), (f"dtmf {LEG} 1", 12)])
-def test_an_error_carries_the_status_and_trace_of_an_answer_of_no_use(
+def test_an_error_contains_the_status_and_trace_id_of_an_unusable_reply(
     tmp_path: Path, application: Application, line: str, status: int
 ) -> None:
     answer = reply(503, {"title": "Unavailable"}, x_nexmo_trace_id="abc123")

@@ -88,33 +88,33 @@ def test_the_script_in_the_repository_is_current(bare: Room, shell: str) -> None
         ("mute 'unclosed", []),
     ],
 )
-def test_commands_options_and_what_is_fixed(bare: Room, line: str, expected: list[str]) -> None:
+def test_commands_options_and_fixed_values_complete(bare: Room, line: str, expected: list[str]) -> None:
     assert words(bare, line) == expected
 
 
 @pytest.mark.parametrize(
     "line", ["talk --file ", "transfer x --ncco ", "sandbox exec ", "profile add --private-key "]
 )
-def test_where_a_file_is_named_the_shell_does_it(bare: Room, line: str) -> None:
+def test_file_names_are_completed_by_the_shell(bare: Room, line: str) -> None:
     assert complete(bare, line).exit_code == ASKS_FOR_A_FILE
 
 
 @pytest.mark.parametrize(
     "line", ["", "call ", "mute ", "-p ", "move x ", "wait --for ", "talk x ", "webhook list --leg "]
 )
-def test_where_nothing_is_set_up_there_is_no_error(bare: Room, line: str) -> None:
+def test_without_any_setup_there_is_no_error(bare: Room, line: str) -> None:
     assert complete(bare, line).exit_code == 0
     assert not bare.state.exists()
     assert bare.refreshes == []
 
 
-def test_profiles_are_shown_with_where_they_lead(room: Room) -> None:
+def test_profiles_are_shown_with_their_hosts(room: Room) -> None:
     assert about(room, "-p ") == {"test": f"{room.url}, the default"}
     assert about(room, "call list --profile te") == {"test": f"{room.url}, the default"}
     assert words(room, "profile show ") == ["test"]
 
 
-def test_calls_that_were_created_from_here_complete_with_number_and_age(room: Room) -> None:
+def test_calls_created_from_here_complete_with_number_and_age(room: Room) -> None:
     first, last = room.call(PERSON), room.call(OTHER)
     room.clock.sleep(180)
     watch = Watch(room)
@@ -124,7 +124,7 @@ def test_calls_that_were_created_from_here_complete_with_number_and_age(room: Ro
     assert watch.asked == []
 
 
-def test_what_was_listed_last_completes_with_status_and_its_own_age(room: Room) -> None:
+def test_legs_of_the_last_listing_complete_with_status_and_its_age(room: Room) -> None:
     leg = ring(room, "na-east")
     assert room("call list -q").stdout.split() == [leg]
     room.clock.sleep(120)
@@ -135,15 +135,15 @@ def test_what_was_listed_last_completes_with_status_and_its_own_age(room: Room) 
     assert about(room, "mute ") == {leg: f"from {PERSON}, answered, >3m, last seen 1m ago"}
 
 
-@pytest.mark.parametrize("how", ["listed", "told", "hung up", "long ago"])
-def test_what_is_known_to_be_over_does_not_complete(room: Room, how: str) -> None:
+@pytest.mark.parametrize("how", ["listed", "reported", "hung up", "long ago"])
+def test_legs_known_to_have_ended_do_not_complete(room: Room, how: str) -> None:
     over, up = room.call(PERSON), room.call(OTHER)
     room("call list")
     if how == "listed":
         room(f"sandbox hangup {over}", env={"VOICECTL_SANDBOX": room.url})
         room.clock.sleep(10)
         room("call list")
-    elif how == "told":
+    elif how == "reported":
         keep(room, status("completed", leg=over))
     elif how == "hung up":
         room(f"hangup {over}")
@@ -154,16 +154,16 @@ def test_what_is_known_to_be_over_does_not_complete(room: Room, how: str) -> Non
     assert words(room, "mute ") == [up]
 
 
-def test_a_leg_that_only_events_tell_of_completes(room: Room) -> None:
+def test_a_leg_that_only_events_report_completes(room: Room) -> None:
     now = room.clock.time()
-    told = {"leg": LEG, "to": PERSON, "direction": "outbound"}
-    keep(room, status("started", **told), received=now - 40)
-    keep(room, status("ringing", **told), received=now - 30)
+    fields = {"leg": LEG, "to": PERSON, "direction": "outbound"}
+    keep(room, status("started", **fields), received=now - 40)
+    keep(room, status("ringing", **fields), received=now - 30)
 
     assert about(room, "mute ") == {LEG: f"to {PERSON}, ringing, >40s, last seen 30s ago"}
 
 
-def test_a_filtered_listing_does_not_make_the_others_over(room: Room) -> None:
+def test_a_filtered_listing_does_not_end_the_other_legs(room: Room) -> None:
     legs = [room.call(OTHER), room.call(PERSON)]
     room.clock.sleep(60)
     room("call list --status ringing")
@@ -182,7 +182,7 @@ def test_numbers_complete_after_to_and_from(room: Room) -> None:
     assert about(room, f"mute to:{OTHER}") == {f"to:{OTHER}": "2 legs"}
 
 
-def test_a_leg_that_was_named_already_is_not_named_again(room: Room) -> None:
+def test_a_leg_already_on_the_line_is_not_offered_again(room: Room) -> None:
     one, other = room.call(PERSON), room.call(OTHER)
 
     assert words(room, f"mute {one} ") == [other]
@@ -199,7 +199,7 @@ def test_rooms_that_legs_were_moved_to_complete(room: Room) -> None:
     assert words(room, "conversation show sup") == ["support-17"]
 
 
-def test_where_only_a_leg_may_stand_no_room_is_offered_and_many_rooms_keep_no_leg_away(room: Room) -> None:
+def test_no_room_is_offered_in_place_of_a_leg_and_many_rooms_displace_no_leg(room: Room) -> None:
     leg, other = room.call(PERSON), room.call(OTHER)
     notes = ActionLog(state(room))
     for number in range(300):
@@ -226,7 +226,7 @@ def test_conversations_of_listed_legs_complete(room: Room) -> None:
     assert words(room, "call create --join CON") == []
 
 
-def test_each_profile_has_legs_of_its_own(room: Room) -> None:
+def test_each_profile_has_its_own_legs(room: Room) -> None:
     room.call()
 
     assert words(room, "-p nobody mute ") == []
@@ -234,7 +234,7 @@ def test_each_profile_has_legs_of_its_own(room: Room) -> None:
     assert words(room, "mute ", VOICECTL_PROFILE="nobody") == []
 
 
-def test_a_rehearsal_completes_the_legs_of_its_sandbox_and_does_not_ask_it(room: Room) -> None:
+def test_a_rehearsal_completes_the_legs_of_its_sandbox_without_a_request(room: Room) -> None:
     environ = {"VOICECTL_SANDBOX": room.url}
     leg = room(f"call create --to {PERSON} --talk Hello -q", env=environ).stdout.strip()
     watch = Watch(room)
@@ -245,7 +245,7 @@ def test_a_rehearsal_completes_the_legs_of_its_sandbox_and_does_not_ask_it(room:
 
 @pytest.mark.parametrize("name", ["listed", "journal.db", "events.db", "notes"])
 @pytest.mark.parametrize("content", [b"", b"\0\xff" * 4096, b"[1, true, [[]]]", b"null\n"])
-def test_what_cannot_be_read_is_done_without(room: Room, name: str, content: bytes) -> None:
+def test_unreadable_sources_are_skipped(room: Room, name: str, content: bytes) -> None:
     leg = room.call()
     room("call list")
     (state(room) / name).write_bytes(content)
@@ -258,7 +258,7 @@ def test_a_locked_journal_is_not_waited_for(room: Room) -> None:
     room("call list")
 
     def ended() -> float:
-        """The least time that it took of several."""
+        """Return the shortest of several run times."""
         took = []
         for _ in range(3):
             began = time.perf_counter()
@@ -277,7 +277,7 @@ def test_a_locked_journal_is_not_waited_for(room: Room) -> None:
 
 
 def refresh(room: Room) -> None:
-    """Do what the last process would have done that completion started."""
+    """Perform the last refresh that completion started as a background process."""
     refreshing.run(room.refreshes[-1], room.clock)
 
 
@@ -293,7 +293,7 @@ def test_only_the_time_of_the_refresh_is_written(room: Room) -> None:
     assert after == before
 
 
-def test_legs_are_offered_as_they_are_known_and_listed_for_the_next_time(room: Room) -> None:
+def test_known_legs_are_offered_and_a_listing_is_made_for_the_next_time(room: Room) -> None:
     ring(room, "na-east")
     watch = Watch(room)
 
@@ -312,13 +312,13 @@ def test_the_listing_is_refreshed_at_most_every_ten_seconds(room: Room) -> None:
         words(room, "talk ")
     assert len(room.refreshes) == 3
 
-    room.clock = FakeClock(room.clock.time() - 3600)  # a time in the future is no reason to wait for it
+    room.clock = FakeClock(room.clock.time() - 3600)  # a time in the future does not delay the next refresh
     words(room, "mute ")
     assert len(room.refreshes) == 4
 
 
 @pytest.mark.parametrize("line", ["ear", "wait x --for e", "-p ", "sandbox fault add "])
-def test_what_needs_no_listing_refreshes_none(room: Room, line: str) -> None:
+def test_words_that_need_no_listing_refresh_none(room: Room, line: str) -> None:
     assert words(room, line)
     assert room.refreshes == []
 
@@ -330,7 +330,7 @@ def test_the_refresh_is_for_the_profile_on_the_line(room: Room) -> None:
     assert [each["VOICECTL_PROFILE"] for each in room.refreshes] == ["test"]
 
 
-def test_a_refresh_in_a_rehearsal_asks_its_sandbox_only(room: Room) -> None:
+def test_a_refresh_in_a_rehearsal_asks_only_its_sandbox(room: Room) -> None:
     environ = {"VOICECTL_SANDBOX": room.url}
     room("call list", env=environ)
     ring(room, "na-east")
@@ -365,7 +365,7 @@ def test_a_refresh_that_is_refused_changes_nothing(room: Room) -> None:
     assert words(room, "mute ") == [leg]
 
 
-def test_a_room_in_which_no_leg_is_left_is_no_longer_offered(room: Room) -> None:
+def test_a_room_without_legs_is_no_longer_offered(room: Room) -> None:
     leg, other = (
         room.call(options="--talk Hello --join lobby"),
         room.call(options="--talk Hello --join lobby"),
@@ -393,7 +393,7 @@ def test_the_listing_is_refreshed_in_the_background(start_room: StartRoom) -> No
     eventually(lambda: words(room, "mute "), "nothing was listed")
 
 
-def test_hostile_names_stay_one_word_on_one_line(tmp_path: Path, application: Application) -> None:
+def test_hostile_names_remain_one_word_on_one_line(tmp_path: Path, application: Application) -> None:
     bad = "x\t\n\x1b[31m$(touch /tmp/pwned)`id`'\"\u202e"
     records = [
         {"uuid": LEG, "status": "answered\n", "direction": "outbound", "to": {"type": "app", "user": bad}},
@@ -408,7 +408,7 @@ def test_hostile_names_stay_one_word_on_one_line(tmp_path: Path, application: Ap
     assert row.replace("\t", "").isprintable()
 
 
-def test_ten_thousand_legs_and_a_long_journal_are_no_burden(room: Room) -> None:
+def test_ten_thousand_legs_and_a_long_journal_are_fast(room: Room) -> None:
     record = [LEG, "answered", "outbound", PERSON, "447700900000", f"CON-{LEG}", "", 0]
     legs = [[f"{number:08x}{LEG[8:]}", *record[1:]] for number in range(1000)]
     state(room).mkdir(parents=True, exist_ok=True)

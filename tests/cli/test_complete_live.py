@@ -127,7 +127,7 @@ def at(shell: str, room: Room) -> Iterator[Terminal]:
 
 @pytest.fixture
 def legs(start_room: StartRoom) -> tuple[Room, list[str]]:
-    """A machine with two live calls, by the clock of this one: a shell knows no other."""
+    """A machine with two live calls, on the real clock, which a shell uses."""
     room = start_room(clock=SystemClock())
     calls = [f"call create --to {number} --talk Hello -q" for number in (PERSON, OTHER)]
     return room, [room(call).stdout.strip() for call in calls]
@@ -149,7 +149,7 @@ def test_a_shell_completes_commands_legs_profiles_and_numbers(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_shell_shows_whose_leg_it_is(shell: str, legs: tuple[Room, list[str]]) -> None:
+def test_a_shell_shows_the_number_of_a_leg(shell: str, legs: tuple[Room, list[str]]) -> None:
     room, uuids = legs
     described = [
         rf"{uuid}  \(to {number}, ([a-z]+, )?[0-9]+[sm]"
@@ -160,7 +160,7 @@ def test_a_shell_shows_whose_leg_it_is(shell: str, legs: tuple[Room, list[str]])
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_comes_from_outside_is_never_run(shell: str, start_room: StartRoom) -> None:
+def test_text_from_outside_is_never_run(shell: str, start_room: StartRoom) -> None:
     room = start_room(clock=SystemClock())
     evil = "a$(touch pwned)`touch pwned`;touch pwned;b"
     control = room.home / "control"
@@ -189,7 +189,7 @@ def moved_to(room: Room, *names: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_word_that_was_begun_with_a_quote_becomes_what_was_meant(shell: str, room: Room) -> None:
+def test_a_word_that_begins_with_a_quote_completes_correctly(shell: str, room: Room) -> None:
     moved_to(room, "z $(id)", "two words", "plain:17")
     with at(shell, room) as terminal:
         for quote in "'\"":
@@ -206,7 +206,7 @@ def test_a_word_that_was_begun_with_a_quote_becomes_what_was_meant(shell: str, r
         assert terminal.completed("voicectl call create --join='two" + TAB)[-1] == "--join=two words"
 
 
-def test_bash_offers_nothing_that_a_double_quote_would_change(room: Room) -> None:
+def test_bash_offers_no_word_that_double_quotes_would_change(room: Room) -> None:
     moved_to(room, "z$(id)", "z`id`", "zone")
     with at("bash", room) as terminal:
         assert terminal.completed('voicectl conversation show "z' + TAB)[-1] == "zone"

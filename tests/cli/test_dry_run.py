@@ -136,7 +136,9 @@ def test_a_dry_run_of_a_sandbox_command_is_an_array_too(voicectl: Room, line: st
 @pytest.mark.parametrize(
     "line", ["call list", f"call show {LEG}", "wait {leg} --for answered", "profile list", "jwt create"]
 )
-def test_a_reading_command_is_the_same_dry(tmp_path: Path, application: Application, line: str) -> None:
+def test_a_reading_command_is_unaffected_by_dry_run(
+    tmp_path: Path, application: Application, line: str
+) -> None:
     with Canned(legs) as server:
         ran = machine(tmp_path, application, server.url)(line.format(leg=LEG) + " --dry-run")
 
@@ -164,7 +166,7 @@ def test_a_dry_run_names_the_profile_that_signs(tmp_path: Path, application: App
 
 
 @pytest.mark.parametrize("guards", [{"deny": ("44",)}, {"length_timer": 5}])
-def test_a_dry_run_is_held_to_the_guards(
+def test_a_dry_run_obeys_the_guards(
     tmp_path: Path, application: Application, guards: dict[str, object]
 ) -> None:
     with Canned(legs) as server:
@@ -184,7 +186,7 @@ def test_a_dry_run_counts_nothing(tmp_path: Path, application: Application) -> N
         assert home(f"transfer {LEG} --connect {PERSON}").exit_code == 0
 
 
-def test_what_is_printed_runs(tmp_path: Path, application: Application) -> None:
+def test_the_printed_commands_work(tmp_path: Path, application: Application) -> None:
     with desk(tmp_path / "home", application) as room:
         text = 'It\'s "quoted" & $(touch planted) `touch planted` \\ zoë 山'
         (room.home / "text").write_text(text)

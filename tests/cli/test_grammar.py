@@ -37,7 +37,7 @@ Application = tuple[Identity, RSAPrivateKey]
         ("sandbox fault ad", "voicectl sandbox fault add"),
     ],
 )
-def test_an_unknown_command_is_refused_and_the_nearest_named(bare: Room, line: str, meant: str) -> None:
+def test_an_unknown_command_is_refused_with_a_suggestion(bare: Room, line: str, meant: str) -> None:
     ran = bare(line)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -63,14 +63,14 @@ def test_an_unknown_command_is_refused_and_the_nearest_named(bare: Room, line: s
         ("hangup --room alpha", "--conversation"),
     ],
 )
-def test_words_of_other_tools_are_refused_with_ours(bare: Room, line: str, advice: str) -> None:
+def test_commands_of_other_tools_are_refused_with_ours(bare: Room, line: str, advice: str) -> None:
     ran = bare(line)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert advice in ran.stderr.splitlines()[0]
 
 
-def test_what_resembles_nothing_is_refused_without_a_guess(bare: Room) -> None:
+def test_an_unrecognizable_command_is_refused_without_a_suggestion(bare: Room) -> None:
     ran = bare("frobnicate")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -91,7 +91,7 @@ def test_what_resembles_nothing_is_refused_without_a_guess(bare: Room) -> None:
         ("call list -z", None),
     ],
 )
-def test_an_unknown_option_is_refused_and_the_nearest_named(bare: Room, line: str, meant: str | None) -> None:
+def test_an_unknown_option_is_refused_with_a_suggestion(bare: Room, line: str, meant: str | None) -> None:
     ran = bare(line)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -166,13 +166,13 @@ completion tcsh
 def quiet(
     tmp_path_factory: pytest.TempPathFactory, application: Application
 ) -> Iterator[tuple[Room, Canned]]:
-    """A machine and a server that is asked nothing."""
+    """A machine, and a server that must not receive requests."""
     with Canned(reply(500)) as server:
         yield machine(tmp_path_factory.mktemp("quiet"), application, server.url), server
 
 
 @pytest.mark.parametrize("line", MEANINGLESS.strip().splitlines())
-def test_what_cannot_be_meant_is_refused(quiet: tuple[Room, Canned], line: str) -> None:
+def test_invalid_combinations_are_refused(quiet: tuple[Room, Canned], line: str) -> None:
     home, server = quiet
 
     ran = home(line)
@@ -198,7 +198,7 @@ COMMON = (
 
 
 @pytest.mark.parametrize("options", COMMON.split("|"))
-def test_common_options_stand_before_the_command_or_after_it(voicectl: Room, options: str) -> None:
+def test_common_options_may_be_before_or_after_the_command(voicectl: Room, options: str) -> None:
     leg = voicectl.call()
 
     after, before = voicectl(f"mute {leg} {options}"), voicectl(f"{options} mute {leg}")
@@ -208,7 +208,7 @@ def test_common_options_stand_before_the_command_or_after_it(voicectl: Room, opt
     assert voicectl(f"call {options} list").stdout == voicectl(f"call list {options}").stdout
 
 
-def test_the_last_word_on_an_option_counts(voicectl: Room) -> None:
+def test_the_last_value_of_an_option_counts(voicectl: Room) -> None:
     leg = voicectl.call()
 
     assert voicectl("-o json call list -o tsv").rows[0][0] == leg
@@ -230,7 +230,7 @@ TWICE = [
 
 
 @pytest.mark.parametrize("line", TWICE)
-def test_standard_input_is_read_for_one_purpose_only(
+def test_standard_input_is_read_for_only_one_purpose(
     voicectl: Room, application: Application, line: str
 ) -> None:
     leg = voicectl.call()
@@ -238,12 +238,12 @@ def test_standard_input_is_read_for_one_purpose_only(
 
     ran = voicectl(line, stdin=f"{leg}\n")
 
-    assert ran.exit_code in (2, 3)  # 3: a leg's id is no key either
+    assert ran.exit_code in (2, 3)  # 3: a leg's id is not a key
     assert ran.stdout == ""
     assert len(voicectl.requests()) == before
 
 
-def test_a_list_takes_the_first_field_of_each_line(voicectl: Room) -> None:
+def test_a_list_uses_the_first_field_of_each_line(voicectl: Room) -> None:
     legs = [voicectl.call(f"44770090000{n}") for n in (1, 2, 3)]
     listed = "".join(f"{leg}\tanswered\toutbound\n" for leg in legs[:2]) + f"\n  \n{legs[2]}\r\n{legs[0]}\n"
 
@@ -264,7 +264,7 @@ def test_a_pipe_from_list_to_hangup(voicectl: Room) -> None:
     assert voicectl("hangup - --yes -o json", stdin="").stdout == "[]\n"
 
 
-def test_a_list_needs_consent(voicectl: Room) -> None:
+def test_a_list_needs_confirmation(voicectl: Room) -> None:
     leg = voicectl.call()
 
     ran = voicectl("hangup -", stdin=leg)
@@ -278,7 +278,7 @@ def test_a_list_needs_consent(voicectl: Room) -> None:
 @pytest.mark.parametrize(
     ("answer", "status"), [("y\n", 0), ("Yes\n", 0), ("n\n", 9), ("\n", 9), ("yeah\n", 9)]
 )
-def test_on_a_terminal_consent_is_asked_for(
+def test_on_a_terminal_confirmation_is_asked_for(
     tmp_path: Path, application: Application, answer: str, status: int
 ) -> None:
     with Canned(reply(204)) as server:
@@ -295,7 +295,7 @@ def test_on_a_terminal_consent_is_asked_for(
 
 
 @pytest.mark.parametrize(("options", "status"), [("", 9), ("--max 12", 0), ("--max 11", 9)])
-def test_a_list_is_bounded(voicectl: Room, options: str, status: int) -> None:
+def test_the_length_of_a_list_is_limited(voicectl: Room, options: str, status: int) -> None:
     ids = [f"63f61863-4a51-4f6b-86e1-{n:012}" for n in range(12)]
 
     ran = voicectl(f"hangup - --yes --dry-run {options}", stdin="\n".join(ids))
@@ -305,7 +305,7 @@ def test_a_list_is_bounded(voicectl: Room, options: str, status: int) -> None:
     assert "--max" in ran.stderr or status == 0
 
 
-def test_a_command_that_names_its_legs_asks_nothing(voicectl: Room) -> None:
+def test_a_command_with_named_legs_asks_no_confirmation(voicectl: Room) -> None:
     legs = [voicectl.call(f"4477009000{n:02}") for n in range(1, 13)]
 
     ran = voicectl(["mute", *legs], terminal=True)
@@ -314,7 +314,7 @@ def test_a_command_that_names_its_legs_asks_nothing(voicectl: Room) -> None:
     assert "?" not in ran.stderr
 
 
-def test_a_list_with_a_wrong_line_is_refused_as_a_whole(voicectl: Room) -> None:
+def test_a_list_with_an_invalid_line_is_refused_as_a_whole(voicectl: Room) -> None:
     leg = voicectl.call()
 
     ran = voicectl("mute - --yes", stdin=f"{leg}\n../x\n")
@@ -357,7 +357,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize(("line", "shape"), SHAPES)
-def test_the_command_line_decides_between_an_object_and_an_array(
+def test_the_command_line_decides_between_a_json_object_and_an_array(
     voicectl: Room, line: str, shape: type
 ) -> None:
     leg, other = voicectl.call(), voicectl.call("447700900002")
@@ -388,7 +388,9 @@ def test_a_leg_verb_prints_one_record_for_each_leg_done(voicectl: Room) -> None:
     ]
 
 
-def test_several_targets_that_fail_alike_end_in_that_status_and_mixed_ones_in_10(voicectl: Room) -> None:
+def test_several_targets_with_the_same_failure_exit_with_its_status_and_mixed_ones_with_10(
+    voicectl: Room,
+) -> None:
     leg = voicectl.call()
 
     assert voicectl(f"mute {UNKNOWN} {UNKNOWN[:-1]}0").exit_code == 4
@@ -406,7 +408,7 @@ def test_an_unknown_outcome_outranks_the_others(voicectl: Room) -> None:
     ran = voicectl(f"move {one} {UNKNOWN} {other} room")
 
     assert ran.exit_code == 12
-    assert [row[0] for row in ran.rows] == [other]  # it went on past both
+    assert [row[0] for row in ran.rows] == [other]  # it continued after both
 
 
 def test_refused_credentials_stop_the_others(tmp_path: Path, application: Application) -> None:
@@ -457,7 +459,7 @@ def test_an_error_is_three_lines_at_most_or_one_of_json(voicectl: Room, line: st
     )
 
 
-def test_an_error_of_the_api_says_what_it_said(voicectl: Room, application: Application) -> None:
+def test_an_error_of_the_api_includes_its_message(voicectl: Room, application: Application) -> None:
     ran = voicectl(f"mute {UNKNOWN} -o json")
 
     error = ran.error
@@ -469,7 +471,7 @@ def test_an_error_of_the_api_says_what_it_said(voicectl: Room, application: Appl
 
 
 def fault(room: Room, words: str) -> None:
-    """Have the sandbox misbehave."""
+    """Add a fault to the sandbox."""
     assert room(f"sandbox fault add {words}", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
 
 

@@ -116,18 +116,18 @@ def interrupted(child: subprocess.Popen[bytes], sign: str, room: Room) -> bytes:
 
 
 def on_a_free_port(example: str) -> str:
-    return example.replace("webhook serve", "webhook serve --port 0")  # the usual one may be taken here
+    return example.replace("webhook serve", "webhook serve --port 0")  # the default port may be in use
 
 
 def prepare(room: Room, words: str) -> dict[str, str]:
-    """Prepare what the examples need besides legs: profiles, a key file, a call in doubt."""
+    """Create the profiles, the key file and the call in doubt that the examples need."""
     assert room.sandbox is not None
     identity, store = room.sandbox.identity, ProfileStore(room.config)
     test = store.get("test")
     room.home.joinpath("private.pem").write_bytes(store.key_path("test").read_bytes())
     room.home.joinpath("private.pem").chmod(0o600)
     key = keys.parse(store.key_path("test").read_bytes(), where="the test")
-    few = {"sandbox start": [], "profile add": ["sandbox"]}  # those that make what the others need
+    few = {"sandbox start": [], "profile add": ["sandbox"]}  # these create what the other examples need
     names = few.get(words, ["sandbox", "prod", "eu"])
     for name in names:
         profile = Profile(

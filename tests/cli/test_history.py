@@ -36,7 +36,8 @@ def run(
     """Run a command against canned answers, and return its result, the requests and the time taken.
 
     Args:
-        before: Done first, as ``later`` is once so many seconds have passed.
+        before: Called before the command.
+        later: Functions, each called after the given number of seconds.
     """
     with Canned(*answers) as server:
         room = machine(tmp_path, application, server.url)
@@ -54,7 +55,7 @@ def kept(*events: dict[str, Any], **changes: Any) -> Callable[[Room], object]:
 # call show
 
 
-def test_show_tells_the_status_of_an_event_that_the_api_does_not_know_of_yet(room: Room) -> None:
+def test_show_prints_the_status_of_an_event_that_the_api_does_not_know_yet(room: Room) -> None:
     leg = room.call(BY_HAND, wait=None)
     keep(room, status("answered", leg=leg, sip_code=200))
     ran = room(f"call show {leg} -o json")
@@ -66,7 +67,7 @@ def test_show_tells_the_status_of_an_event_that_the_api_does_not_know_of_yet(roo
     assert room(f"call show {leg} --fields status,status_source").stdout == "answered\tevent\n"
 
 
-def test_show_says_so_where_the_status_is_the_apis(room: Room) -> None:
+def test_show_names_the_api_as_the_source_of_its_status(room: Room) -> None:
     leg = room.call(BUSY, wait="ended")
     keep(room, status("ringing", leg=leg))
 
@@ -102,20 +103,20 @@ def test_a_leg_whose_record_is_gone_is_shown_from_its_events(
 
 
 @pytest.mark.parametrize("form", [LEG.upper(), LEG.replace("-", "")])
-def test_a_leg_is_found_in_every_form_of_its_id(tmp_path: Path, application: Application, form: str) -> None:
+def test_a_leg_is_found_by_any_form_of_its_id(tmp_path: Path, application: Application, form: str) -> None:
     ran, *_ = run(tmp_path, application, f"call show {form} -o json", GONE, before=kept(status("busy")))
 
     assert (ran.exit_code, ran.json["status"]) == (0, "busy")
 
 
-def test_a_leg_that_neither_knows_is_4(tmp_path: Path, application: Application) -> None:
+def test_a_leg_unknown_to_both_is_4(tmp_path: Path, application: Application) -> None:
     other = status("busy", leg="11111111-5e6f-4788-99aa-bbccddeeff00")
     ran, *_ = run(tmp_path, application, f"call show {LEG}", GONE, before=kept(other))
 
     assert (ran.exit_code, ran.stdout) == (4, "")
 
 
-def test_a_person_is_told_where_the_two_contradict_each_other(
+def test_a_terminal_shows_a_contradiction_between_api_and_events(
     tmp_path: Path, application: Application
 ) -> None:
     line = f"call show {LEG}"
@@ -135,9 +136,7 @@ def test_a_person_is_told_where_the_two_contradict_each_other(
 
 
 @pytest.mark.parametrize("content", [b"no database", b""])
-def test_a_store_that_cannot_be_used_is_done_without(
-    tmp_path: Path, application: Application, content: bytes
-) -> None:
+def test_an_unusable_store_is_skipped(tmp_path: Path, application: Application, content: bytes) -> None:
     def spoil(room: Room) -> None:
         keep(room, status("completed"))
         (path,) = room.state.rglob("events.db")
@@ -158,10 +157,10 @@ def test_a_store_that_cannot_be_used_is_done_without(
     ran, methods, _ = run(
         tmp_path / "c", application, f"wait {LEG} --for human", says("answered"), before=spoil
     )
-    assert (ran.exit_code, methods) == (1, []), "nothing else tells it"
+    assert (ran.exit_code, methods) == (1, []), "no other source reports it"
 
 
-def test_a_store_that_is_none_stops_no_command_that_can_do_without(room: Room) -> None:
+def test_an_invalid_store_stops_no_command_that_works_without_one(room: Room) -> None:
     leg = room.call()
     env = {"VOICECTL_STORE": "mysql://somewhere/else"}
     ran = room(f"call show {leg} -o json", env=env)
@@ -173,9 +172,7 @@ def test_a_store_that_is_none_stops_no_command_that_can_do_without(room: Room) -
 # wait
 
 
-def test_wait_looks_at_the_events_first_and_asks_nobody_else(
-    tmp_path: Path, application: Application
-) -> None:
+def test_wait_checks_the_events_first_and_sends_no_request(tmp_path: Path, application: Application) -> None:
     ran, methods, took = run(
         tmp_path,
         application,
@@ -226,7 +223,7 @@ def test_the_api_is_still_asked_since_an_event_may_be_lost(tmp_path: Path, appli
     assert len(methods) == 3
 
 
-def test_several_legs_are_told_by_whoever_knows(room: Room) -> None:
+def test_the_status_of_several_legs_comes_from_either_source(room: Room) -> None:
     one, other = room.call(BY_HAND, wait=None), room.call()
     keep(room, status("answered", leg=one))
     ran = room(f"wait {one} {other} --for answered -o json")
@@ -236,7 +233,7 @@ def test_several_legs_are_told_by_whoever_knows(room: Room) -> None:
 
 
 @pytest.mark.parametrize("detection", ["human", "machine"])
-def test_what_machine_detection_found_is_told_by_events(
+def test_events_report_the_result_of_machine_detection(
     tmp_path: Path, application: Application, detection: str
 ) -> None:
     ran, _, took = run(
@@ -253,7 +250,7 @@ def test_what_machine_detection_found_is_told_by_events(
 
 
 @pytest.mark.parametrize(("found", "until"), [("machine", "human"), ("human", "machine")])
-def test_what_was_found_to_be_one_will_not_be_the_other(
+def test_a_leg_found_to_be_a_machine_will_not_become_human(
     tmp_path: Path, application: Application, found: str, until: str
 ) -> None:
     line = f"wait {LEG} --for {until} -q"
@@ -266,7 +263,7 @@ def test_what_was_found_to_be_one_will_not_be_the_other(
     assert seconds < 5
 
 
-def test_events_go_on_while_the_api_does_not_answer(tmp_path: Path, application: Application) -> None:
+def test_events_are_read_while_the_api_does_not_answer(tmp_path: Path, application: Application) -> None:
     down = [reply(503)] * 60
     line = f"wait {LEG} --for completed -o json"
     ran, _, seconds = run(
@@ -293,9 +290,7 @@ def test_a_human_who_hung_up_was_a_human(tmp_path: Path, application: Applicatio
     assert ran.stderr == f"{LEG} completed (event), human (event)\n"
 
 
-def test_what_the_api_knows_first_has_an_event_a_moment_later(
-    tmp_path: Path, application: Application
-) -> None:
+def test_an_event_may_arrive_shortly_after_the_api_s_record(tmp_path: Path, application: Application) -> None:
     """The call has ended by its record, and the event with the human is on its way."""
     ran, _, took = run(
         tmp_path,
@@ -309,7 +304,7 @@ def test_what_the_api_knows_first_has_an_event_a_moment_later(
     assert took < 1
 
 
-def test_a_record_that_lags_behind_its_events_may_still_tell_of_the_answer(
+def test_a_record_that_lags_behind_its_events_may_still_show_the_answer(
     tmp_path: Path, application: Application
 ) -> None:
     ran, *_ = run(
@@ -323,9 +318,7 @@ def test_a_record_that_lags_behind_its_events_may_still_tell_of_the_answer(
     assert (ran.exit_code, ran.json["duration"]) == (0, "2")
 
 
-def test_a_call_that_ended_without_what_was_waited_for_is_11(
-    tmp_path: Path, application: Application
-) -> None:
+def test_a_call_that_ended_without_the_awaited_status_is_11(tmp_path: Path, application: Application) -> None:
     for at, (answer, events) in enumerate(
         [
             (says("completed", duration="2"), [status("completed", duration="2")]),
@@ -337,10 +330,10 @@ def test_a_call_that_ended_without_what_was_waited_for_is_11(
         line = f"wait {LEG} --for human -o json"
         ran, _, took = run(tmp_path / str(at), application, line, answer, before=kept(*events))
         assert (ran.exit_code, ran.json["status"]) == (11, "completed"), at
-        assert took < 1.5, "a lost event keeps nobody waiting"
+        assert took < 1.5, "a lost event delays nothing"
 
 
-def test_a_wait_that_runs_out_of_time_prints_what_is_known(tmp_path: Path, application: Application) -> None:
+def test_a_wait_that_times_out_prints_the_known_state(tmp_path: Path, application: Application) -> None:
     ran, _, took = run(
         tmp_path,
         application,
@@ -352,7 +345,7 @@ def test_a_wait_that_runs_out_of_time_prints_what_is_known(tmp_path: Path, appli
     assert took == pytest.approx(5)
 
 
-def test_an_unsigned_event_counts_and_is_named(tmp_path: Path, application: Application) -> None:
+def test_an_unsigned_event_counts_and_is_marked(tmp_path: Path, application: Application) -> None:
     ran, *_ = run(
         tmp_path,
         application,
@@ -367,7 +360,7 @@ def test_an_unsigned_event_counts_and_is_named(tmp_path: Path, application: Appl
 @pytest.mark.parametrize(
     "line", [f"wait {LEG} --for human", f"call create --to {PERSON} --talk Hi --wait human"]
 )
-def test_nobody_tells_of_humans_where_no_events_are_kept(room: Room, line: str) -> None:
+def test_without_stored_events_humans_cannot_be_detected(room: Room, line: str) -> None:
     ran = room(f"{line} -o json")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -393,7 +386,7 @@ def leg_of(room: Room) -> str:
     return next(iter(room.sandbox.exchange.legs))
 
 
-# call reconcile, and the look of call create
+# call reconcile, and the look-up of call create
 
 
 def proof(reference: str, leg: str = LEG, **fields: Any) -> Callable[[Room], object]:
@@ -413,7 +406,7 @@ def test_an_event_with_our_reference_proves_the_call_without_the_api(room: Room)
     assert room(f"call reconcile {reference} -o json").json == ran.json
 
 
-def test_a_proof_tells_apart_what_looking_cannot(room: Room) -> None:
+def test_an_event_distinguishes_calls_that_a_search_cannot(room: Room) -> None:
     one, other = lose(room, "lost-reply"), lose(room, "lost-reply", "447700900002")
     room(f"call create --to {PERSON} --talk Hello --no-journal")
     assert room(f"call reconcile {one}").exit_code == 12, "two calls match"
@@ -427,19 +420,19 @@ def test_a_proof_tells_apart_what_looking_cannot(room: Room) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({"is_signed": False}, id="nobody signed it"),
+        pytest.param({"is_signed": False}, id="unsigned"),
         pytest.param({"query": b"vc=vc-0000000000000000"}, id="another call's"),
         pytest.param({"query": b""}, id="no reference"),
     ],
 )
-def test_what_proves_nothing(room: Room, changes: dict[str, Any]) -> None:
+def test_events_that_prove_nothing(room: Room, changes: dict[str, Any]) -> None:
     reference = lose(room, "lost-request")
     keep(room, status("started"), **({"query": f"vc={reference}".encode()} | changes))
 
     assert room(f"call reconcile {reference}").exit_code == 12
 
 
-def test_what_the_call_connected_to_is_not_the_call(room: Room) -> None:
+def test_a_leg_that_the_call_connected_to_is_not_the_call(room: Room) -> None:
     reference = lose(room, "lost-request")
     proof(reference, "11111111-5e6f-4788-99aa-bbccddeeff00", to="447700900002")(room)
     proof(reference, "22222222-5e6f-4788-99aa-bbccddeeff00", direction="inbound")(room)
@@ -448,7 +441,7 @@ def test_what_the_call_connected_to_is_not_the_call(room: Room) -> None:
     assert room(f"call reconcile {reference} -o json").json["uuid"] == LEG
 
 
-def test_two_that_both_may_be_it_prove_nothing(room: Room) -> None:
+def test_two_possible_calls_prove_nothing(room: Room) -> None:
     reference = lose(room, "lost-request")
     proof(reference, "11111111-5e6f-4788-99aa-bbccddeeff00")(room)
     proof(reference)(room)
@@ -480,7 +473,7 @@ def test_create_finds_its_call_by_an_event(room: Room) -> None:
 
 
 @pytest.mark.parametrize("end", ["completed", "busy", "timeout"])
-def test_a_leg_that_the_api_forgot_and_that_is_over_by_its_events_is_done(
+def test_a_leg_unknown_to_the_api_that_ended_by_its_events_is_already_done(
     tmp_path: Path, application: Application, end: str
 ) -> None:
     ran, methods, _ = run(tmp_path, application, f"hangup {LEG} -o json", GONE, before=kept(status(end)))
@@ -489,7 +482,7 @@ def test_a_leg_that_the_api_forgot_and_that_is_over_by_its_events_is_done(
     assert methods == ["PUT", "GET", "GET"]  # by both spellings of the id
 
 
-def test_a_leg_that_the_api_does_not_know_and_that_is_live_by_its_events_is_4(
+def test_a_leg_unknown_to_the_api_that_is_live_by_its_events_is_4(
     tmp_path: Path, application: Application
 ) -> None:
     ran, *_ = run(tmp_path, application, f"hangup {LEG}", GONE, before=kept(status("answered")))
@@ -497,7 +490,7 @@ def test_a_leg_that_the_api_does_not_know_and_that_is_live_by_its_events_is_4(
     assert (ran.exit_code, ran.stdout) == (4, "")
 
 
-def test_what_anybody_may_have_sent_does_not_end_a_hang_up(tmp_path: Path, application: Application) -> None:
+def test_an_unsigned_event_does_not_stop_a_hangup(tmp_path: Path, application: Application) -> None:
     ran, *_ = run(
         tmp_path, application, f"hangup {LEG}", GONE, before=kept(status("completed"), is_signed=False)
     )
@@ -505,16 +498,14 @@ def test_what_anybody_may_have_sent_does_not_end_a_hang_up(tmp_path: Path, appli
     assert (ran.exit_code, ran.stdout) == (4, "")
 
 
-def test_hanging_up_goes_by_the_api_where_that_knows_the_leg(
-    tmp_path: Path, application: Application
-) -> None:
+def test_hangup_uses_the_api_if_it_knows_the_leg(tmp_path: Path, application: Application) -> None:
     ran, methods, _ = run(
         tmp_path, application, f"hangup {LEG} -o json", reply(204), before=kept(status("completed"))
     )
     assert (ran.json["outcome"], methods) == ("done", ["PUT"])
 
 
-def test_listing_is_left_to_the_api(tmp_path: Path, application: Application) -> None:
+def test_list_uses_only_the_api(tmp_path: Path, application: Application) -> None:
     answer = reply(body=page(json.loads(says("answered").partition(b"\r\n\r\n")[2])))
     ran, *_ = run(tmp_path, application, "call list -o json", answer, before=kept(status("completed")))
 

@@ -36,7 +36,7 @@ def fail(room: Room, what: str, **more: object) -> None:
     room.sandbox.faults.add({"what": what, "on": "createCall", "times": 1, **more})
 
 
-def test_the_same_key_again_prints_the_call_that_exists(room: Room) -> None:
+def test_the_same_key_again_prints_the_existing_call(room: Room) -> None:
     first, second = create(room), create(room)
 
     assert (first.exit_code, second.exit_code) == (0, 0)
@@ -45,7 +45,7 @@ def test_the_same_key_again_prints_the_call_that_exists(room: Room) -> None:
     assert creates(room) == 1
 
 
-def test_a_replay_waits_for_the_call_that_exists(room: Room) -> None:
+def test_a_replay_waits_for_the_existing_call(room: Room) -> None:
     uuid = create(room, to=BY_HAND).json["uuid"]
     ran = create(room, "--wait ringing", to=BY_HAND)
 
@@ -70,7 +70,7 @@ def test_a_plus_before_the_number_does_not_make_it_another_call(room: Room) -> N
         f"--to {PERSON} --answer-url https://app.example.org/",
     ],
 )
-def test_the_key_of_another_call_is_a_mistake(room: Room, line: str) -> None:
+def test_the_key_of_another_call_is_refused(room: Room, line: str) -> None:
     uuid = create(room).json["uuid"]
     ran = room(f"call create {line} --idempotency-key alert-17 -o json")
 
@@ -93,7 +93,7 @@ def test_another_key_is_another_call(room: Room) -> None:
         ("rate-limit", {"retry_after": 3600}, 6),
     ],
 )
-def test_an_earlier_try_that_was_rejected_dials(
+def test_after_a_rejected_attempt_the_key_dials(
     room: Room, what: str, more: dict[str, object], status: int
 ) -> None:
     fail(room, what, **more)
@@ -105,7 +105,7 @@ def test_an_earlier_try_that_was_rejected_dials(
     assert create(room).json["replayed"] is True
 
 
-def test_the_latest_of_several_tries_decides(room: Room) -> None:
+def test_the_latest_of_several_attempts_decides(room: Room) -> None:
     """Not the first, which was rejected: a third would then ring the phone again."""
     fail(room, "status", code=400)
     assert create(room).exit_code == 5
@@ -118,7 +118,7 @@ def test_the_latest_of_several_tries_decides(room: Room) -> None:
     assert creates(room) == 2
 
 
-def test_an_earlier_try_of_which_nothing_was_sent_dials(room: Room) -> None:
+def test_after_an_attempt_that_sent_nothing_the_key_dials(room: Room) -> None:
     with FaultProxy(room.url) as gone:
         pass
     line = f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 -o json"
@@ -129,7 +129,7 @@ def test_an_earlier_try_of_which_nothing_was_sent_dials(room: Room) -> None:
     assert "replayed" not in ran.json
 
 
-def test_an_earlier_try_in_doubt_is_looked_for_and_never_dialled_again(room: Room) -> None:
+def test_an_earlier_attempt_in_doubt_is_looked_up_and_never_dialled_again(room: Room) -> None:
     with FaultProxy(room.url) as line:
         room.environ["VOICECTL_BASE_URL"] = line.url
         line.fault = cut(Side.REQUEST, 50)
@@ -143,7 +143,7 @@ def test_an_earlier_try_in_doubt_is_looked_for_and_never_dialled_again(room: Roo
         assert len(line.posts) == 1
 
 
-def test_an_earlier_try_in_doubt_that_is_found_is_replayed(room: Room) -> None:
+def test_an_earlier_attempt_in_doubt_that_is_found_is_replayed(room: Room) -> None:
     with FaultProxy(room.url) as line:
         room.environ["VOICECTL_BASE_URL"] = line.url
         line.fault = cut(Side.REPLY, 0, method="")
@@ -157,7 +157,7 @@ def test_an_earlier_try_in_doubt_that_is_found_is_replayed(room: Room) -> None:
         assert len(line.posts) == 1
 
 
-def test_a_doubt_that_was_closed_lets_the_key_dial(room: Room) -> None:
+def test_after_a_resolved_doubt_the_key_dials(room: Room) -> None:
     fail(room, "lost-request")
     assert create(room).exit_code == 12
     (row,) = room("call reconcile -o json").json
@@ -181,7 +181,7 @@ def test_a_key_lives_24_hours_from_the_intent(room: Room) -> None:
     assert creates(room) == 2
 
 
-def test_a_key_in_doubt_lives_longer(room: Room) -> None:
+def test_a_key_in_doubt_is_kept_longer(room: Room) -> None:
     fail(room, "lost-request")
     assert create(room).exit_code == 12
     room.clock.sleep(72 * HOUR)
@@ -200,12 +200,12 @@ def test_a_key_in_doubt_lives_longer(room: Room) -> None:
         f"--to {PERSON} --talk Hi --idempotency-key ' '",
     ],
 )
-def test_a_key_is_for_one_call_that_is_remembered(room: Room, line: str) -> None:
+def test_a_key_needs_a_single_call_in_the_journal(room: Room, line: str) -> None:
     assert room(f"call create {line}").exit_code == 2
     assert creates(room) == 0
 
 
-def test_a_key_is_any_text_and_no_part_of_a_file_name(room: Room) -> None:
+def test_a_key_is_any_text_and_not_part_of_a_file_name(room: Room) -> None:
     for key in ("../../x", "a/b", "ключ", "k" * 5000, "*"):
         command = ["call", "create", "--to", PERSON, "--talk", "Hi", "--idempotency-key", key, "-q"]
         assert room(command).stdout == room(command).stdout != ""
@@ -213,8 +213,8 @@ def test_a_key_is_any_text_and_no_part_of_a_file_name(room: Room) -> None:
     assert all(path.parent == directory for path in room.state.rglob("*") if path.is_file())
 
 
-def test_the_scope_of_a_key_is_the_application(room: Room, tmp_path: Path) -> None:
-    """The journal is the application's: another one's key of the same name is another key."""
+def test_a_key_belongs_to_the_application(room: Room, tmp_path: Path) -> None:
+    """Each application has its own journal, so the same key of another application is another key."""
     create(room)
     (directory,) = room.state.iterdir()
     directory.rename(directory.with_name("1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"))
@@ -222,7 +222,7 @@ def test_the_scope_of_a_key_is_the_application(room: Room, tmp_path: Path) -> No
     assert "replayed" not in create(room).json
 
 
-def test_a_dry_run_with_a_key_neither_dials_nor_remembers(room: Room) -> None:
+def test_a_dry_run_with_a_key_neither_dials_nor_records(room: Room) -> None:
     ran = room(f"call create --to {PERSON} --talk Hello --idempotency-key alert-17 --dry-run")
     assert (ran.exit_code, creates(room)) == (0, 0)
     assert "replayed" not in create(room).json
@@ -271,14 +271,14 @@ def test_a_key_that_is_held_for_two_minutes_is_given_up_and_nothing_is_sent(room
 
 def hold(room: Room, held: ExitStack) -> None:
     """Hold the lock of the key until *held* is closed."""
-    room("call reconcile")  # makes the journal
+    room("call reconcile")  # creates the journal
     (directory,) = room.state.iterdir()
     journal = held.enter_context(closing(Journal(directory, FakeClock())))
     held.enter_context(journal.only_one("alert-17"))
 
 
-def test_a_link_in_the_place_of_a_key_s_lock_is_refused(room: Room) -> None:
-    """Another file would be locked, or made."""
+def test_a_link_in_place_of_a_key_s_lock_is_refused(room: Room) -> None:
+    """Otherwise another file would be locked or created."""
     create(room)
     (lock,) = room.state.rglob("key-*.lock")
     lock.unlink()

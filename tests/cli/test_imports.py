@@ -120,7 +120,7 @@ REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store
         ("app urls", REQUEST),
     ],
 )
-def test_a_command_loads_what_it_uses(desk: Room, words: str, needs: set[str]) -> None:
+def test_a_command_loads_only_the_modules_it_needs(desk: Room, words: str, needs: set[str]) -> None:
     assert loaded(desk, *words.split()) - needs == set()
 
 
@@ -137,7 +137,7 @@ def test_a_command_loads_what_it_uses(desk: Room, words: str, needs: set[str]) -
         ("voicectl call create --t", REQUEST | {"sqlite3"}),
     ],
 )
-def test_completion_loads_what_the_command_does(desk: Room, line: str, needs: set[str]) -> None:
+def test_completion_loads_the_modules_of_the_command(desk: Room, line: str, needs: set[str]) -> None:
     assert loaded(desk, _VOICECTL_COMPLETE="bash", _VOICECTL_COMPLETE_LINE=line) - needs == set()
 
 
@@ -145,7 +145,7 @@ def test_a_table_of_plain_text_loads_no_rich(desk: Room) -> None:
     assert "rich" not in loaded(desk, "call", "list", "--all", "-o", "table")
 
 
-def test_a_token_is_read_by_pyjwt_and_made_without_it(desk: Room, tmp_path: Path) -> None:
+def test_a_token_is_read_with_pyjwt_and_created_without_it(desk: Room, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(desk("jwt create").stdout)
 

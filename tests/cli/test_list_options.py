@@ -30,13 +30,13 @@ def sorted_by(room: Room, field: str, options: str = "") -> list[str]:
 
 @pytest.mark.parametrize("command", LISTS)
 def test_every_list_has_both_options(bare: Room, command: str) -> None:
-    told = bare(f"{command} --help").stdout
+    help_text = bare(f"{command} --help").stdout
 
-    assert "--sort FIELD" in told
-    assert "--limit N" in told
+    assert "--sort FIELD" in help_text
+    assert "--limit N" in help_text
 
 
-def test_a_list_is_sorted_by_a_field_and_a_minus_turns_it_round(voicectl: Room) -> None:
+def test_a_list_is_sorted_by_a_field_and_a_minus_reverses_it(voicectl: Room) -> None:
     for number in ("447700900003", PERSON, "447700900002"):
         voicectl.call(number)
 
@@ -46,7 +46,7 @@ def test_a_list_is_sorted_by_a_field_and_a_minus_turns_it_round(voicectl: Room) 
     assert [each["to"]["number"] for each in voicectl("call list --sort=-to -o json").json] == ascending[::-1]
 
 
-def test_numbers_are_sorted_as_numbers_and_what_is_absent_comes_last(voicectl: Room) -> None:
+def test_numbers_are_sorted_as_numbers_and_missing_values_come_last(voicectl: Room) -> None:
     for seconds in (5, 100, 20):
         leg = voicectl.call()
         voicectl.clock.sleep(seconds)
@@ -59,7 +59,7 @@ def test_numbers_are_sorted_as_numbers_and_what_is_absent_comes_last(voicectl: R
     assert sorted_by(voicectl, "-duration")[:3] == found[2::-1]
 
 
-def test_the_limit_comes_after_the_order(voicectl: Room) -> None:
+def test_the_limit_applies_after_sorting(voicectl: Room) -> None:
     for number in ("447700900003", PERSON, "447700900002"):
         voicectl.call(number)
 
@@ -71,7 +71,7 @@ def test_the_limit_comes_after_the_order(voicectl: Room) -> None:
 @pytest.mark.parametrize(
     "line", ["call list --all", "conversation list", "webhook list", "commands", "profile list"]
 )
-def test_an_unknown_field_to_sort_by_is_refused(voicectl: Room, line: str) -> None:
+def test_an_unknown_sort_field_is_refused(voicectl: Room, line: str) -> None:
     voicectl.call()
     keep(voicectl, status("ringing"))
 
@@ -81,7 +81,7 @@ def test_an_unknown_field_to_sort_by_is_refused(voicectl: Room, line: str) -> No
     assert "No such field: nmae." in ran.stderr
 
 
-def test_a_list_that_ends_with_the_newest_is_limited_to_them(voicectl: Room) -> None:
+def test_a_list_that_ends_with_the_newest_is_limited_to_the_newest(voicectl: Room) -> None:
     keep(voicectl, status("ringing"), status("answered"), status("completed"))
 
     assert [row[0] for row in voicectl("webhook list --limit 2").rows] == ["2", "3"]
@@ -91,7 +91,7 @@ def test_a_list_that_ends_with_the_newest_is_limited_to_them(voicectl: Room) -> 
     assert [row[0] for row in voicectl("sandbox log --limit 2", env=env).rows] == whole[-2:]
 
 
-def test_a_record_list_with_a_limit_is_read_no_further(voicectl: Room) -> None:
+def test_a_list_of_records_with_a_limit_reads_no_further(voicectl: Room) -> None:
     for _ in range(3):
         voicectl.call(BUSY, wait=None)
 
@@ -103,7 +103,7 @@ def test_a_record_list_with_a_limit_is_read_no_further(voicectl: Room) -> None:
 # rooms and ages
 
 
-def test_room_and_age_are_shown_where_they_are_asked_for(voicectl: Room) -> None:
+def test_room_and_age_are_shown_on_request(voicectl: Room) -> None:
     leg = voicectl.call(options="--talk Hello --join support-17")
     inbound = voicectl("sandbox ring -q", env={"VOICECTL_SANDBOX": voicectl.url}).stdout.strip()
     voicectl.clock.sleep(170)
@@ -119,7 +119,7 @@ def test_room_and_age_are_shown_where_they_are_asked_for(voicectl: Room) -> None
     )
 
 
-def test_elsewhere_they_are_not_asked_for(voicectl: Room) -> None:
+def test_room_and_age_cause_no_requests_otherwise(voicectl: Room) -> None:
     voicectl.call(options="--talk Hello --join support-17")
     before = len(voicectl.requests())
 
@@ -135,7 +135,7 @@ def test_elsewhere_they_are_not_asked_for(voicectl: Room) -> None:
     assert len(named) == 1
 
 
-def test_an_age_is_marked_where_only_the_least_is_known(voicectl: Room) -> None:
+def test_an_age_is_marked_if_only_a_lower_bound_is_known(voicectl: Room) -> None:
     leg = voicectl.call(BY_HAND, wait=None)
     next(voicectl.state.glob("*/journal.db")).unlink()
     assert voicectl("call list --fields age").stdout == ">0s\n"
@@ -156,7 +156,7 @@ def test_legs_are_sorted_by_age(voicectl: Room) -> None:
     assert voicectl("call list --sort -age -q").stdout.split() == legs
 
 
-def test_ages_that_look_alike_are_sorted_by_the_second(voicectl: Room) -> None:
+def test_equal_looking_ages_are_sorted_by_the_second(voicectl: Room) -> None:
     legs = []
     for _ in range(3):
         legs.append(voicectl.call(options="--talk Hello --join r"))
@@ -168,35 +168,35 @@ def test_ages_that_look_alike_are_sorted_by_the_second(voicectl: Room) -> None:
     assert voicectl("call list --sort -age -q --limit 1").stdout.split() == legs[:1]
 
 
-def test_below_the_table_stands_how_many_legs_are_live_and_not_shown(voicectl: Room) -> None:
-    def told(options: str = "") -> str:
+def test_a_summary_below_the_table_counts_live_legs_and_those_not_shown(voicectl: Room) -> None:
+    def summary(options: str = "") -> str:
         ran = voicectl(f"call list {options}", terminal=True)
         assert ran.exit_code == 0
         return ran.stderr.splitlines()[-1]
 
-    assert told() == "No results."
+    assert summary() == "No results."
     voicectl.call(options="--talk Hello --join a")
-    assert told() == "1 live leg in 1 room"
+    assert summary() == "1 live leg in 1 room"
     voicectl.call("447700900002", "--talk Hello --join a")
     voicectl.call("447700900003", "--talk Hello --join b")
-    assert told() == "3 live legs in 2 rooms"
-    assert told("--limit 2") == "3 live legs in 2 rooms; 1 not shown"
-    assert told("--match-to '*3'") == told("--conversation b") == "3 live legs in 2 rooms; 2 not shown"
-    assert told("--match-to '4477*2' --limit 1") == "3 live legs in 2 rooms; 2 not shown"
-    assert told("--conversation a --limit 1") == "3 live legs in 2 rooms; 2 not shown, 1 of which match"
-    assert told("--status ringing") == "3 live legs in 2 rooms; 3 not shown"
-    assert told("--since 1h") == "3 live legs in 2 rooms"
-    assert told("-o wide --limit 1") == "3 live legs in 2 rooms; 2 not shown"
-    assert told("--fields uuid") == "3 live legs in 2 conversations"
+    assert summary() == "3 live legs in 2 rooms"
+    assert summary("--limit 2") == "3 live legs in 2 rooms; 1 not shown"
+    assert summary("--match-to '*3'") == summary("--conversation b") == "3 live legs in 2 rooms; 2 not shown"
+    assert summary("--match-to '4477*2' --limit 1") == "3 live legs in 2 rooms; 2 not shown"
+    assert summary("--conversation a --limit 1") == "3 live legs in 2 rooms; 2 not shown, 1 of which match"
+    assert summary("--status ringing") == "3 live legs in 2 rooms; 3 not shown"
+    assert summary("--since 1h") == "3 live legs in 2 rooms"
+    assert summary("-o wide --limit 1") == "3 live legs in 2 rooms; 2 not shown"
+    assert summary("--fields uuid") == "3 live legs in 2 conversations"
     voicectl.call(BY_HAND, "--talk Hello", wait=None)
-    assert told() == "4 live legs, 3 of them in 2 rooms"
+    assert summary() == "4 live legs, 3 of them in 2 rooms"
 
     assert voicectl("call list").stderr == ""
     assert voicectl("call list --all", terminal=True).stderr == ""
     assert "live legs" not in voicectl("call list -o json", terminal=True).stderr
 
 
-def test_without_the_conversation_api_the_legs_are_shown_all_the_same(voicectl: Room) -> None:
+def test_without_the_conversation_api_the_legs_are_still_shown(voicectl: Room) -> None:
     leg = voicectl.call()
     assert voicectl.sandbox is not None
     voicectl.sandbox.faults.add({"what": "status", "code": 503, "on": "listConversations"})

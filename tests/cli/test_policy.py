@@ -93,14 +93,14 @@ BRITISH = {"allow": ("44", "1"), "deny": ("4490", "1876")}
         (f"transfer {LEG} --connect {PREMIUM} --dry-run", None),
     ],
 )
-def test_nobody_is_rung_whom_the_profile_does_not_let_be_rung(
+def test_numbers_that_the_profile_does_not_allow_are_not_rung(
     tmp_path: Path, application: Application, platform: Canned, line: str, flow: object
 ) -> None:
     caller = Caller(tmp_path, application, platform, **BRITISH)
 
     ran = caller(line, flow)
 
-    assert ran.exit_code in (2, 9)  # 2: it would not have been an NCCO either
+    assert ran.exit_code in (2, 9)  # 2: it is not a valid NCCO either
     assert ran.exit_code == 2 or "does not allow" in ran.stderr
     assert ran.stdout == ""
     assert platform.requests == []
@@ -119,7 +119,7 @@ def test_nobody_is_rung_whom_the_profile_does_not_let_be_rung(
         (f"move {LEG} {JAMAICA} --no-wait", None),
     ],
 )
-def test_others_are(
+def test_allowed_numbers_are_rung(
     tmp_path: Path, application: Application, platform: Canned, line: str, flow: object
 ) -> None:
     caller = Caller(tmp_path, application, platform, **BRITISH)
@@ -128,7 +128,7 @@ def test_others_are(
     assert caller.sent
 
 
-def test_a_profile_rings_so_many_phones_in_an_hour(
+def test_a_profile_rings_a_limited_number_of_phones_in_an_hour(
     tmp_path: Path, application: Application, platform: Canned
 ) -> None:
     caller = Caller(tmp_path, application, platform, max_calls_per_hour=3)
@@ -141,7 +141,7 @@ def test_a_profile_rings_so_many_phones_in_an_hour(
     assert caller(create).exit_code == 0
     assert caller(create).exit_code == 9
     assert caller(f"transfer {LEG} --connect {HOME}").exit_code == 9
-    assert caller(f"move {LEG} room --no-wait").exit_code == 0  # rings nobody
+    assert caller(f"move {LEG} room --no-wait").exit_code == 0  # rings no phone
     caller.room.clock.sleep(1801)
     assert caller(create).exit_code == 0
     assert len(caller.sent) == 5
@@ -150,7 +150,7 @@ def test_a_profile_rings_so_many_phones_in_an_hour(
 MANY = ["call", "create", *(word for n in range(4) for word in ("--to", f"44770090000{n}")), "--talk", "Hi"]
 
 
-def test_of_several_people_beyond_the_bound_none_is_called(
+def test_of_several_callees_beyond_the_limit_none_is_called(
     tmp_path: Path, application: Application, platform: Canned
 ) -> None:
     caller = Caller(tmp_path, application, platform, max_calls_per_hour=4)
@@ -167,7 +167,7 @@ def test_of_several_people_beyond_the_bound_none_is_called(
 
 
 @pytest.mark.parametrize("line", [f"call create --to {HOME} --talk Hi", f"transfer {LEG} --connect {HOME}"])
-def test_a_dry_run_tells_of_the_bound_and_counts_nothing(
+def test_a_dry_run_reports_the_limit_and_counts_nothing(
     tmp_path: Path, application: Application, platform: Canned, line: str
 ) -> None:
     caller = Caller(tmp_path, application, platform, max_calls_per_hour=1)
@@ -182,7 +182,7 @@ def test_a_dry_run_tells_of_the_bound_and_counts_nothing(
     assert len(caller.sent) == 1
 
 
-def test_nobody_gets_around_the_count_by_keeping_none(
+def test_without_a_journal_the_limit_cannot_be_avoided(
     tmp_path: Path, application: Application, platform: Canned
 ) -> None:
     caller = Caller(tmp_path, application, platform, max_calls_per_hour=3)
@@ -191,7 +191,7 @@ def test_nobody_gets_around_the_count_by_keeping_none(
     assert caller.sent == []
 
 
-def test_none_in_an_hour_is_none(tmp_path: Path, application: Application, platform: Canned) -> None:
+def test_a_limit_of_zero_allows_no_call(tmp_path: Path, application: Application, platform: Canned) -> None:
     caller = Caller(tmp_path, application, platform, max_calls_per_hour=0)
 
     assert caller(f"call create --to {HOME} --talk Hi").exit_code == 9
@@ -208,7 +208,7 @@ def test_none_in_an_hour_is_none(tmp_path: Path, application: Application, platf
         ({"length_timer": 600}, "--length-timer 10m", 600),
     ],
 )
-def test_a_call_is_bounded_by_its_profile(
+def test_the_length_of_a_call_is_limited_by_its_profile(
     tmp_path: Path,
     application: Application,
     platform: Canned,
@@ -222,7 +222,7 @@ def test_a_call_is_bounded_by_its_profile(
     assert caller.sent[0].get("length_timer") == sent
 
 
-def test_a_call_may_not_be_longer(tmp_path: Path, application: Application, platform: Canned) -> None:
+def test_a_longer_call_is_refused(tmp_path: Path, application: Application, platform: Canned) -> None:
     caller = Caller(tmp_path, application, platform, length_timer=600)
 
     assert caller(f"call create --to {HOME} --talk Hi --length-timer 601").exit_code == 9
@@ -230,7 +230,7 @@ def test_a_call_may_not_be_longer(tmp_path: Path, application: Application, plat
 
 
 @pytest.mark.parametrize(("timer", "limit"), [(None, None), (600, 600), (86_400, 7200)])
-def test_a_connect_is_bounded_too(
+def test_the_length_of_a_connect_is_limited_too(
     tmp_path: Path, application: Application, platform: Canned, timer: int | None, limit: int | None
 ) -> None:
     caller = Caller(tmp_path, application, platform, length_timer=timer)

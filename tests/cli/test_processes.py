@@ -51,7 +51,7 @@ def called(room: Room) -> list[str]:
 
 
 def test_four_processes_creating_thirty_calls_meet_no_rate_limit(start_room: StartRoom) -> None:
-    """The one test that has to take its time: ten seconds, for thirty calls at three a second."""
+    """The only test that needs real time: ten seconds, for thirty calls at three a second."""
     room = start_room(clock=SystemClock(), limits=True)
     shares = [range(0, 8), range(8, 16), range(16, 23), range(23, 30)]
 
@@ -70,7 +70,7 @@ def test_four_processes_creating_thirty_calls_meet_no_rate_limit(start_room: Sta
     assert len(ids) == 30
     assert set(ids) == set(room.sandbox.exchange.legs)
     assert [entry["status"] for entry in room.requests("createCall")] == [201] * 30
-    assert took > 29 / 3 - 0.5, "they did not share a pace"
+    assert took > 29 / 3 - 0.5, "they did not share a rate limiter"
 
 
 def test_a_process_killed_between_intent_and_reply_leaves_a_call_in_doubt_that_nothing_dials_again(
@@ -98,7 +98,7 @@ def test_a_process_killed_between_intent_and_reply_leaves_a_call_in_doubt_that_n
     assert len(line.posts) == 1
 
 
-def test_a_process_killed_before_its_request_arrived_leaves_a_call_that_cannot_be_told(
+def test_a_process_killed_before_its_request_arrived_leaves_a_call_that_cannot_be_identified(
     room: Room, line: FaultProxy
 ) -> None:
     line.fault = Fault(What.STALL, Side.REQUEST)
@@ -115,7 +115,7 @@ def test_a_process_killed_before_its_request_arrived_leaves_a_call_that_cannot_b
     assert len(line.posts) == 1
 
 
-def test_wherever_a_process_is_killed_every_call_that_exists_has_its_intent(
+def test_wherever_a_process_is_killed_every_existing_call_has_its_intent(
     room: Room, line: FaultProxy
 ) -> None:
     chance = random.Random(SEED)
@@ -152,7 +152,7 @@ def test_wherever_a_process_is_killed_every_call_that_exists_has_its_intent(
         timer.join()
 
     on_disk, exist = intents(room), called(room)
-    assert len(exist) >= DEATHS // 2, "most had come so far"
+    assert len(exist) >= DEATHS // 2, "most had got that far"
     assert len(exist) == len(set(exist)), f"seed {SEED}: somebody was called twice"
     assert set(exist) <= set(on_disk), f"seed {SEED}: a call without an intent"
     assert len(timers) == DEATHS

@@ -59,9 +59,7 @@ def changed(server: Canned) -> list[str]:
 
 
 @pytest.mark.parametrize("leg", [LEGS[0], LEGS[0].upper(), LEGS[3], LEGS[3].upper()])
-def test_a_full_id_is_used_as_it_is_without_a_look_up(
-    tmp_path: Path, application: Application, leg: str
-) -> None:
+def test_a_full_id_is_used_without_a_look_up(tmp_path: Path, application: Application, leg: str) -> None:
     with Canned(legs()) as server:
         assert machine(tmp_path, application, server.url)(f"mute {leg}").exit_code == 0
 
@@ -162,7 +160,7 @@ def test_a_spelling_is_asked_once_for_several_requests(voicectl: Room) -> None:
         (LEGS[0][:-1] + "1", LEGS[0]),
     ],
 )
-def test_the_beginning_of_an_id_names_the_one_live_leg_that_has_it(
+def test_the_beginning_of_an_id_names_the_only_matching_live_leg(
     tmp_path: Path, application: Application, text: str, leg: str
 ) -> None:
     with Canned(legs(*LEGS)) as server:
@@ -203,7 +201,7 @@ def test_blanks_around_the_id_of_a_conversation_are_trimmed(voicectl: Room, line
     "reference",
     ["to:+447700900001", "to:+44 7700 900001", "to:44-7700-9", "to: 44.7700.900001", " to:(+44) 7700 900001"],
 )
-def test_a_leg_is_named_by_its_number_as_people_write_it(
+def test_a_leg_is_named_by_its_number_with_separators(
     tmp_path: Path, application: Application, reference: str
 ) -> None:
     with Canned(legs(LEGS[0])) as server:
@@ -221,7 +219,7 @@ def test_a_leg_is_named_by_its_number_as_people_write_it(
         ("447700900001", 4, "to:447700900001"),
     ],
 )
-def test_a_number_in_another_form_is_answered_with_the_form_to_write(
+def test_a_number_in_another_form_is_refused_with_a_suggestion(
     tmp_path: Path, application: Application, reference: str, status: int, form: str
 ) -> None:
     with Canned(legs(LEGS[0])) as server:
@@ -265,7 +263,7 @@ def test_an_unknown_beginning_does_nothing(tmp_path: Path, application: Applicat
 
 
 @pytest.mark.parametrize("line", ["mute {}", "wait {} --for ended", "talk {} Hi", "dtmf {} 1", "move {} r"])
-def test_the_beginning_of_a_leg_that_is_over_names_it_for_show_only(
+def test_the_beginning_of_the_id_of_an_ended_leg_names_it_only_for_show(
     tmp_path: Path, application: Application, line: str
 ) -> None:
     with Canned(legs(*LEGS, status="completed")) as server:
@@ -275,17 +273,17 @@ def test_the_beginning_of_a_leg_that_is_over_names_it_for_show_only(
         assert home("call show bbbb -q").stdout == f"{LEGS[3]}\n"
 
 
-def test_last_is_the_call_created_last_and_for_a_terminal_only(voicectl: Room) -> None:
+def test_last_is_the_call_created_last_and_only_on_a_terminal(voicectl: Room) -> None:
     voicectl.call(BUSY, wait="ended")
     newest = voicectl.call()
 
     assert voicectl("mute @last", terminal=True).stdout.split()[0] == newest
     assert voicectl("mute @last").exit_code == 2
     assert voicectl("hangup @last", terminal=True).exit_code == 0
-    assert voicectl("call show @last -q", terminal=True).stdout == f"{newest}\n"  # over, and still the last
+    assert voicectl("call show @last -q", terminal=True).stdout == f"{newest}\n"  # ended, and still the last
 
 
-def test_last_of_two_calls_of_one_instant_is_the_later_one(voicectl: Room) -> None:
+def test_of_two_calls_at_the_same_time_last_is_the_later_one(voicectl: Room) -> None:
     ran = voicectl(f"call create --to {BUSY} --to {PERSON} --talk Hello --join room -q")
     newest = ran.stdout.split()[-1]
     with closing(Journal(next(voicectl.state.iterdir()), voicectl.clock)) as journal:
@@ -295,7 +293,7 @@ def test_last_of_two_calls_of_one_instant_is_the_later_one(voicectl: Room) -> No
     assert voicectl("call show @last -q", terminal=True).stdout == f"{newest}\n"
 
 
-def test_last_is_not_what_was_only_seen_or_refused(voicectl: Room) -> None:
+def test_last_is_not_a_call_that_was_only_seen_or_refused(voicectl: Room) -> None:
     assert voicectl("mute @last", terminal=True).exit_code == 4
     voicectl("sandbox ring --to 442079460000", env={"VOICECTL_SANDBOX": voicectl.url})
     assert voicectl("mute @last", terminal=True).exit_code == 4
@@ -306,7 +304,7 @@ def test_last_is_not_what_was_only_seen_or_refused(voicectl: Room) -> None:
     assert voicectl("mute @last", terminal=True).stdout.split()[0] == mine
 
 
-def test_last_is_written_as_it_is(voicectl: Room) -> None:
+def test_other_spellings_of_last_are_refused(voicectl: Room) -> None:
     voicectl.call()
 
     for text in ("@LAST", "@", "@ last", "last", "@last1"):
@@ -332,7 +330,7 @@ def test_last_is_written_as_it_is(voicectl: Room) -> None:
         "a\x1b",
     ],
 )
-def test_a_room_is_a_name_and_no_reference(voicectl: Room, name: str) -> None:
+def test_a_room_is_a_name_and_not_a_leg(voicectl: Room, name: str) -> None:
     leg = voicectl.call()
     before = len(voicectl.requests())
 
@@ -342,7 +340,7 @@ def test_a_room_is_a_name_and_no_reference(voicectl: Room, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["support-17", "Küche", "a b", "1234", "abcd1234", "CONFERENCE", "../x"])
-def test_a_room_may_be_called_what_one_likes(voicectl: Room, name: str) -> None:
+def test_a_room_may_have_any_name(voicectl: Room, name: str) -> None:
     leg = voicectl.call()
 
     assert voicectl(["move", leg, name]).exit_code == 0
@@ -421,12 +419,12 @@ def world(
 
 
 @pytest.mark.parametrize("slot", SLOTS)
-def test_what_is_no_id_is_refused_before_a_request(world: tuple[Room, Canned], slot: str) -> None:
+def test_an_invalid_id_is_refused_before_any_request(world: tuple[Room, Canned], slot: str) -> None:
     home, server = world
     before = len(server.requests)
     allowed = (
         (2, 4) if "reconcile" in slot else (2, 3) if "profile" in slot else (2,)
-    )  # what is well-formed is unknown
+    )  # well-formed names are unknown
 
     for text in HOSTILE_IDS:
         ran = home(fill(slot, text))
@@ -449,7 +447,7 @@ def test_what_is_no_id_is_refused_before_a_request(world: tuple[Room, Canned], s
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-def test_only_known_shapes_of_paths_are_ever_asked(
+def test_only_paths_of_known_shapes_are_requested(
     world: tuple[Room, Canned], text: str, data: st.DataObject | None
 ) -> None:
     home, server = world

@@ -99,7 +99,7 @@ class Watch:
 
     def __init__(self, room: Room) -> None:
         for thread in threading.enumerate():
-            if thread.name == "beside":  # it asks a region of which nobody wants to know any more
+            if thread.name == "beside":  # it asks a region whose answer is no longer needed
                 thread.join()
         self._room = room
         self._before = len(room.requests())
@@ -120,7 +120,7 @@ class Watch:
 
 
 @pytest.mark.parametrize("line", CHANGES)
-def test_a_change_is_made_once_where_the_leg_is(room: Room, line: str) -> None:
+def test_a_change_is_made_once_in_the_region_of_the_leg(room: Room, line: str) -> None:
     leg, watch = ring(room), Watch(room)
 
     ran = room(line.format(leg=leg))
@@ -133,7 +133,7 @@ def test_a_change_is_made_once_where_the_leg_is(room: Room, line: str) -> None:
     assert f"Leg {leg} is on {url(room, AWAY).removeprefix('http://')}" in ran.stderr
 
 
-def test_the_region_is_remembered_and_the_next_request_goes_there_alone(room: Room) -> None:
+def test_the_region_is_remembered_and_the_next_request_goes_only_there(room: Room) -> None:
     leg = ring(room)
     room(f"mute {leg}")
     watch = Watch(room)
@@ -155,7 +155,7 @@ def test_a_record_is_found_in_any_region(room: Room, line: str) -> None:
     assert watch.changes == []
 
 
-def test_where_the_global_host_loses_sight_of_its_legs_the_regions_have_them(room: Room) -> None:
+def test_if_the_global_host_loses_its_legs_the_regions_have_them(room: Room) -> None:
     set_up(room, base_url=room.url)
     leg = room.call()
     assert room.sandbox is not None
@@ -186,7 +186,7 @@ def test_the_other_spelling_of_an_id_is_asked_in_every_region(room: Room, line: 
     assert f"The API knows leg {hyphenated(leg)} as {leg}" in ran.stderr
 
 
-def test_a_leg_that_is_nowhere_is_told_with_everybody_who_was_asked(room: Room) -> None:
+def test_a_leg_that_is_nowhere_is_reported_with_all_requested_hosts(room: Room) -> None:
     watch = Watch(room)
 
     ran = room(f"mute {LEG} -o json")
@@ -202,7 +202,7 @@ def test_a_leg_that_is_nowhere_is_told_with_everybody_who_was_asked(room: Room) 
     assert len(watch.asked) == 1 + 2 * 6  # by both spellings of the id
 
 
-def test_several_legs_that_are_nowhere_are_looked_for_once_each(room: Room) -> None:
+def test_several_legs_that_are_nowhere_are_looked_up_once_each(room: Room) -> None:
     watch = Watch(room)
 
     ran = room(f"hangup {LEG} {LEG[:-1]}7")
@@ -212,7 +212,7 @@ def test_several_legs_that_are_nowhere_are_looked_for_once_each(room: Room) -> N
     assert len(watch.asked) == 2 * (1 + 2 * 6)
 
 
-def test_a_leg_that_is_over_is_said_to_be_over(room: Room) -> None:
+def test_a_leg_that_has_ended_is_reported_as_ended(room: Room) -> None:
     leg = ring(room)
     room(f"hangup {leg}")
     watch = Watch(room)
@@ -223,7 +223,7 @@ def test_a_leg_that_is_over_is_said_to_be_over(room: Room) -> None:
     assert {region for _, region, _ in watch.asked} == {AWAY}
 
 
-def test_hanging_up_agrees_over_elsewhere_is_done(room: Room) -> None:
+def test_hanging_up_a_leg_that_ended_elsewhere_is_already_done(room: Room) -> None:
     leg = ring(room)
     assert room(f"hangup {leg} -o json").json["outcome"] == "done"
     assert room(f"hangup {leg} -o json").json["outcome"] == "already"
@@ -234,7 +234,7 @@ def test_hanging_up_agrees_over_elsewhere_is_done(room: Room) -> None:
     assert (ran.exit_code, ran.json["outcome"]) == (0, "already")
 
 
-def test_a_leg_that_is_nowhere_any_more_but_over_by_a_signed_event_is_done(room: Room) -> None:
+def test_a_leg_that_is_nowhere_but_ended_by_a_signed_event_is_already_done(room: Room) -> None:
     keep(room, status("completed", leg=LEG))
 
     ran = room(f"hangup {LEG} -o json")
@@ -242,7 +242,7 @@ def test_a_leg_that_is_nowhere_any_more_but_over_by_a_signed_event_is_done(room:
     assert (ran.exit_code, ran.json["outcome"]) == (0, "already")
 
 
-def test_a_lost_reply_of_the_region_is_an_unknown_outcome_and_nothing_is_repeated(room: Room) -> None:
+def test_a_lost_reply_of_the_region_is_an_unknown_outcome_and_is_not_repeated(room: Room) -> None:
     leg = ring(room)
     room(f"mute {leg}")
     assert room.sandbox is not None
@@ -264,7 +264,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> str:
     return "--request-timeout 600"
 
 
-def test_a_region_that_does_not_answer_is_unknown_and_does_not_keep_the_others(
+def test_a_region_that_does_not_answer_is_unknown_and_does_not_delay_the_others(
     room: Room, patient: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leg = ring(room)
@@ -285,7 +285,7 @@ def test_a_region_that_does_not_answer_is_unknown_and_does_not_keep_the_others(
 
 
 @pytest.mark.parametrize("line", ["talk {leg} Hi", "mute {leg}", "move {leg} support-17", "hangup {leg}"])
-def test_a_leg_is_not_said_to_be_missing_where_nobody_could_tell(room: Room, line: str) -> None:
+def test_a_leg_is_not_reported_as_missing_if_no_host_answered(room: Room, line: str) -> None:
     leg = ring(room)
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "status", "on": "getCall", "code": 503})
@@ -296,7 +296,7 @@ def test_a_leg_is_not_said_to_be_missing_where_nobody_could_tell(room: Room, lin
     if not line.startswith(("move", "hangup")):
         home, away = (url(room, each).removeprefix("http://") for each in (HOME, AWAY))
         absent, unknown = ran.error["message"].split("It may be on")
-        assert home in absent  # it did answer what was asked of it
+        assert home in absent  # it did answer its request
         assert home not in unknown
         assert away in unknown
 
@@ -317,7 +317,9 @@ def test_a_profile_that_has_the_leg_is_named_though_a_region_is_silent(
     assert "Profile staging has it" in ran.error["message"]
 
 
-def test_hanging_up_what_a_signed_event_says_is_over_is_done_though_no_region_answers(room: Room) -> None:
+def test_hanging_up_a_leg_that_ended_by_a_signed_event_is_already_done_though_no_region_answers(
+    room: Room,
+) -> None:
     keep(room, status("completed", leg=LEG))
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "status", "on": "getCall", "code": 503})
@@ -328,7 +330,7 @@ def test_hanging_up_what_a_signed_event_says_is_over_is_done_though_no_region_an
 
 
 @pytest.mark.parametrize(("seconds", "exit_code"), [(10, 7), (40, 0)])
-def test_who_waits_longer_for_a_request_waits_longer_for_a_slow_region(
+def test_a_longer_request_timeout_applies_to_a_slow_region_too(
     room: Room, monkeypatch: pytest.MonkeyPatch, seconds: int, exit_code: int
 ) -> None:
     monkeypatch.setattr(regions, "REGIONS_SECONDS", 1.0)
@@ -339,7 +341,7 @@ def test_who_waits_longer_for_a_request_waits_longer_for_a_slow_region(
     assert room(f"talk {leg} Hi --request-timeout {seconds}s").exit_code == exit_code
 
 
-def test_legs_of_one_region_are_looked_for_there_first_and_it_is_told_once(room: Room) -> None:
+def test_legs_of_one_region_are_looked_up_there_first_and_it_is_reported_once(room: Room) -> None:
     legs, watch = [ring(room) for _ in range(5)], Watch(room)
 
     ran = room("mute - --yes", stdin="\n".join(legs))
@@ -349,7 +351,7 @@ def test_legs_of_one_region_are_looked_for_there_first_and_it_is_told_once(room:
     reads = Counter(region for method, region, _ in watch.asked if method == "GET")
     assert reads.pop(AWAY) == 5
     assert reads.pop(HOME) == 2  # by both spellings of the id
-    assert set(reads.values()) == {1}, "all are asked for the first leg, late as some of them may be"
+    assert set(reads.values()) == {1}, "all hosts are asked for the first leg, even slow ones"
     assert ran.stderr.count(" is on ") == 1
 
 
@@ -368,13 +370,13 @@ def test_a_leg_of_a_third_region_is_found_after_one_of_the_second(room: Room) ->
 def test_debug_lines_name_the_host_that_was_asked(room: Room) -> None:
     leg = ring(room)
 
-    told = room(f"mute {leg} --debug").stderr
+    stderr = room(f"mute {leg} --debug").stderr
 
-    assert f"PUT {url(room, HOME)}/v1/calls/{leg}: 404" in told
-    assert f"PUT {url(room, AWAY)}/v1/calls/{leg}: 204" in told
+    assert f"PUT {url(room, HOME)}/v1/calls/{leg}: 404" in stderr
+    assert f"PUT {url(room, AWAY)}/v1/calls/{leg}: 204" in stderr
 
 
-def test_an_interrupt_ends_the_search_at_once_and_nothing_is_in_doubt(
+def test_an_interrupt_ends_the_search_at_once_and_leaves_nothing_in_doubt(
     tmp_path: Path, application: Application
 ) -> None:
     with Canned(GONE) as home, socket.create_server(("127.0.0.1", 0)) as silent:
@@ -387,11 +389,11 @@ def test_an_interrupt_ends_the_search_at_once_and_nothing_is_in_doubt(
             _, err = child.communicate(timeout=PATIENCE_SECONDS)
         connection.close()
 
-    assert (child.returncode, err) == (130, b"")  # after a search that is over it would say whom it asked
+    assert (child.returncode, err) == (130, b"")  # a finished search would name the requested hosts
     assert [each.method for each in home.requests] == ["PUT", "GET", "GET"]
 
 
-def test_a_dry_run_shows_the_host_where_the_leg_is_and_asks_nobody(room: Room) -> None:
+def test_a_dry_run_shows_the_host_of_the_leg_and_sends_no_request(room: Room) -> None:
     leg = ring(room)
     room(f"mute {leg}")
     watch = Watch(room)
@@ -402,7 +404,7 @@ def test_a_dry_run_shows_the_host_where_the_leg_is_and_asks_nobody(room: Room) -
     assert watch.asked == []
 
 
-def test_no_token_goes_where_a_note_or_an_event_points_unless_that_host_is_the_profiles(room: Room) -> None:
+def test_no_token_goes_to_a_host_named_by_a_note_or_an_event_unless_the_profile_lists_it(room: Room) -> None:
     leg = ring(room)
     with Canned(reply(200, {"uuid": leg, "status": "answered"})) as stranger:
         directory = room.state / ProfileStore(room.config).get("test").application_id
@@ -421,7 +423,7 @@ def other_profile(room: Room, application: Application, base_url: str, name: str
 
 
 @pytest.mark.parametrize("line", ["dtmf {leg} 12", "hangup {leg}", "call show {leg}"])
-def test_the_profile_whose_leg_it_is_is_named_and_nothing_is_done_with_it(
+def test_the_profile_of_the_leg_is_named_and_the_leg_is_not_changed(
     room: Room, application: Application, line: str
 ) -> None:
     with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs, Canned(GONE) as nobodys:
@@ -452,7 +454,7 @@ def test_a_profile_that_has_the_leg_is_named_without_waiting_for_a_silent_one(
     assert "Profile staging has it" in ran.error["message"]
 
 
-def test_profiles_that_do_not_know_it_either_are_named(room: Room, application: Application) -> None:
+def test_profiles_that_do_not_know_the_leg_either_are_named(room: Room, application: Application) -> None:
     with Canned(GONE) as lab, Canned(reply(401)) as refused:
         other_profile(room, application, lab.url, "lab")
         other_profile(room, application, refused.url, "old")
@@ -463,7 +465,7 @@ def test_profiles_that_do_not_know_it_either_are_named(room: Room, application: 
     assert "Profile old was not checked" in ran.error["hint"]
 
 
-def test_a_profile_of_the_platform_is_not_tried_from_a_sandbox_nor_the_other_way(
+def test_profiles_of_the_platform_are_not_tried_from_a_sandbox_or_vice_versa(
     room: Room, application: Application
 ) -> None:
     with Eavesdropper() as proxy, Canned(reply(200, {"uuid": LEG, "status": "answered"})) as here:
@@ -480,7 +482,7 @@ def test_a_profile_of_the_platform_is_not_tried_from_a_sandbox_nor_the_other_way
     assert here.requests == []
 
 
-def test_a_key_that_a_command_prints_is_not_fetched_for_a_look(room: Room, application: Application) -> None:
+def test_a_key_command_is_not_run_for_a_look_up(room: Room, application: Application) -> None:
     marker = room.home / "was-run"
     with Canned(reply(200, {"uuid": LEG, "status": "answered"})) as theirs:
         profile = Profile(
@@ -497,7 +499,7 @@ def test_a_key_that_a_command_prints_is_not_fetched_for_a_look(room: Room, appli
     assert "Profile vault was not checked" in ran.error["hint"]
 
 
-def test_a_rehearsal_knows_its_sandboxs_regions_and_tries_no_profile(
+def test_a_rehearsal_uses_its_sandbox_s_regions_and_tries_no_profile(
     room: Room, application: Application
 ) -> None:
     leg = ring(room)
@@ -550,7 +552,7 @@ def three(start_room: StartRoom) -> tuple[Room, dict[str, str]]:
         ("to:9999", None),
     ],
 )
-def test_a_number_names_the_only_leg_that_has_it_or_begins_so(
+def test_a_number_names_the_only_leg_that_has_it_or_begins_with_it(
     three: tuple[Room, dict[str, str]], text: str, leg: str | None
 ) -> None:
     room, calls = three
@@ -568,7 +570,7 @@ def test_a_number_names_the_only_leg_that_has_it_or_begins_so(
         assert (ran.exit_code, ran.json["uuid"]) == (0, calls[leg])
 
 
-def test_a_whole_number_goes_before_a_longer_one_that_begins_so(room: Room) -> None:
+def test_a_complete_number_takes_precedence_over_a_longer_one(room: Room) -> None:
     set_up(room, base_url=room.url)
     short = room.call("44770090000")
     room.call("447700900001")
@@ -579,7 +581,7 @@ def test_a_whole_number_goes_before_a_longer_one_that_begins_so(room: Room) -> N
 @pytest.mark.parametrize(
     "text", ["to:447", "to:", "from:alice", "to:4477*", "to:4477x0090", "via:447700900001"]
 )
-def test_what_is_no_number_names_no_leg(room: Room, text: str) -> None:
+def test_text_that_is_not_a_number_names_no_leg(room: Room, text: str) -> None:
     watch = Watch(room)
 
     ran = room(["mute", text])
@@ -588,5 +590,5 @@ def test_what_is_no_number_names_no_leg(room: Room, text: str) -> None:
     assert watch.asked == []
 
 
-def test_a_number_is_no_room(room: Room) -> None:
+def test_a_number_is_not_a_room(room: Room) -> None:
     assert room(f"move {LEG} to:447700900001").exit_code == 2

@@ -49,7 +49,7 @@ def live() -> Iterator[Canned]:
 
 @pytest.fixture
 def stage(room: Room, live: Canned, application: Application) -> Room:
-    """A machine whose profiles are all live, and a sandbox beside it."""
+    """A machine whose profiles are all live, and a separate sandbox."""
     store = ProfileStore(room.config)
     profile = Profile(name="prod", application_id=LIVE_APP, base_url=live.url, from_="447700900888")
     store.add(profile, key=application[1])
@@ -68,7 +68,7 @@ def stage(room: Room, live: Canned, application: Application) -> Room:
 
 
 @pytest.mark.parametrize("pointers", [*itertools.combinations(POINTERS, 1), tuple(POINTERS)], ids="+".join)
-def test_a_rehearsal_reaches_the_sandbox_whatever_else_is_said(
+def test_a_rehearsal_reaches_the_sandbox_whatever_the_other_settings(
     stage: Room, live: Canned, application: Application, pointers: tuple[str, ...]
 ) -> None:
     options, env = "", {"VOICECTL_SANDBOX": stage.url}
@@ -100,7 +100,7 @@ def test_a_rehearsal_reaches_the_sandbox_whatever_else_is_said(
     assert set(shown["sources"].values()) == {"VOICECTL_SANDBOX"}
 
 
-def test_without_it_the_same_commands_do_reach_the_platform(stage: Room, live: Canned) -> None:
+def test_without_a_rehearsal_the_same_commands_reach_the_platform(stage: Room, live: Canned) -> None:
     assert stage(f"call create --to {PERSON} --talk Hi").exit_code == 0
 
     assert live.connections == 1
@@ -161,7 +161,7 @@ def test_a_rehearsal_off_this_machine_is_refused(stage: Room, live: Canned, url:
         "advance 1s",
     ],
 )
-def test_nothing_is_done_in_a_sandbox_that_is_another_s(
+def test_nothing_is_done_in_a_sandbox_of_another_user(
     room: Room, application: Application, line: str
 ) -> None:
     leg = room.call()
@@ -181,7 +181,7 @@ def test_nothing_is_done_in_a_sandbox_that_is_another_s(
     assert room("sandbox status").exit_code == 0
 
 
-def test_a_sandbox_that_takes_long_is_not_taken_for_none() -> None:
+def test_a_slow_sandbox_is_not_taken_for_a_missing_one() -> None:
     with Canned(lambda _request: Drip(b"HTTP/1.1 200 OK\r\n\r\n", pause=1.0)) as slow:
         control = SandboxControl(slow.url, source="the test")
         with pytest.raises(TransportError) as raised:
@@ -193,7 +193,7 @@ def test_a_sandbox_that_takes_long_is_not_taken_for_none() -> None:
     assert ACT_SECONDS >= 60
 
 
-def test_a_rehearsal_without_its_sandbox_fails_and_turns_to_nobody_else(stage: Room, live: Canned) -> None:
+def test_a_rehearsal_without_its_sandbox_fails_and_contacts_no_other_host(stage: Room, live: Canned) -> None:
     for line in ("call list", f"call create --to {PERSON} --talk Hi", "jwt create -p prod", "profile show"):
         ran = stage(line, env={"VOICECTL_SANDBOX": "http://127.0.0.1:1"})
 
@@ -212,7 +212,7 @@ def test_a_rehearsal_without_its_sandbox_fails_and_turns_to_nobody_else(stage: R
         {"application_id": 1},
     ],
 )
-def test_what_is_no_sandbox_is_not_believed(stage: Room, answer: object) -> None:
+def test_another_kind_of_server_is_refused(stage: Room, answer: object) -> None:
     with Canned(reply(200, answer)) as impostor:
         ran = stage("call list", env={"VOICECTL_SANDBOX": impostor.url})
 
@@ -223,9 +223,7 @@ def test_what_is_no_sandbox_is_not_believed(stage: Room, answer: object) -> None
 
 
 @pytest.mark.parametrize("application_id", [LIVE_APP, "x", "5a4db0c6-0000-4000-8000-000000000000"])
-def test_a_sandbox_with_an_application_that_is_none_s_is_not_believed(
-    stage: Room, application_id: str
-) -> None:
+def test_a_sandbox_with_a_foreign_application_is_refused(stage: Room, application_id: str) -> None:
     answer = {"application_id": application_id, "private_key": "/nowhere", "from": "442079460000"}
     with Canned(reply(200, answer)) as impostor:
         ran = stage("call list", env={"VOICECTL_SANDBOX": impostor.url})
@@ -262,14 +260,16 @@ def test_a_sandbox_application_is_refused_off_this_machine(
         assert "belongs to a sandbox" in ran.stderr
 
 
-def test_nor_does_a_profile_take_it_there(tmp_path: Path, application: Application) -> None:
+def test_a_profile_of_a_sandbox_application_is_refused_off_this_machine_too(
+    tmp_path: Path, application: Application
+) -> None:
     home = machine(tmp_path, application, "https://api.nexmo.com")
 
     assert home("call list").exit_code == 9
     assert home("call list", env={"VOICECTL_REGION": "eu-west"}).exit_code == 9
 
 
-def test_a_live_profile_inside_exec_reaches_the_sandbox_and_nothing_else(
+def test_a_live_profile_inside_exec_reaches_only_the_sandbox(
     tmp_path: Path, live: Canned, application: Application
 ) -> None:
     script = (

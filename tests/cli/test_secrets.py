@@ -51,7 +51,7 @@ def forms(secret: bytes) -> set[str]:
         "".join(f"\\x{byte:02x}" for byte in secret),
         secret[::-1].decode("latin-1"),
     }
-    for start in range(3):  # base64 of a text that it is a part of
+    for start in range(3):  # base64 of a text that contains it
         whole = base64.b64encode(bytes(start) + secret).decode()
         middle = whole[(start * 8 + 5) // 6 : len(whole.rstrip("=")) - 1]
         shapes |= {middle, middle.replace("+", "-").replace("/", "_")}
@@ -80,7 +80,7 @@ def seen_in(text: str, secrets: Iterable[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("form", ["%s", "x=%s;", "base64", "hex", "url", "json"])
-def test_the_search_sees_a_secret(key: RSAPrivateKey, form: str) -> None:
+def test_the_search_detects_a_secret(key: RSAPrivateKey, form: str) -> None:
     make = {
         "base64": lambda text: base64.b64encode(f"ab{text}".encode()).decode(),
         "hex": lambda text: text.encode().hex(),
@@ -138,7 +138,7 @@ def test_no_output_and_no_file_holds_a_secret(
 ) -> None:
     with Canned(ANSWERS[how]) as server:
         home = with_secrets(tmp_path / "home", application, server.url)
-        told = "".join(
+        printed = "".join(
             output(home(command.format(socket=home.home / "socket") + f" {option}", stdin=DIGITS))
             for command in COMMANDS
             for option in ("--debug", "-o json")
@@ -147,8 +147,8 @@ def test_no_output_and_no_file_holds_a_secret(
         sent = {request.headers.get("authorization", "") for request in server.requests}
         secrets = canaries(key, *(token.removeprefix("Bearer ") for token in sent if token))
 
-    assert not seen_in(told, secrets)
-    assert not re.search(r"debug: .*\b447700900001\b", told)
+    assert not seen_in(printed, secrets)
+    assert not re.search(r"debug: .*\b447700900001\b", printed)
     assert len(sent) > 1
     for path in home.home.rglob("*"):
         if path.is_file() and path.name not in ("socket", "api-secret", "signature-secret"):
@@ -175,10 +175,10 @@ def test_debug_masks_numbers_and_leaves_ids_and_times(
     assert capsys.readouterr().err == f"debug: {line.format(masked)}\n"
 
 
-def test_an_internal_error_shows_none_either(
+def test_an_internal_error_shows_no_secret_either(
     tmp_path: Path, application: Application, key: RSAPrivateKey
 ) -> None:
-    """Not by name alone, and not in the traceback that ``--debug`` asks for."""
+    """Neither in its line nor in the traceback that ``--debug`` shows."""
     with Canned(ANSWERS["done"]) as server:
         home = with_secrets(tmp_path / "home", application, server.url)
         script = f"""
@@ -204,17 +204,17 @@ main()
     assert not seen_in("".join((ran.stdout + ran.stderr).decode() for ran in runs), canaries(key))
 
 
-def test_a_dry_run_prints_what_it_must_send_and_no_token(
+def test_a_dry_run_prints_the_request_without_a_token(
     tmp_path: Path, application: Application, key: RSAPrivateKey
 ) -> None:
     with Canned(ANSWERS["done"]) as server:
         home = with_secrets(tmp_path / "home", application, server.url)
-        told = output(home(f"dtmf {LEG} {DIGITS} --dry-run --debug"))
+        printed = output(home(f"dtmf {LEG} {DIGITS} --dry-run --debug"))
 
-    assert DIGITS in told  # or the curl would not run
-    assert "$(voicectl jwt create -p test)" in told
-    assert "eyJ" not in told
-    assert not [secret for secret in seen_in(told, canaries(key)) if secret not in forms(DIGITS.encode())]
+    assert DIGITS in printed  # otherwise the curl command would not work
+    assert "$(voicectl jwt create -p test)" in printed
+    assert "eyJ" not in printed
+    assert not [secret for secret in seen_in(printed, canaries(key)) if secret not in forms(DIGITS.encode())]
     assert server.requests == []
 
 
@@ -247,7 +247,7 @@ SLOTS = [
 
 
 @pytest.mark.parametrize("what", SECRETS)
-def test_a_key_or_token_as_a_word_is_refused_and_not_repeated(
+def test_a_key_or_token_as_an_argument_is_refused_and_not_repeated(
     bare: Room, key: RSAPrivateKey, what: str
 ) -> None:
     secret = SECRETS[what](key)
@@ -274,7 +274,7 @@ BEGIN PRIVATE KEY
 
 
 @pytest.mark.parametrize("word", [*HARMLESS.strip().splitlines(), "M" * 300])
-def test_what_only_resembles_one_is_not(bare: Room, word: str) -> None:
+def test_an_argument_that_only_resembles_one_is_accepted(bare: Room, word: str) -> None:
     ran = bare(["talk", "--", LEG, word])
 
     assert "visible to every user" not in ran.stderr
@@ -295,7 +295,7 @@ def test_no_option_takes_the_value_of_a_secret(bare: Room) -> None:
         "--api-secret-file",
         "--signature-secret-file",
         "--authorization",  # 'vonage', or a FILE
-        "--idempotency-key",  # of the caller's own making
+        "--idempotency-key",  # chosen by the caller
     }
 
 
@@ -310,7 +310,7 @@ def sandbox(bare: Room) -> Iterator[tuple[Room, int]]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
-def test_no_process_has_a_secret_among_its_words(sandbox: tuple[Room, int], tmp_path: Path) -> None:
+def test_no_process_has_a_secret_among_its_arguments(sandbox: tuple[Room, int], tmp_path: Path) -> None:
     room, pid = sandbox
     stored = room.config / "keys"
     secrets = {path.read_text().strip() for path in stored.glob("sandbox.*secret")}
@@ -356,7 +356,7 @@ def output(ran: Ran) -> str:
     return ran.stdout + ran.stderr
 
 
-def test_the_answers_are_what_they_are_called() -> None:
+def test_the_failures_differ_from_each_other() -> None:
     """The failures above must differ, or the search would examine only one of them."""
     requests = [Request(b"GET /v1/calls HTTP/1.1\r\n\r\n"), Request(b"POST /v1/calls HTTP/1.1\r\n\r\n")]
 

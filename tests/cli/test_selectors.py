@@ -107,7 +107,7 @@ def changes(server: Canned) -> list[str]:
     return [request.path.rpartition("/")[2] for request in server.requests if request.method == "PUT"]
 
 
-# Which
+# Selecting legs
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def crowd(voicectl: Room) -> dict[str, str]:
         ("--all", {"one", "two", "elsewhere", "ringing", "inbound"}),
     ],
 )
-def test_legs_are_selected_by_what_their_records_show(
+def test_legs_are_selected_by_fields_of_their_records(
     voicectl: Room, crowd: dict[str, str], options: str, meant: set[str]
 ) -> None:
     ran = voicectl(f"hangup {options.format(**crowd)} --yes -o json")
@@ -166,7 +166,7 @@ def test_a_conversation_is_selected_by_its_id_too(voicectl: Room, crowd: dict[st
 
 
 @pytest.mark.parametrize("verb", SELECTING)
-def test_every_verb_of_legs_selects(voicectl: Room, verb: str) -> None:
+def test_every_verb_for_legs_accepts_selectors(voicectl: Room, verb: str) -> None:
     one, other = voicectl.call(), voicectl.call(OTHER)
 
     ran = voicectl(f"{verb} --conversation room --except {other[:8]} --yes -o json")
@@ -177,7 +177,7 @@ def test_every_verb_of_legs_selects(voicectl: Room, verb: str) -> None:
 
 @pytest.fixture(scope="module")
 def desk_alone(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Room]:
-    """A machine whose platform is not to be asked."""
+    """A machine whose platform must not receive requests."""
     with Canned(reply(500)) as server:
         yield machine(tmp_path_factory.mktemp("alone"), application, server.url)
         assert not server.requests
@@ -207,7 +207,7 @@ def desk_alone(tmp_path_factory: pytest.TempPathFactory, application: Applicatio
         "--all --max 0",
     ],
 )
-def test_what_selects_nothing_or_two_things_is_refused(desk_alone: Room, verb: str, options: str) -> None:
+def test_empty_and_conflicting_selectors_are_refused(desk_alone: Room, verb: str, options: str) -> None:
     """An unset variable must never mean everybody."""
     ran = desk_alone(f"{verb} {options.format(leg=LEGS[0])} --yes")
 
@@ -229,21 +229,19 @@ def test_what_selects_nothing_or_two_things_is_refused(desk_alone: Room, verb: s
         "hangup --all --hold 10s",
     ],
 )
-def test_what_makes_no_sense_is_refused(desk_alone: Room, words: str) -> None:
+def test_invalid_selectors_are_refused(desk_alone: Room, words: str) -> None:
     assert desk_alone(f"{words.format(leg=LEGS[0])} --yes").exit_code == 2
 
 
 @pytest.mark.parametrize("options", ["--conversation nowhere", f"--conversation room --except {LEGS[1][:8]}"])
-def test_a_room_or_an_exception_that_nobody_knows_is_4_and_nothing_is_done(
-    voicectl: Room, options: str
-) -> None:
+def test_an_unknown_room_or_exception_is_4_and_nothing_is_done(voicectl: Room, options: str) -> None:
     voicectl.call()
 
     assert voicectl(f"mute {options} --yes").exit_code == 4
     assert not voicectl.requests("updateCall")
 
 
-def test_an_exception_that_has_ended_is_told(voicectl: Room) -> None:
+def test_an_exception_that_has_ended_is_reported(voicectl: Room) -> None:
     leg, over = voicectl.call(), voicectl.call("447700900501", wait="ended")
 
     ran = voicectl(f"mute --conversation room --except {over} --yes -o json")
@@ -252,7 +250,7 @@ def test_an_exception_that_has_ended_is_told(voicectl: Room) -> None:
     assert f"{over} has ended" in ran.stderr
 
 
-def test_a_selection_of_nobody_is_an_empty_list_and_no_fault(voicectl: Room) -> None:
+def test_an_empty_selection_is_an_empty_list_and_not_an_error(voicectl: Room) -> None:
     voicectl.call()
 
     ran = voicectl("hangup --status ringing -o json")
@@ -261,10 +259,12 @@ def test_a_selection_of_nobody_is_an_empty_list_and_no_fault(voicectl: Room) -> 
     assert "No live leg" in ran.stderr
 
 
-# Whose consent
+# Confirmation
 
 
-def test_the_list_is_shown_and_nothing_done_without_consent(voicectl: Room, crowd: dict[str, str]) -> None:
+def test_without_confirmation_the_list_is_shown_and_nothing_is_done(
+    voicectl: Room, crowd: dict[str, str]
+) -> None:
     ran = voicectl("hangup --match-from '4420*' --status ringing")
 
     assert (ran.exit_code, ran.stdout) == (9, "")
@@ -275,7 +275,7 @@ def test_the_list_is_shown_and_nothing_done_without_consent(voicectl: Room, crow
 
 
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 9), ("\n", 9)])
-def test_on_a_terminal_a_selection_is_asked_for(
+def test_on_a_terminal_a_selection_needs_confirmation(
     tmp_path: Path, application: Application, answer: str, status: int
 ) -> None:
     with Canned(Platform(LEGS[0])) as server:
@@ -300,7 +300,7 @@ def test_on_a_terminal_a_selection_is_asked_for(
         ("mute --all --hold 1m", "Mute 168 legs, and any others that match in the next 1m, on test? [y/N] "),
     ],
 )
-def test_the_question_says_all_and_is_the_last_line_before_the_cursor(
+def test_the_question_shows_everything_and_is_the_last_line_before_the_cursor(
     tmp_path: Path, application: Application, command: str, question: str
 ) -> None:
     many = [f"00000000-0000-4000-8000-{n:012}" for n in range(168)]
@@ -336,7 +336,9 @@ def test_without_a_profile_the_question_names_the_application(
 
 
 @pytest.mark.parametrize(("options", "status"), [("", 9), ("--max 11", 9), ("--max 12", 0)])
-def test_a_selection_is_bounded(tmp_path: Path, application: Application, options: str, status: int) -> None:
+def test_the_size_of_a_selection_is_limited(
+    tmp_path: Path, application: Application, options: str, status: int
+) -> None:
     with Canned(Platform(*LEGS[:12])) as server:
         ran = machine(tmp_path, application, server.url)(f"hangup --all --yes -o json {options}")
 
@@ -370,7 +372,7 @@ def test_a_dry_run_lists_and_prints_each_request_as_curl(tmp_path: Path, applica
         assert statuses(room, other) == ["cancelled"]
 
 
-# What comes of it
+# Outcomes
 
 
 def test_one_failure_among_several_is_10_and_the_others_are_done(voicectl: Room) -> None:
@@ -384,7 +386,7 @@ def test_one_failure_among_several_is_10_and_the_others_are_done(voicectl: Room)
     assert ran.stderr.count('"code": "api"') == 1
 
 
-def test_a_leg_that_rings_cannot_be_muted_and_that_is_said(voicectl: Room) -> None:
+def test_a_ringing_leg_cannot_be_muted_which_is_reported(voicectl: Room) -> None:
     leg, ringing = voicectl.call(), voicectl.call(BY_HAND, wait="ringing")
 
     ran = voicectl("mute --all --yes -o json")
@@ -395,7 +397,7 @@ def test_a_leg_that_rings_cannot_be_muted_and_that_is_said(voicectl: Room) -> No
 
 
 @pytest.mark.parametrize(
-    ("verb", "refusal", "told"),
+    ("verb", "refusal", "first_line"),
     [
         ("hangup", 404, f"{LEGS[0]}\thangup\talready\n"),
         ("hangup", 400, f"{LEGS[0]}\thangup\talready\n"),
@@ -404,8 +406,8 @@ def test_a_leg_that_rings_cannot_be_muted_and_that_is_said(voicectl: Room) -> No
         ("unearmuff", 404, ""),
     ],
 )
-def test_a_leg_that_ends_between_the_list_and_its_turn_is_no_failure(
-    tmp_path: Path, application: Application, verb: str, refusal: int, told: str
+def test_a_leg_that_ends_between_the_list_and_its_turn_is_not_a_failure(
+    tmp_path: Path, application: Application, verb: str, refusal: int, first_line: str
 ) -> None:
     def end(leg: str, action: str) -> bytes | None:
         if leg != LEGS[0]:
@@ -418,17 +420,17 @@ def test_a_leg_that_ends_between_the_list_and_its_turn_is_no_failure(
         ran = machine(tmp_path, application, server.url)(f"{verb} --all --yes")
 
     assert ran.exit_code == 0, ran.stderr
-    assert ran.stdout == f"{told}{LEGS[1]}\t{verb}\tdone\n"
+    assert ran.stdout == f"{first_line}{LEGS[1]}\t{verb}\tdone\n"
     assert (f"{LEGS[0]} has ended" in ran.stderr) is (verb != "hangup")
 
 
-def test_a_leg_that_is_named_and_has_ended_is_still_a_failure(voicectl: Room) -> None:
+def test_a_named_leg_that_has_ended_is_still_a_failure(voicectl: Room) -> None:
     leg = voicectl.call("447700900501", wait="ended")
 
     assert voicectl(f"mute {leg}").exit_code == 4
 
 
-def test_who_comes_meanwhile_is_ended_too(tmp_path: Path, application: Application) -> None:
+def test_legs_that_join_meanwhile_are_ended_too(tmp_path: Path, application: Application) -> None:
     def redial(leg: str, action: str) -> None:
         if len(platform.legs) < 5:
             platform.legs.append(LEGS[len(platform.legs)])
@@ -444,8 +446,8 @@ def test_who_comes_meanwhile_is_ended_too(tmp_path: Path, application: Applicati
 
 
 @pytest.mark.parametrize("verb", ["hangup", "mute"])
-def test_who_comes_counts_against_the_bound(tmp_path: Path, application: Application, verb: str) -> None:
-    """One that dials again for ever must not keep a command, or a carrier, busy for ever."""
+def test_legs_that_join_count_towards_the_limit(tmp_path: Path, application: Application, verb: str) -> None:
+    """A caller that redials for ever must not keep a command, or a carrier, busy for ever."""
 
     def redial(leg: str, action: str) -> None:
         platform.legs.append(LEGS[len(platform.legs)])
@@ -459,7 +461,7 @@ def test_who_comes_counts_against_the_bound(tmp_path: Path, application: Applica
     assert changes(server) == LEGS[:3]
 
 
-def test_a_leg_that_stays_listed_is_not_done_again(tmp_path: Path, application: Application) -> None:
+def test_a_leg_that_stays_listed_is_not_processed_again(tmp_path: Path, application: Application) -> None:
     """A muted leg is as live as before; one that was hung up may be listed for a while."""
     with Canned(Platform(*LEGS[:3])) as server:
         ran = machine(tmp_path, application, server.url)("earmuff --all --yes -o json")
@@ -467,7 +469,7 @@ def test_a_leg_that_stays_listed_is_not_done_again(tmp_path: Path, application: 
     assert (ran.exit_code, changes(server)) == (0, LEGS[:3])
 
 
-def test_it_is_told_if_nobody_knows_whether_more_came(tmp_path: Path, application: Application) -> None:
+def test_it_says_so_if_further_legs_could_not_be_listed(tmp_path: Path, application: Application) -> None:
     platform = Platform(LEGS[0])
 
     def answer(request: Request) -> bytes:
@@ -489,7 +491,7 @@ def test_refused_credentials_stop_a_selection(tmp_path: Path, application: Appli
 
 
 def fill_the_pace(room: Room, seconds: float) -> None:
-    """Make other processes wait for the limiter for the given time."""
+    """Take the limiter for the given time, so that other processes wait."""
     assert room.sandbox is not None
     directory = room.state / room.sandbox.identity.application_id
     rate_limiter = RateLimiter(directory / "pace", room.clock, pytest.fail)
@@ -505,7 +507,7 @@ def fill_the_pace(room: Room, seconds: float) -> None:
         ("mute --conversation room --yes", False),
     ],
 )
-def test_hangups_go_first_and_so_do_their_questions(voicectl: Room, line: str, is_first: bool) -> None:
+def test_hangups_and_their_look_ups_have_priority(voicectl: Room, line: str, is_first: bool) -> None:
     leg = voicectl.call()
     fill_the_pace(voicectl, 30)
     before = voicectl.clock.monotonic()
@@ -516,10 +518,10 @@ def test_hangups_go_first_and_so_do_their_questions(voicectl: Room, line: str, i
     assert (voicectl.clock.monotonic() - before < 1) is is_first
 
 
-# How old
+# --older-than
 
 
-def test_only_legs_that_were_made_long_ago_are_ended(start_room: StartRoom) -> None:
+def test_only_legs_created_long_ago_are_ended(start_room: StartRoom) -> None:
     room = start_room()
     options = "--talk Hello --join room --length-timer 5h"
     stuck = [room.call(PERSON, options), room.call(OTHER, options)]
@@ -539,14 +541,14 @@ def test_a_clock_that_is_wrong_by_an_hour_makes_no_leg_older(start_room: StartRo
     leg = room(f"call create --to {PERSON} --talk Hello --join room -q", env=elsewhere).stdout.strip()
     room.clock.sleep(1900)
     ours = FakeClock(room.clock.time() + ahead)
-    room("call list", clock=ours)  # which learns by how much it is wrong
+    room("call list", clock=ours)  # which learns the difference of its clock
 
     assert room("hangup --older-than 1h --yes -o json", clock=ours).json == []
     assert done(room("hangup --older-than 31m --yes -o json", clock=ours)) == [leg]
 
 
 class Undated(Platform):
-    """Takes every leg for one that was made on a certain day, long ago."""
+    """A platform that dates every leg to a certain day long ago."""
 
     def __call__(self, request: Request) -> bytes:
         if request.method == "POST":
@@ -556,8 +558,8 @@ class Undated(Platform):
         return super().__call__(request)
 
 
-def test_what_this_machine_knows_of_a_leg_rules_it_out(tmp_path: Path, application: Application) -> None:
-    """Its own call, and one whose start an event reported: the platform says that both are old."""
+def test_local_knowledge_of_a_younger_leg_excludes_it(tmp_path: Path, application: Application) -> None:
+    """A call from here, and a leg whose start an event reported: the platform dates both to long ago."""
     with Canned(Undated(*LEGS[:3])) as server:
         room = machine(tmp_path, application, server.url)
         room(f"call create --to {PERSON} --talk Hello")
@@ -571,9 +573,7 @@ def test_what_this_machine_knows_of_a_leg_rules_it_out(tmp_path: Path, applicati
         assert done(room("mute --older-than 1h --yes -o json")) == LEGS[:3]
 
 
-def test_a_store_that_cannot_be_read_is_told_of_and_done_without(
-    tmp_path: Path, application: Application
-) -> None:
+def test_an_unreadable_store_is_reported_and_skipped(tmp_path: Path, application: Application) -> None:
     with Canned(Undated(LEGS[0])) as server:
         room = machine(tmp_path, application, server.url)
         kept.keep(room, kept.status("started", leg=LEGS[1]))
@@ -586,10 +586,10 @@ def test_a_store_that_cannot_be_read_is_told_of_and_done_without(
     assert ran.stderr.count("warning: the age of some legs could not be fully checked") == 1
 
 
-# A word before the end
+# --say
 
 
-def test_the_message_is_heard_to_its_end_before_the_leg_is_hung_up(voicectl: Room) -> None:
+def test_the_message_is_played_to_its_end_before_the_leg_is_hung_up(voicectl: Room) -> None:
     text = "This line is closed for maintenance now. Please call again in the morning."
     leg = voicectl.call()
 
@@ -601,7 +601,7 @@ def test_the_message_is_heard_to_its_end_before_the_leg_is_hung_up(voicectl: Roo
     assert statuses(voicectl, leg) == ["completed"]
 
 
-def test_all_hear_it_at_once_and_then_all_are_hung_up(voicectl: Room) -> None:
+def test_all_legs_hear_it_at_once_and_are_then_hung_up(voicectl: Room) -> None:
     legs = [voicectl.call(number) for number in (PERSON, OTHER, THIRD)]
     before = voicectl.clock.monotonic()
 
@@ -616,7 +616,7 @@ def test_all_hear_it_at_once_and_then_all_are_hung_up(voicectl: Room) -> None:
     assert voicectl.clock.monotonic() - before < 6
 
 
-def test_a_leg_that_rings_is_hung_up_at_once(voicectl: Room) -> None:
+def test_a_ringing_leg_is_hung_up_at_once(voicectl: Room) -> None:
     leg, ringing = voicectl.call(), voicectl.call(BY_HAND, wait="ringing")
     text = "word " * 100
 
@@ -633,8 +633,8 @@ def _moment(entry: dict[str, Any]) -> float:
     return datetime.fromisoformat(entry["host_time"]).timestamp()
 
 
-def test_nobody_is_waited_for_who_has_left(voicectl: Room) -> None:
-    leg = voicectl.call("447700900505")  # who hangs up 5 s after the answer
+def test_legs_that_have_left_are_not_waited_for(voicectl: Room) -> None:
+    leg = voicectl.call("447700900505")  # hangs up 5 s after the answer
     before = voicectl.clock.monotonic()
 
     ran = voicectl(["hangup", leg, "--say", "word " * 250])
@@ -643,7 +643,7 @@ def test_nobody_is_waited_for_who_has_left(voicectl: Room) -> None:
     assert voicectl.clock.monotonic() - before < 10
 
 
-def test_the_longest_pause_is_not_waited_out(voicectl: Room) -> None:
+def test_a_wait_ends_before_the_longest_pause(voicectl: Room) -> None:
     leg = voicectl.call()
     before = voicectl.clock.monotonic()
 
@@ -653,7 +653,7 @@ def test_the_longest_pause_is_not_waited_out(voicectl: Room) -> None:
     assert voicectl.clock.monotonic() - before < 185
 
 
-def test_a_lost_answer_to_the_message_is_told_and_the_leg_hung_up_all_the_same(voicectl: Room) -> None:
+def test_a_lost_reply_to_the_message_is_reported_and_the_leg_is_still_hung_up(voicectl: Room) -> None:
     leg = voicectl.call()
     add_fault(voicectl, what="lost-reply", on="startTalk", times=1)
 
@@ -666,7 +666,7 @@ def test_a_lost_answer_to_the_message_is_told_and_the_leg_hung_up_all_the_same(v
     assert len(voicectl.requests("startTalk")) == 1
 
 
-def test_a_message_that_cannot_be_sent_does_not_keep_a_leg_up(voicectl: Room) -> None:
+def test_a_message_that_cannot_be_sent_does_not_prevent_the_hangup(voicectl: Room) -> None:
     leg = voicectl.call()
     add_fault(voicectl, what="status", code=422, on="startTalk")
 
@@ -676,7 +676,7 @@ def test_a_message_that_cannot_be_sent_does_not_keep_a_leg_up(voicectl: Room) ->
     assert statuses(voicectl, leg) == ["completed"]
 
 
-def test_the_message_may_be_read(voicectl: Room) -> None:
+def test_the_message_may_be_read_from_standard_input(voicectl: Room) -> None:
     leg = voicectl.call()
 
     assert voicectl(["hangup", leg, "--say", "-"], stdin="Au revoir, à bientôt\n").exit_code == 0
@@ -684,7 +684,7 @@ def test_the_message_may_be_read(voicectl: Room) -> None:
     assert voicectl(["hangup", "-", "--say", "-", "--yes"], stdin=leg).exit_code == 2
 
 
-def test_ctrl_c_while_it_is_said_hangs_nobody_up_and_says_so(start_room: StartRoom) -> None:
+def test_ctrl_c_during_the_message_hangs_up_no_leg_and_says_so(start_room: StartRoom) -> None:
     room = start_room(clock=SystemClock())
     leg = room.call(wait=None)
     sandbox(room, "advance 3s")
@@ -698,12 +698,12 @@ def test_ctrl_c_while_it_is_said_hangs_nobody_up_and_says_so(start_room: StartRo
     assert not room.requests("updateCall")
 
 
-# For a while
+# --hold
 
 
-def test_who_joins_while_it_is_held_is_muted_too(voicectl: Room) -> None:
+def test_legs_that_join_during_a_hold_are_muted_too(voicectl: Room) -> None:
     speaker, listener = voicectl.call(), voicectl.call(OTHER)
-    late = voicectl.call("447700900430", wait=None)  # who answers after 30 s
+    late = voicectl.call("447700900430", wait=None)  # answers after 30 s
 
     ran = voicectl(f"mute --conversation room --except {speaker} --hold 60s --yes -o json")
 
@@ -721,7 +721,7 @@ def test_who_joins_while_it_is_held_is_muted_too(voicectl: Room) -> None:
     assert is_heard(voicectl, late, speaker, "4")
 
 
-def test_earmuffs_are_held_likewise(voicectl: Room) -> None:
+def test_earmuffs_are_held_in_the_same_way(voicectl: Room) -> None:
     speaker, late = voicectl.call(), voicectl.call("447700900410", wait=None)
 
     ran = voicectl(f"earmuff --conversation room --except {speaker} --hold 20s --yes")
@@ -730,7 +730,7 @@ def test_earmuffs_are_held_likewise(voicectl: Room) -> None:
     assert not is_heard(voicectl, speaker, late, "1")
 
 
-def test_a_leg_that_could_not_be_muted_is_tried_again_and_told_once(voicectl: Room) -> None:
+def test_a_leg_that_could_not_be_muted_is_tried_again_and_reported_once(voicectl: Room) -> None:
     leg = voicectl.call()
     add_fault(voicectl, what="status", code=409, on="updateCall", times=5)
 
@@ -741,7 +741,7 @@ def test_a_leg_that_could_not_be_muted_is_tried_again_and_told_once(voicectl: Ro
     assert len(voicectl.requests("updateCall")) == 6
 
 
-def test_a_leg_that_never_lets_itself_be_muted_counts_in_the_end(voicectl: Room) -> None:
+def test_a_leg_that_can_never_be_muted_counts_in_the_end(voicectl: Room) -> None:
     voicectl.call()
     add_fault(voicectl, what="status", code=409, on="updateCall")
 
@@ -751,7 +751,7 @@ def test_a_leg_that_never_lets_itself_be_muted_counts_in_the_end(voicectl: Room)
     assert ran.stderr.count('"error"') == 1
 
 
-def test_an_api_that_does_not_answer_for_a_while_ends_no_hold(start_room: StartRoom) -> None:
+def test_an_api_that_does_not_answer_for_a_while_does_not_end_a_hold(start_room: StartRoom) -> None:
     clock = EventfulClock()
     room = start_room(clock=clock)
     speaker = room.call()
@@ -765,7 +765,7 @@ def test_an_api_that_does_not_answer_for_a_while_ends_no_hold(start_room: StartR
     assert ran.exit_code == 0
 
 
-def test_who_joins_counts_against_the_bound_of_a_hold(voicectl: Room) -> None:
+def test_legs_that_join_count_towards_the_limit_of_a_hold(voicectl: Room) -> None:
     legs = [voicectl.call(), voicectl.call(OTHER)]
     voicectl.call("447700900410", wait=None)
 
@@ -775,7 +775,7 @@ def test_who_joins_counts_against_the_bound_of_a_hold(voicectl: Room) -> None:
     assert "--max is 2" in ran.error["message"]
 
 
-def test_a_hold_of_nobody_yet_needs_consent_as_well(voicectl: Room) -> None:
+def test_a_hold_without_legs_needs_confirmation_too(voicectl: Room) -> None:
     leg = voicectl.call()
     options = f"mute --conversation room --except {leg} --hold 10s"
 
@@ -784,7 +784,7 @@ def test_a_hold_of_nobody_yet_needs_consent_as_well(voicectl: Room) -> None:
     assert voicectl(f"{options} --yes -o json").json == []
 
 
-def test_how_to_undo_a_hold_names_the_profile_that_was_given(voicectl: Room) -> None:
+def test_the_command_to_undo_a_hold_names_the_given_profile(voicectl: Room) -> None:
     leg = voicectl.call()
 
     ran = voicectl("-p test mute --conversation room --hold 1s --yes")
@@ -797,7 +797,7 @@ def test_how_to_undo_a_hold_names_the_profile_that_was_given(voicectl: Room) -> 
     ("options", "hint"),
     [("--all --undo", "Leave out --hold"), (LEGS[0], "select legs instead of naming them")],
 )
-def test_what_a_hold_cannot_be_combined_with_has_a_hint_of_its_own(
+def test_options_that_conflict_with_hold_have_their_own_hint(
     desk_alone: Room, options: str, hint: str
 ) -> None:
     ran = desk_alone(f"mute --hold 10s {options}")
@@ -821,10 +821,10 @@ def test_ctrl_c_ends_a_hold_with_130_and_says_how_to_undo_it(start_room: StartRo
     assert "voicectl mute --undo --conversation room" in err.decode()
 
 
-# Taking it back
+# --undo
 
 
-def test_undo_reverses_what_was_done_from_here_and_nothing_else(voicectl: Room) -> None:
+def test_undo_reverses_only_actions_from_here(voicectl: Room) -> None:
     ours, theirs, free = (voicectl.call(number) for number in (PERSON, OTHER, THIRD))
     assert voicectl(f"mute {ours}").exit_code == 0
     elsewhere = {"VOICECTL_STATE_DIR": str(voicectl.home / "another machine")}
@@ -839,7 +839,7 @@ def test_undo_reverses_what_was_done_from_here_and_nothing_else(voicectl: Room) 
     assert voicectl("mute --undo --yes -o json").json == []
 
 
-def test_undo_of_legs_that_are_named_leaves_the_others_and_those_of_others(voicectl: Room) -> None:
+def test_undo_of_named_legs_leaves_other_legs_and_foreign_actions_unchanged(voicectl: Room) -> None:
     one, two, theirs = (voicectl.call(number) for number in (PERSON, OTHER, THIRD))
     assert voicectl(f"earmuff {one} {two}").exit_code == 0
     voicectl(f"mute {two}")
@@ -855,7 +855,7 @@ def test_undo_of_legs_that_are_named_leaves_the_others_and_those_of_others(voice
     assert not is_heard(voicectl, two, one, "3"), "it stays muted"
 
 
-def test_what_was_taken_back_already_is_not_taken_back_again(voicectl: Room) -> None:
+def test_an_action_that_was_already_undone_is_not_undone_again(voicectl: Room) -> None:
     leg = voicectl.call()
     voicectl(f"mute {leg}")
     voicectl(f"unmute {leg}")
@@ -863,7 +863,9 @@ def test_what_was_taken_back_already_is_not_taken_back_again(voicectl: Room) -> 
     assert voicectl("mute --undo --yes -o json").json == []
 
 
-def test_a_mute_whose_answer_was_lost_is_told_and_left(tmp_path: Path, application: Application) -> None:
+def test_a_mute_whose_reply_was_lost_is_reported_and_left_unchanged(
+    tmp_path: Path, application: Application
+) -> None:
     with Canned(Platform(LEGS[0], on_change=lambda *_: reply(503))) as server:
         room = machine(tmp_path, application, server.url)
         assert room(f"mute {LEGS[0]}").exit_code == 7
@@ -875,7 +877,7 @@ def test_a_mute_whose_answer_was_lost_is_told_and_left(tmp_path: Path, applicati
 
 
 @pytest.mark.parametrize("uuid", ["aa6bec1f5c4a4bdc95aee8a4c1b7a1f0"])
-def test_an_inbound_leg_with_a_plain_id_is_undone_as_well(
+def test_an_inbound_leg_with_a_plain_id_is_undone_too(
     tmp_path: Path, application: Application, uuid: str
 ) -> None:
     with Canned(Platform(uuid)) as server:

@@ -44,7 +44,7 @@ COMBINATIONS = [chosen for size in range(1, 6) for chosen in itertools.combinati
 
 
 @pytest.mark.parametrize("present", COMBINATIONS, ids="+".join)
-def test_the_first_source_that_is_there_gives_id_and_key(
+def test_the_first_available_source_provides_id_and_key(
     sources: Room, keyring: dict[str, RSAPrivateKey], present: tuple[str, ...]
 ) -> None:
     environment = {
@@ -68,15 +68,15 @@ def test_the_first_source_that_is_there_gives_id_and_key(
 
     assert shown["application_id"] == APPS[first]
     assert shown["fingerprint"] == keys.fingerprint(keyring[first].public_key())
-    told = shown["sources"]["application_id"]
-    assert first in told or first.rstrip("*") in told
+    source = shown["sources"]["application_id"]
+    assert first in source or first.rstrip("*") in source
     assert sources(f"profile show -o json {option}", env=env).json == shown
 
 
-def test_debug_says_which_source_it_was(sources: Room) -> None:
-    told = sources("call list --debug --request-timeout 0.001", env={"VOICECTL_PROFILE": "chosen"}).stderr
+def test_debug_shows_the_source(sources: Room) -> None:
+    stderr = sources("call list --debug --request-timeout 0.001", env={"VOICECTL_PROFILE": "chosen"}).stderr
 
-    assert "application_id: from profile chosen (VOICECTL_PROFILE)" in told
+    assert "application_id: from profile chosen (VOICECTL_PROFILE)" in stderr
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_debug_says_which_source_it_was(sources: Room) -> None:
         ("VONAGE_APPLICATION_PRIVATE_KEY_PATH", "VONAGE_APPLICATION_ID"),
     ],
 )
-def test_half_a_pair_is_refused_and_never_completed_from_elsewhere(
+def test_an_incomplete_pair_is_refused_and_never_completed_from_elsewhere(
     sources: Room, keyring: dict[str, RSAPrivateKey], given: str, missing: str
 ) -> None:
     whole = {
@@ -106,7 +106,7 @@ def test_half_a_pair_is_refused_and_never_completed_from_elsewhere(
     assert "BEGIN" not in ran.stderr
 
 
-def test_an_empty_variable_is_not_set(sources: Room) -> None:
+def test_an_empty_variable_counts_as_unset(sources: Room) -> None:
     empty = dict.fromkeys(
         ("VOICECTL_PROFILE", "VOICECTL_APPLICATION_ID", "VONAGE_PRIVATE_KEY", "VOICECTL_FROM"), ""
     )
@@ -126,7 +126,7 @@ def test_an_empty_variable_is_not_set(sources: Room) -> None:
 @pytest.mark.parametrize(
     "form", ["path", "path from home", "PEM", r"PEM with \n", "base64", "base64 in lines"]
 )
-def test_a_key_variable_holds_a_path_or_the_key(
+def test_a_key_variable_contains_a_path_or_the_key(
     bare: Room, keyring: dict[str, RSAPrivateKey], variable: str, form: str
 ) -> None:
     path = bare.home / "private.key"
@@ -144,14 +144,16 @@ def test_a_key_variable_holds_a_path_or_the_key(
     env = {f"{variable.split('_')[0]}_APPLICATION_ID": APP, variable: value}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(bare.home))  # what ~ means is the process's own affair
+        patch.setenv("HOME", str(bare.home))  # ~ is expanded with the HOME of this process
         shown = bare("profile show -o json", env=env).json
 
     assert shown["fingerprint"] == keys.fingerprint(keyring["VOICECTL_*"].public_key())
     assert shown["sources"]["private_key"] == variable
 
 
-def test_the_text_of_a_key_goes_before_the_path_of_one(bare: Room, keyring: dict[str, RSAPrivateKey]) -> None:
+def test_the_text_of_a_key_takes_precedence_over_a_path(
+    bare: Room, keyring: dict[str, RSAPrivateKey]
+) -> None:
     env = {
         "VONAGE_APPLICATION_ID": APP,
         "VONAGE_PRIVATE_KEY_PATH": "/nowhere",
@@ -163,7 +165,7 @@ def test_the_text_of_a_key_goes_before_the_path_of_one(bare: Room, keyring: dict
     assert ran.json["sources"]["private_key"] == "VONAGE_PRIVATE_KEY"
 
 
-def test_a_key_file_that_a_variable_names_is_closed_to_others(
+def test_a_key_file_named_by_a_variable_must_be_private(
     bare: Room, keyring: dict[str, RSAPrivateKey]
 ) -> None:
     path = bare.home / "private.key"
@@ -179,7 +181,7 @@ def test_a_key_file_that_a_variable_names_is_closed_to_others(
 @pytest.mark.parametrize(
     "cut", ["no first line", "one line of it", "the first half", "no dashes", "base64 of half", "words"]
 )
-def test_a_key_variable_that_holds_neither_is_never_repeated(
+def test_the_content_of_an_invalid_key_variable_is_never_shown(
     bare: Room, keyring: dict[str, RSAPrivateKey], cut: str
 ) -> None:
     text = pkcs8(keyring["--profile"]).decode()
@@ -224,7 +226,7 @@ def test_a_key_variable_that_holds_neither_is_never_repeated(
         ),
     ],
 )
-def test_a_profile_that_was_asked_for_goes_before_the_environment_s_host(
+def test_a_chosen_profile_takes_precedence_over_the_environment_s_host(
     sources: Room, line: str, env: dict[str, str], base_url: str, source: str
 ) -> None:
     shown = sources(f"profile show -o json {line}", env=env).json
@@ -244,7 +246,7 @@ def test_a_profile_that_was_asked_for_goes_before_the_environment_s_host(
         ({"VOICECTL_APPLICATION_ID": "x", "VOICECTL_PRIVATE_KEY": "x"}, 3),
     ],
 )
-def test_a_variable_that_breaks_the_rules_is_refused(sources: Room, env: dict[str, str], status: int) -> None:
+def test_an_invalid_variable_is_refused(sources: Room, env: dict[str, str], status: int) -> None:
     ran = sources("call list", env=env)
 
     assert (ran.exit_code, ran.stdout) == (status, "")
@@ -261,7 +263,7 @@ def test_a_variable_that_breaks_the_rules_is_refused(sources: Room, env: dict[st
         ("-p test --from 442079460002", {"VOICECTL_FROM": "442079460001"}, "442079460002"),
     ],
 )
-def test_the_caller_is_the_option_s_the_chosen_profile_s_the_environment_s_or_the_default_profile_s(
+def test_the_caller_comes_from_the_option_the_chosen_profile_the_environment_or_the_default_profile(
     room: Room, application: tuple[Identity, RSAPrivateKey], options: str, env: dict[str, str], number: str
 ) -> None:
     silent = Profile(name="silent", application_id=application[0].application_id, base_url=room.url)
@@ -273,7 +275,7 @@ def test_the_caller_is_the_option_s_the_chosen_profile_s_the_environment_s_or_th
     assert room.requests("createCall")[0]["body"]["from"] == {"type": "phone", "number": number}
 
 
-def test_the_environment_s_output_format_is_for_terminals(voicectl: Room) -> None:
+def test_the_environment_s_output_format_applies_to_terminals_only(voicectl: Room) -> None:
     leg = voicectl.call()
     env = {"VOICECTL_OUTPUT": "json"}
 
@@ -286,7 +288,7 @@ def test_the_environment_s_output_format_is_for_terminals(voicectl: Room) -> Non
 
 
 @pytest.mark.parametrize(("option", "variable"), [("", "0.5"), ("--request-timeout 0.5", "30"), ("", "0.5s")])
-def test_the_environment_bounds_each_request_and_the_option_goes_before_it(
+def test_the_environment_limits_each_request_and_the_option_takes_precedence(
     tmp_path: Path, application: tuple[Identity, RSAPrivateKey], option: str, variable: str
 ) -> None:
     answer = reply()
@@ -301,7 +303,7 @@ def test_the_environment_bounds_each_request_and_the_option_goes_before_it(
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "601", "x", "nan", "inf", "1_0", "\u0661", "1e1", ""])
-def test_a_timeout_is_a_duration_within_ten_minutes(voicectl: Room, seconds: str) -> None:
+def test_a_timeout_is_a_duration_up_to_ten_minutes(voicectl: Room, seconds: str) -> None:
     assert voicectl(["call", "list", f"--request-timeout={seconds}"]).exit_code == 2
     assert voicectl("call list", env={"VOICECTL_REQUEST_TIMEOUT": seconds}).exit_code == (2 if seconds else 0)
     assert (
@@ -309,7 +311,7 @@ def test_a_timeout_is_a_duration_within_ten_minutes(voicectl: Room, seconds: str
     )
 
 
-def test_configuration_and_state_are_where_the_environment_says(
+def test_the_environment_sets_the_directories_of_configuration_and_state(
     room: Room, application: tuple[Identity, RSAPrivateKey]
 ) -> None:
     other = room.home / "other"
@@ -343,8 +345,8 @@ def test_state_is_kept_for_each_application(room: Room, application: tuple[Ident
     assert {path.name for path in room.state.iterdir()} == {application[0].application_id, APP}
 
 
-def test_a_state_directory_that_others_can_write_to_is_told_and_used(room: Room) -> None:
-    """Others could replace the journal, and so make a call be placed twice."""
+def test_a_state_directory_that_others_can_write_to_is_reported_and_used(room: Room) -> None:
+    """Others could replace the journal, and a call could then be placed twice."""
     leg = room.call()
     (directory,) = room.state.iterdir()
     for place, mode in ((directory, 0o777), (room.state, 0o770)):
@@ -358,7 +360,7 @@ def test_a_state_directory_that_others_can_write_to_is_told_and_used(room: Room)
         place.chmod(0o700)
 
 
-def test_a_state_directory_that_cannot_be_used_stops_no_hangup(room: Room) -> None:
+def test_an_unusable_state_directory_does_not_prevent_a_hangup(room: Room) -> None:
     leg = room.call()
     (room.home / "file").write_text("")
     env = {"VOICECTL_STATE_DIR": str(room.home / "file" / "state")}
@@ -372,7 +374,7 @@ def test_a_state_directory_that_cannot_be_used_stops_no_hangup(room: Room) -> No
     assert room(f"call create --to {PERSON} --talk Hi --no-journal", env=env).exit_code == 0
 
 
-def test_a_change_made_from_a_terminal_says_for_whom(
+def test_a_change_made_from_a_terminal_shows_the_profile(
     voicectl: Room, application: tuple[Identity, RSAPrivateKey]
 ) -> None:
     leg = voicectl.call()
@@ -384,7 +386,7 @@ def test_a_change_made_from_a_terminal_says_for_whom(
     assert whom not in voicectl(f"call show {leg}", terminal=True).stderr
 
 
-def test_profile_show_is_json_that_holds_no_key(sources: Room) -> None:
+def test_profile_show_is_json_without_a_key(sources: Room) -> None:
     shown = sources("profile show -o json").stdout
 
     assert "BEGIN" not in shown

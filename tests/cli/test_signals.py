@@ -58,7 +58,7 @@ class Stuck:
 
 @pytest.fixture(scope="module", autouse=True)
 def stuck(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Stuck]:
-    """Begun before the other tests, since it takes five seconds; the last test sees how it ended."""
+    """A process started before the other tests, since it takes five seconds; the last test checks its end."""
     with Silent() as server:
         room = machine(tmp_path_factory.mktemp("stuck"), application, server.url)
         line = f"call create --to {PERSON} --to 447700900002 --talk Hello -o json --request-timeout 30"
@@ -97,7 +97,7 @@ def legs_to(room: Room, numbers: list[str]) -> list[str]:
 
 
 def when(line: FaultProxy, act: Callable[[Request], None], *, method: str = "POST", nth: int = 1) -> None:
-    """Have *act* done when the *nth* request of *method* is at the proxy, not yet passed on."""
+    """Call *act* when the *nth* request of *method* is at the proxy, before it is forwarded."""
     count = 0
 
     def on_request(request: Request) -> None:
@@ -109,7 +109,7 @@ def when(line: FaultProxy, act: Callable[[Request], None], *, method: str = "POS
     line.on_request = on_request
 
 
-# Anywhere
+# Signals at any moment
 
 
 @dataclass
@@ -141,7 +141,7 @@ def points() -> list[Point]:
     ]
 
 
-def test_a_signal_at_any_moment_begins_no_new_call_and_every_id_is_printed(
+def test_a_signal_at_any_time_starts_no_new_call_and_every_id_is_printed(
     room: Room, line: FaultProxy
 ) -> None:
     interrupted = points()
@@ -197,7 +197,7 @@ def test_a_signal_at_any_moment_begins_no_new_call_and_every_id_is_printed(
             assert code in (0, 128 + point.signum), about
         elif created:
             assert code == 128 + point.signum, about
-        elif point.nth == 0:  # perhaps before there was a voicectl: then Python ends in a way of its own
+        elif point.nth == 0:  # perhaps before voicectl was loaded: then Python itself handles the signal
             assert code in (128 + point.signum, -point.signum, 1), about
         else:
             assert code == 128 + point.signum, about
@@ -212,7 +212,7 @@ def test_a_signal_at_any_moment_begins_no_new_call_and_every_id_is_printed(
 # A request in flight
 
 
-def test_a_call_in_flight_is_finished_and_printed_then_the_exit_status_is_the_signals(
+def test_a_call_in_flight_is_finished_and_printed_then_it_exits_with_the_signal_s_status(
     room: Room, line: FaultProxy
 ) -> None:
     line.fault = Fault(What.DELAY, Side.REPLY, 0, seconds=0.3)
@@ -230,7 +230,7 @@ def test_a_call_in_flight_is_finished_and_printed_then_the_exit_status_is_the_si
     assert rows(room) == [(PERSON, "created"), ("447700900002", "created")]
 
 
-def test_a_call_in_flight_that_stays_unresolved_is_12_and_nothing_is_asked_after_the_signal(
+def test_a_call_in_flight_that_stays_unresolved_is_12_and_no_request_follows_the_signal(
     room: Room, line: FaultProxy
 ) -> None:
     started: Future[subprocess.Popen[bytes]] = Future()
@@ -254,7 +254,7 @@ def test_a_call_in_flight_that_stays_unresolved_is_12_and_nothing_is_asked_after
     assert rows(room) == [(PERSON, "created"), ("447700900002", "in-doubt")]
 
 
-def test_a_second_signal_leaves_at_once_and_the_row_stays_an_intent(room: Room, line: FaultProxy) -> None:
+def test_a_second_signal_exits_at_once_and_the_row_stays_an_intent(room: Room, line: FaultProxy) -> None:
     line.fault = Fault(What.STALL, Side.REPLY)
     with room.spawn(f"call create --to {PERSON} --talk Hi -q --request-timeout 60") as child:
         eventually(lambda: line.forwarded_posts)
@@ -270,7 +270,7 @@ def test_a_second_signal_leaves_at_once_and_the_row_stays_an_intent(room: Room, 
     assert room("call reconcile -o json").json[0]["to"] == PERSON
 
 
-def test_a_second_signal_while_nothing_is_in_doubt_is_told_by_its_number(
+def test_a_second_signal_while_nothing_is_in_doubt_exits_with_its_status(
     room: Room, line: FaultProxy
 ) -> None:
     leg = room.call(wait=None)
@@ -287,7 +287,9 @@ def test_a_second_signal_while_nothing_is_in_doubt_is_told_by_its_number(
 
 
 @pytest.mark.parametrize("verb", ["dtmf {leg} 12", "talk {leg} Hi", "move {leg} room"])
-def test_what_must_not_repeat_and_was_in_flight_gives_12(room: Room, line: FaultProxy, verb: str) -> None:
+def test_a_request_that_must_not_repeat_and_was_in_flight_gives_12(
+    room: Room, line: FaultProxy, verb: str
+) -> None:
     leg = room.call(wait=None)
     line.fault = Fault(What.STALL, Side.REQUEST, method="PUT")
     with room.spawn(verb.format(leg=leg)) as child:
@@ -313,12 +315,12 @@ def test_a_wait_ends_at_once(room: Room, line: FaultProxy, signum: int) -> None:
         _, err = child.communicate(timeout=PATIENCE_SECONDS)
 
     assert child.returncode == 128 + signum
-    assert len(line.requests) <= asked + 1, "it looked on"
+    assert len(line.requests) <= asked + 1, "it continued to poll"
     assert b"Traceback" not in err
 
 
 @pytest.mark.parametrize(("option", "status"), [("", "ringing"), ("--hangup-on-timeout", "cancelled")])
-def test_a_create_that_waits_prints_its_record_and_leaves_the_call_up_unless_told(
+def test_an_interrupted_create_with_wait_prints_its_record_and_leaves_the_call_up_by_default(
     room: Room, line: FaultProxy, option: str, status: str
 ) -> None:
     with room.spawn(
@@ -334,7 +336,7 @@ def test_a_create_that_waits_prints_its_record_and_leaves_the_call_up_unless_tol
     assert room(f"call show {leg} -o json").json["status"] == status
 
 
-def test_a_signal_that_the_process_was_started_to_ignore_is_ignored(room: Room, line: FaultProxy) -> None:
+def test_a_signal_that_was_ignored_at_the_start_is_ignored(room: Room, line: FaultProxy) -> None:
     """As under nohup."""
     leg = room.call(wait=None)
     line.fault = Fault(What.DELAY, Side.REPLY, 0, seconds=0.3, method="PUT")

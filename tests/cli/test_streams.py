@@ -91,25 +91,25 @@ def tell(room: Room, line: str, how: str, stdin: str = "") -> Ran:
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_reading_command_fails_in_a_line_and_for_want_of_a_reader_not_at_all(
+def test_a_reading_command_fails_with_one_line_and_succeeds_without_a_reader(
     voicectl: Room, how: str
 ) -> None:
     leg = voicectl.call()
 
     for line in READING[
         : -1 if how == "closed" else None
-    ]:  # Typer writes help to a closed output without a word
+    ]:  # Typer ignores a closed output when it writes help
         ran = tell(voicectl, line.format(leg=leg), how)
 
         assert ran.exit_code == (0 if how == "without a reader" else 1), (line, ran)
-        told = [
+        messages = [
             each for each in ran.stderr.splitlines() if not each.startswith(leg)
-        ]  # the changes that wait tells
-        assert len(told) == (0 if how == "without a reader" else 1), (line, ran)
+        ]  # without the changes that wait reports
+        assert len(messages) == (0 if how == "without a reader" else 1), (line, ran)
 
 
 @pytest.mark.parametrize("line", CHANGING)
-def test_a_changing_command_tells_the_leg_elsewhere(voicectl: Room, line: str) -> None:
+def test_a_changing_command_prints_the_leg_elsewhere(voicectl: Room, line: str) -> None:
     for how in BROKEN:
         leg = voicectl.call()
         before = len(changes(voicectl))
@@ -118,7 +118,7 @@ def test_a_changing_command_tells_the_leg_elsewhere(voicectl: Room, line: str) -
 
         assert ran.exit_code == 1
         made = changes(voicectl)[before:]
-        if not made:  # it saw at once that nobody could be told
+        if not made:  # it saw at once that no output was possible
             assert (how, "-o csv" in line) == ("closed", True)
             continue
         if line.startswith("call create"):
@@ -129,7 +129,7 @@ def test_a_changing_command_tells_the_leg_elsewhere(voicectl: Room, line: str) -
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_hang_up_of_several_goes_on_when_nobody_can_be_told(voicectl: Room, how: str) -> None:
+def test_a_hangup_of_several_legs_continues_without_any_output(voicectl: Room, how: str) -> None:
     legs = [voicectl.call(f"44770090000{digit}") for digit in range(3)]
 
     ran = tell(voicectl, f"hangup {' '.join(legs)}", how)
@@ -143,7 +143,7 @@ def changes(room: Room) -> list[dict[str, Any]]:
     return [entry for entry in room.requests() if entry["method"] != "GET"]
 
 
-def test_a_reader_that_left_is_no_fault_of_a_long_list_either(voicectl: Room) -> None:
+def test_a_closed_reader_is_not_an_error_of_a_long_list_either(voicectl: Room) -> None:
     numbers = [word for n in range(90) for word in ("--to", f"4477009{n:05}")]
     voicectl(["call", "create", *numbers, "--join", "r"])
 
@@ -153,19 +153,22 @@ def test_a_reader_that_left_is_no_fault_of_a_long_list_either(voicectl: Room) ->
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Room]:
-    """A machine that processes use."""
+    """A machine for separate processes."""
     with desk(tmp_path_factory.mktemp("desk"), application) as room:
         yield room
 
 
-def test_so_it_is_for_processes(processes: Room) -> None:
+def test_real_processes_behave_in_the_same_way(processes: Room) -> None:
     leg, other = processes.call(wait=None), processes.call(wait=None)
 
     for line in ("voicectl call list", "voicectl --version", "voicectl jwt create"):
         assert shell(processes, f"exec {line} >&-").exit_code == 1, line
         assert shell(processes, f"exec {line} >/dev/full").exit_code == 1, line
     ran = shell(processes, f"exec voicectl talk {leg} Hi >&-")
-    assert (ran.exit_code, "standard output" in ran.stderr) == (5, False)  # it rings: a refusal is a refusal
+    assert (ran.exit_code, "standard output" in ran.stderr) == (
+        5,
+        False,
+    )  # the leg rings: the refusal is reported
     ran = shell(processes, f"exec voicectl hangup {leg} >/dev/full")
     assert (ran.exit_code, leg in ran.stderr) == (1, True)
     assert shell(processes, f"exec voicectl hangup {other} >&- 2>&-").exit_code == 1
@@ -176,13 +179,13 @@ def test_a_remark_is_lost_without_standard_error_and_the_result_is_not(processes
     leg = processes.call(wait=None)
     line = f"exec voicectl call show {plain(leg)} -q"  # with a remark on the spelling of the id
 
-    told, closed = shell(processes, line), shell(processes, f"{line} 2>&-")
+    usual, closed = shell(processes, line), shell(processes, f"{line} 2>&-")
 
-    assert leg in told.stderr
+    assert leg in usual.stderr
     assert (closed.exit_code, closed.stdout, closed.stderr) == (0, f"{leg}\n", "")
 
 
-def test_a_pipe_that_is_closed_early_is_quiet(processes: Room) -> None:
+def test_a_pipe_that_is_closed_early_causes_no_message(processes: Room) -> None:
     ran = shell(
         processes,
         "voicectl --help | head -0; voicectl call list | head -0; voicectl --version | head -0; echo ok",
@@ -201,7 +204,7 @@ LOCALES = [
 @pytest.mark.parametrize(
     "locale", LOCALES, ids=lambda locale: "+".join(f"{k}={v}" for k, v in locale.items())
 )
-def test_letters_that_a_locale_lacks_are_escaped(processes: Room, locale: dict[str, str]) -> None:
+def test_characters_that_the_locale_lacks_are_escaped(processes: Room, locale: dict[str, str]) -> None:
     leg = processes(
         ["call", "create", "--to", "app:Zo\u00eb \u5c71\u7530", "--join", "r", "-q"]
     ).stdout.strip()
@@ -219,7 +222,7 @@ def test_letters_that_a_locale_lacks_are_escaped(processes: Room, locale: dict[s
     processes(f"hangup {leg}")
 
 
-def test_words_that_are_no_text_are_refused_or_escaped(processes: Room) -> None:
+def test_arguments_that_are_not_valid_text_are_refused_or_escaped(processes: Room) -> None:
     for line in (
         r"voicectl $'\xff'",
         r"voicectl mute $'\xff\xfe'",
@@ -259,7 +262,7 @@ def test_words_that_are_no_text_are_refused_or_escaped(processes: Room) -> None:
     ],
     ids=lambda words: " ".join(words).replace("\udcff", "?"),
 )
-def test_no_word_that_is_no_text_is_a_fault_of_ours(voicectl: Room, words: list[str]) -> None:
+def test_no_invalid_text_in_arguments_causes_an_internal_error(voicectl: Room, words: list[str]) -> None:
     ran = voicectl(words)
 
     assert ran.exit_code in (2, 4)
@@ -304,6 +307,6 @@ def test_files_of_the_working_directory_change_nothing(processes: Room, tmp_path
     assert there.stdout.splitlines() == here.stdout.splitlines()
     assert there == here
     assert leg in here.stdout
-    assert here.stdout.endswith("\n9\n")  # and nobody has consented
+    assert here.stdout.endswith("\n9\n")  # without consent
     assert not marker.exists()
     assert json.loads(here.stdout[: here.stdout.index("}\n}") + 3])["name"] == "test"

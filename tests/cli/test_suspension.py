@@ -1,4 +1,4 @@
-"""Ctrl-Z and ``fg``: a command that runs for a while stops, and goes on where it was."""
+"""Ctrl-Z and ``fg``: a running command stops, and continues where it was."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*forkpty:DeprecationWarning")  
 CTRL_C = "\x03"
 
 
-def test_a_wait_goes_on_once_it_is_continued(start_room: StartRoom) -> None:
+def test_a_wait_continues_after_a_suspension(start_room: StartRoom) -> None:
     room = start_room(clock=SystemClock())
     leg = room.call(BY_HAND, wait="ringing")
     with Tty(room, f"wait {leg} --for answered", is_job=True) as tty:
@@ -28,7 +28,7 @@ def test_a_wait_goes_on_once_it_is_continued(start_room: StartRoom) -> None:
         tty.until("[ended: 0]")
 
 
-def test_a_tail_shows_what_came_while_it_was_stopped(start_room: StartRoom) -> None:
+def test_a_tail_shows_events_that_arrived_during_a_suspension(start_room: StartRoom) -> None:
     room = start_room(clock=SystemClock())
     keep(room, status("started", to="447700900066"))
     with Tty(room, "webhook tail --last 1", is_job=True) as tty:
@@ -43,7 +43,7 @@ def test_a_tail_shows_what_came_while_it_was_stopped(start_room: StartRoom) -> N
         tty.until("[ended: 130]")
 
 
-def test_a_receiver_says_that_it_receives_nothing_while_it_is_stopped(start_room: StartRoom) -> None:
+def test_a_suspended_receiver_says_that_it_receives_nothing(start_room: StartRoom) -> None:
     room = start_room(clock=SystemClock())
     with Tty(room, "webhook serve --port 0 --allow-unsigned", is_job=True) as tty:
         tty.until("Ctrl-C to stop")

@@ -58,7 +58,7 @@ def test_refused_credentials_stop_everything_with_one_message(
 
 
 @pytest.mark.parametrize("options", ["", "--wait answered", "-q", "--wait answered -q"])
-def test_refused_credentials_stop_the_calls_that_were_not_placed_yet(
+def test_refused_credentials_stop_calls_not_yet_placed(
     tmp_path: Path, application: Application, options: str
 ) -> None:
     with Canned(Platform(201, 201, 401)) as server:
@@ -72,7 +72,7 @@ def test_refused_credentials_stop_the_calls_that_were_not_placed_yet(
     assert changes(server) == 3
 
 
-def test_a_key_that_cannot_be_read_stops_everything_with_one_message(
+def test_an_unreadable_key_stops_everything_with_one_message(
     tmp_path: Path, application: Application
 ) -> None:
     with Canned(Platform()) as server:
@@ -147,7 +147,7 @@ def test_the_exit_status_of_several_calls(
         ([201, 201], "busy", 11),
     ],
 )
-def test_a_wait_does_not_hide_what_went_wrong_before(
+def test_a_wait_does_not_hide_an_earlier_failure(
     tmp_path: Path, application: Application, statuses: list[int], record: str, code: int
 ) -> None:
     platform = Platform(*statuses)
@@ -199,7 +199,7 @@ COMMANDS = {
 @pytest.mark.parametrize("is_list", [False, True])
 @pytest.mark.parametrize("bad", [BAD, AMBIGUOUS, ABSENT])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_target_is_looked_up_before_the_first_is_touched(
+def test_every_target_is_looked_up_before_the_first_is_changed(
     tmp_path: Path, application: Application, command: str, bad: str, is_list: bool
 ) -> None:
     named = [LEGS[0], bad, LEGS[1][:-1] + "1"]
@@ -217,7 +217,7 @@ def test_every_target_is_looked_up_before_the_first_is_touched(
     assert all((leg in ran.stderr) is (bad == AMBIGUOUS) for leg in LEGS[1:3])
 
 
-def test_all_bad_targets_are_told_and_a_malformed_one_is_a_usage_error(
+def test_all_invalid_targets_are_reported_and_a_malformed_one_is_a_usage_error(
     tmp_path: Path, application: Application
 ) -> None:
     with Canned(crowd) as server:
@@ -233,7 +233,7 @@ def test_all_bad_targets_are_told_and_a_malformed_one_is_a_usage_error(
         assert changes(server) == 0
 
 
-def test_a_target_that_only_the_platform_does_not_know_is_a_failed_one(
+def test_a_target_unknown_only_to_the_platform_is_a_failed_one(
     tmp_path: Path, application: Application
 ) -> None:
     def answer(request: Request) -> bytes:
@@ -268,7 +268,7 @@ def test_a_leg_named_twice_is_one_target(tmp_path: Path, application: Applicatio
     assert changes(server) == 1
 
 
-def test_hang_ups_after_a_wait_are_all_tried_and_their_failures_told(
+def test_hangups_after_a_wait_are_all_tried_and_their_failures_reported(
     tmp_path: Path, application: Application
 ) -> None:
     platform = Platform(201, 201)

@@ -148,10 +148,13 @@ def test_who_knows_more_does_not_contradict(api: str, event: str, contradicts: b
     assert found is None or (api in found and event in found)
 
 
-def test_a_full_id_is_looked_for_as_the_platform_writes_it() -> None:
-    assert forms(LEG) == [LEG]
-    assert forms(LEG.upper()) == [LEG.upper(), LEG]
-    assert LEG in forms(LEG.replace("-", ""))
+def test_a_full_id_is_looked_for_as_it_is_given_and_as_the_platform_writes_ids() -> None:
+    plain = LEG.replace("-", "")
+
+    assert forms(LEG) == [LEG, plain]
+    assert forms(LEG.upper()) == [LEG.upper(), LEG, plain]
+    assert forms(plain) == [plain, LEG]
+    assert forms("leg-1") == ["leg-1"]
 
 
 @st.composite

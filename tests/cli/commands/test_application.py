@@ -65,7 +65,7 @@ class Keeper:
     """A server that keeps one application, as the platform does, and that can change it by itself.
 
     Attributes:
-        meanwhile: The application that replaces it, by the number of reads before.
+        meanwhile: The application that replaces it, by the number of earlier reads.
         replies: Answers to PUTs, each used once, in place of the application.
         puts: The bodies of the PUTs.
     """
@@ -148,7 +148,7 @@ def test_show_prints_the_application_as_the_api_sent_it(voicectl: Room) -> None:
     assert voicectl("app show -q").stdout == f"{kept(voicectl)['id']}\n"
 
 
-def test_a_table_names_what_there_is(voicectl: Room) -> None:
+def test_a_table_shows_the_name_and_the_webhooks(voicectl: Room) -> None:
     voicectl(f"app urls --answer {ANSWER}")
 
     shown = voicectl("app show", terminal=True).stdout
@@ -187,7 +187,7 @@ def test_urls_without_options_lists_all_four(voicectl: Room) -> None:
 # Setting
 
 
-def test_urls_are_set_told_and_printed(voicectl: Room) -> None:
+def test_urls_are_set_reported_and_printed(voicectl: Room) -> None:
     ran = voicectl(f"app urls --answer {ANSWER} --event {EVENT}")
 
     assert addresses(ran) == {
@@ -206,7 +206,7 @@ def test_urls_are_set_told_and_printed(voicectl: Room) -> None:
     }
 
 
-def test_each_webhook_can_be_set_with_its_method_and_taken_away(voicectl: Room) -> None:
+def test_each_webhook_can_be_set_with_its_method_and_removed(voicectl: Room) -> None:
     options = {
         "--answer": ("voice", "answer_url", "POST"),
         "--fallback": ("voice", "fallback_answer_url", "POST"),
@@ -225,15 +225,15 @@ def test_each_webhook_can_be_set_with_its_method_and_taken_away(voicectl: Room) 
 
 
 def test_signing_is_set_for_voice_and_rtc(voicectl: Room) -> None:
-    for option, signed, told in (("--unsigned", False, "yes -> no"), ("--signed", True, "no -> yes")):
+    for option, signed, change in (("--unsigned", False, "yes -> no"), ("--signed", True, "no -> yes")):
         ran = voicectl(f"app urls {option}")
 
-        assert ran.stderr.splitlines() == [f"voice signed: {told}", f"rtc signed: {told}"]
+        assert ran.stderr.splitlines() == [f"voice signed: {change}", f"rtc signed: {change}"]
         capabilities = kept(voicectl)["capabilities"]
         assert {each["signed_callbacks"] for each in capabilities.values()} == {signed}
 
 
-def test_what_is_so_already_is_not_sent(voicectl: Room) -> None:
+def test_an_unchanged_setting_is_not_sent(voicectl: Room) -> None:
     lines = [
         f"app urls --answer {ANSWER} --answer-method POST --signed",
         f"app urls --answer {ANSWER}",
@@ -251,7 +251,7 @@ def test_what_is_so_already_is_not_sent(voicectl: Room) -> None:
     assert len(voicectl.requests("updateApplication")) == 1
 
 
-def test_all_that_was_not_asked_for_goes_back_as_it_was_read(office: Room, keeper: Keeper) -> None:
+def test_all_other_settings_are_sent_back_as_read(office: Room, keeper: Keeper) -> None:
     ran = office("app urls --answer https://new.example.com/answer")
 
     assert ran.exit_code == 0, ran.stderr
@@ -259,7 +259,7 @@ def test_all_that_was_not_asked_for_goes_back_as_it_was_read(office: Room, keepe
     assert keeper.puts == [sent]
 
 
-def test_a_capability_that_is_not_there_is_made(office: Room, keeper: Keeper) -> None:
+def test_a_missing_capability_is_created(office: Room, keeper: Keeper) -> None:
     keeper.application = {
         "id": REAL_ID,
         "name": "x",
@@ -294,14 +294,14 @@ def test_a_capability_that_is_not_there_is_made(office: Room, keeper: Keeper) ->
         "--event '' --event-method GET",
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_changed(voicectl: Room, line: str) -> None:
+def test_invalid_settings_are_refused_before_anything_is_changed(voicectl: Room, line: str) -> None:
     ran = voicectl(f"app urls {line}")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert voicectl.requests("updateApplication") == []
 
 
-def test_signing_where_there_are_no_webhooks_is_refused(office: Room, keeper: Keeper) -> None:
+def test_signing_without_webhooks_is_refused(office: Room, keeper: Keeper) -> None:
     keeper.application = WHOLE | {"capabilities": {"vbc": {}}}
 
     assert office("app urls --signed").exit_code == 2
@@ -309,7 +309,7 @@ def test_signing_where_there_are_no_webhooks_is_refused(office: Room, keeper: Ke
 
 
 @pytest.mark.parametrize("how", BROKEN)
-def test_a_change_that_cannot_be_printed_is_told_elsewhere(voicectl: Room, how: str) -> None:
+def test_a_change_that_cannot_be_printed_is_reported_elsewhere(voicectl: Room, how: str) -> None:
     ran = tell(voicectl, f"app urls --answer {ANSWER}", how)
 
     assert ran.exit_code == 1
@@ -317,17 +317,17 @@ def test_a_change_that_cannot_be_printed_is_told_elsewhere(voicectl: Room, how: 
     assert f"{application_id}: done, but the result could not be written to standard output" in ran.stderr
 
 
-def test_a_terminal_is_told_on_whom_it_acts(voicectl: Room) -> None:
+def test_a_terminal_shows_the_application_that_is_changed(voicectl: Room) -> None:
     whom = f"profile test: application {kept(voicectl)['id']} on {voicectl.url}"
 
     assert voicectl(f"app urls --answer {ANSWER}", terminal=True).stderr.startswith(whom)
     assert whom not in voicectl("app urls", terminal=True).stderr
 
 
-# Others who change it, and answers that do not come
+# Concurrent changes, and replies that do not arrive
 
 
-def test_a_change_that_somebody_else_made_meanwhile_is_kept(office: Room, keeper: Keeper) -> None:
+def test_a_concurrent_change_is_kept(office: Room, keeper: Keeper) -> None:
     keeper.meanwhile = {1: WHOLE | {"name": "renamed"}}
 
     assert office("app urls --answer https://new.example.com/answer").exit_code == 0
@@ -337,7 +337,7 @@ def test_a_change_that_somebody_else_made_meanwhile_is_kept(office: Room, keeper
     assert sent["capabilities"] == changed()["capabilities"]
 
 
-def test_an_application_that_never_rests_is_left_alone(office: Room, keeper: Keeper) -> None:
+def test_an_application_that_changes_all_the_time_is_left_alone(office: Room, keeper: Keeper) -> None:
     keeper.meanwhile = {reads: WHOLE | {"name": str(reads)} for reads in range(1, 100)}
 
     ran = office("app urls --answer https://new.example.com/answer")
@@ -347,7 +347,7 @@ def test_an_application_that_never_rests_is_left_alone(office: Room, keeper: Kee
     assert keeper.puts == []
 
 
-def test_an_application_whose_public_key_is_not_told_is_not_put_back(office: Room, keeper: Keeper) -> None:
+def test_an_application_whose_public_key_is_missing_is_not_put_back(office: Room, keeper: Keeper) -> None:
     keeper.application = {name: value for name, value in WHOLE.items() if name != "keys"}
 
     assert office("app urls --answer https://new.example.com/answer").exit_code == 9
@@ -365,7 +365,7 @@ def test_a_lost_reply_is_looked_up_and_not_sent_again(voicectl: Room) -> None:
 
 
 @pytest.mark.parametrize("fault", ["lost-request", "status 503"])
-def test_what_is_lost_on_its_way_is_sent_again(voicectl: Room, fault: str) -> None:
+def test_a_lost_request_is_sent_again(voicectl: Room, fault: str) -> None:
     control = {"VOICECTL_SANDBOX": voicectl.url}
     voicectl(f"sandbox fault add {fault} --on updateApplication --times 2", env=control)
 
@@ -373,7 +373,7 @@ def test_what_is_lost_on_its_way_is_sent_again(voicectl: Room, fault: str) -> No
     assert len(voicectl.requests("updateApplication")) == 3
 
 
-def test_three_times_lost_is_told_as_no_answer(voicectl: Room) -> None:
+def test_three_losses_are_reported_as_no_answer(voicectl: Room) -> None:
     voicectl("sandbox fault add lost-request --on updateApplication", env={"VOICECTL_SANDBOX": voicectl.url})
 
     ran = voicectl(f"app urls --answer {ANSWER}")
@@ -382,7 +382,7 @@ def test_three_times_lost_is_told_as_no_answer(voicectl: Room) -> None:
     assert len(voicectl.requests("updateApplication")) == 3
 
 
-def test_an_answer_with_other_webhooks_is_remarked(office: Room, keeper: Keeper) -> None:
+def test_a_reply_with_other_webhooks_is_reported(office: Room, keeper: Keeper) -> None:
     keeper.replies = [reply(200, WHOLE)]
 
     ran = office("app urls --answer https://new.example.com/answer")
@@ -392,7 +392,7 @@ def test_an_answer_with_other_webhooks_is_remarked(office: Room, keeper: Keeper)
     assert "warning" in ran.stderr
 
 
-def test_what_the_api_fills_in_is_no_other_webhook(office: Room, keeper: Keeper) -> None:
+def test_defaults_filled_in_by_the_api_do_not_count_as_other_webhooks(office: Room, keeper: Keeper) -> None:
     whole = changed("https://new.example.com/answer", socket_timeout=5000)
     whole["capabilities"]["voice"]["signed_callbacks"] = True
     keeper.replies = [reply(200, whole)]
@@ -426,7 +426,7 @@ def test_an_application_with_odd_values_is_shown(office: Room, keeper: Keeper) -
         WHOLE | {"keys": "x"},
     ],
 )
-def test_an_answer_that_is_no_application_is_none(
+def test_a_reply_without_an_application_is_not_usable(
     tmp_path: Path, application: Application, answer: Any
 ) -> None:
     with Canned(reply(200, answer)) as server:
@@ -440,7 +440,7 @@ def test_an_answer_that_is_no_application_is_none(
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, 5), (403, 3), (404, 4), (409, 5), (422, 5), (429, 6)])
-def test_a_refusal_is_told_in_the_api_s_words_and_leaves_it_as_it_was(
+def test_a_refusal_is_reported_in_the_api_s_words_and_changes_nothing(
     office: Room, keeper: Keeper, status: int, code: int
 ) -> None:
     wrong = {"name": "capabilities.voice.webhooks.answer_url.address", "reason": "must be a URL"}
@@ -454,7 +454,7 @@ def test_a_refusal_is_told_in_the_api_s_words_and_leaves_it_as_it_was(
     assert "leg" not in ran.stderr.lower()
 
 
-# The account
+# Credentials of the account
 
 
 def test_an_application_of_another_account_is_not_found(voicectl: Room, application: Application) -> None:
@@ -494,7 +494,7 @@ def desk_without_account(tmp_path: Path, application: Application) -> Iterator[t
         yield machine(tmp_path / "home", application, server.url, application_id=REAL_ID), server
 
 
-def test_without_a_key_and_secret_nothing_is_asked(desk_without_account: tuple[Room, Canned]) -> None:
+def test_without_a_key_and_secret_no_request_is_sent(desk_without_account: tuple[Room, Canned]) -> None:
     room, server = desk_without_account
 
     for line in ("app show", "app urls", f"app urls --event {EVENT}"):
@@ -522,7 +522,7 @@ def test_without_a_key_and_secret_nothing_is_asked(desk_without_account: tuple[R
         ({"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": f"{SECRET}\u20ac"}, "VONAGE_API_KEY"),
     ],
 )
-def test_a_pair_that_is_not_whole_is_named_and_does_not_stop_other_commands(
+def test_an_incomplete_pair_is_reported_and_does_not_stop_other_commands(
     desk_without_account: tuple[Room, Canned], env: dict[str, str], missing: str
 ) -> None:
     room, server = desk_without_account
@@ -554,7 +554,7 @@ PAIRS = {
         ("-p bare", "VONAGE", "VONAGE"),
     ],
 )
-def test_the_pair_is_the_chosen_profile_s_the_environment_s_or_the_default_profile_s(
+def test_the_pair_comes_from_the_chosen_profile_the_environment_or_the_default_profile(
     tmp_path: Path, application: Application, option: str, families: str, whose: str
 ) -> None:
     with Canned(Keeper()) as server:
@@ -578,7 +578,7 @@ def test_the_pair_is_the_chosen_profile_s_the_environment_s_or_the_default_profi
         assert room(f"profile show {option} -o json", env=env).json["sources"]["api_key"].startswith(name)
 
 
-def test_a_profile_without_its_secret_takes_none_from_elsewhere(office: Room) -> None:
+def test_a_profile_without_a_secret_uses_no_other_secret(office: Room) -> None:
     (office.config / "keys" / "test.api-secret").unlink()
 
     ran = office("-p test app show", env={"VONAGE_API_KEY": "abcd1234", "VONAGE_API_SECRET": SECRET})
@@ -614,7 +614,7 @@ def test_a_rehearsal_uses_the_account_of_its_sandbox(voicectl: Room, application
     assert kept(voicectl)["capabilities"]["voice"]["webhooks"]["answer_url"]["address"] == ANSWER
 
 
-# The platform itself
+# Profiles of the platform
 
 
 @pytest.fixture(scope="module")
@@ -649,7 +649,7 @@ def test_the_secret_goes_to_the_global_host_whatever_the_region(
     ]
 
 
-def test_a_sandbox_warns_of_a_url_that_it_may_not_reach_and_of_no_other(voicectl: Room) -> None:
+def test_a_sandbox_warns_only_of_a_url_that_it_may_not_reach(voicectl: Room) -> None:
     near = voicectl(f"app urls --answer {ANSWER} --event {EVENT}")
     far = voicectl("app urls --event https://ops.example.com/e")
 
@@ -682,7 +682,7 @@ def test_a_dry_run_changes_nothing_and_prints_curl_without_the_secret(office: Ro
     assert request["body"]["capabilities"] == changed()["capabilities"]
 
 
-def test_a_dry_run_of_what_is_so_already_has_no_request_to_print(office: Room) -> None:
+def test_a_dry_run_of_an_unchanged_setting_prints_no_request(office: Room) -> None:
     for form, stdout in (("", ""), ("-o json", "[]\n")):
         ran = office(f"app urls --answer https://ops.example.com/answer --dry-run {form}")
 
@@ -690,7 +690,7 @@ def test_a_dry_run_of_what_is_so_already_has_no_request_to_print(office: Room) -
         assert "already has these settings" in ran.stderr
 
 
-def test_what_a_dry_run_prints_runs(tmp_path: Path, application: Application) -> None:
+def test_the_printed_commands_of_a_dry_run_work(tmp_path: Path, application: Application) -> None:
     identity, key = application
     environment = {"VONAGE_API_KEY": identity.api_key, "VONAGE_API_SECRET": identity.api_secret}
     with desk(tmp_path / "it's home", application) as room:

@@ -19,7 +19,7 @@ def test_create_prints_the_leg_and_its_reference(voicectl: Room) -> None:
     assert voicectl(f"call show {ran.json['uuid']} -o json").json["to"] == {"type": "phone", "number": PERSON}
 
 
-def test_the_flow_is_talk_then_stream_then_the_room(voicectl: Room) -> None:
+def test_the_flow_is_talk_then_stream_then_join(voicectl: Room) -> None:
     voicectl(
         f"call create --to {PERSON} --talk Hi --stream https://cdn.example.org/a.mp3 --join r --language en-GB"
     )
@@ -33,7 +33,7 @@ def test_the_flow_is_talk_then_stream_then_the_room(voicectl: Room) -> None:
     assert create["body"]["from"] == {"type": "phone", "number": "442079460000"}
 
 
-def test_every_option_is_the_field_of_that_name(voicectl: Room) -> None:
+def test_each_option_sets_the_field_of_its_name(voicectl: Room) -> None:
     ran = voicectl(
         f"call create --to +{PERSON} --talk Hi --event-url http://127.0.0.1:9/e?order=17 --event-method GET"
         " --advanced-machine-detection mode=detect_beep,behavior=continue,beep_timeout=60 --random-from-number"
@@ -55,7 +55,7 @@ def test_every_option_is_the_field_of_that_name(voicectl: Room) -> None:
 
 
 @pytest.mark.parametrize("to", ["+44 7700 900001", "44.7700.900001", "+44 (7700) 900-001", "447700900001\n"])
-def test_numbers_are_taken_as_people_write_them(voicectl: Room, to: str) -> None:
+def test_numbers_may_contain_the_usual_separators(voicectl: Room, to: str) -> None:
     create = ["call", "create", "--to", to, "--talk", "Hi"]
     by_option = voicectl([*create, "--from", "+44 20 7946 0000"])
     by_setting = voicectl(create, env={"VOICECTL_PROFILE": "", "VOICECTL_FROM": "+44 20 7946 0000"})
@@ -83,14 +83,14 @@ def test_no_number_is_guessed_and_none_is_called_twice(voicectl: Room, words: li
     assert voicectl.requests("createCall") == []
 
 
-def test_the_reference_rides_on_an_event_url_that_is_posted_to(voicectl: Room) -> None:
+def test_the_reference_is_in_an_event_url_that_is_posted_to(voicectl: Room) -> None:
     ran = voicectl(f"call create --to {PERSON} --talk Hi --event-url http://127.0.0.1:9/e?a=b -o json")
 
     (create,) = voicectl.requests("createCall")
     assert create["body"]["event_url"] == [f"http://127.0.0.1:9/e?a=b&vc={ran.json['reference']}"]
 
 
-def test_several_people_get_a_call_each_and_a_failed_one_does_not_stop_the_others(voicectl: Room) -> None:
+def test_several_callees_get_a_call_each_and_a_failed_one_does_not_stop_the_others(voicectl: Room) -> None:
     voicectl("sandbox fault add status 400 --on createCall --times 1", env=as_sandbox(voicectl))
 
     ran = voicectl(f"call create --to {PERSON} --to 447700900002 --to 447700900003 --talk Hi -o json")
@@ -122,7 +122,7 @@ def test_wait_ends_in_11_when_the_call_ends_another_way(voicectl: Room) -> None:
     assert ran.error["code"] == "wait_ended"
 
 
-def test_wait_ends_in_8_and_hangs_up_only_if_told(voicectl: Room) -> None:
+def test_wait_exits_with_8_and_hangs_up_only_on_request(voicectl: Room) -> None:
     ran = voicectl(f"call create --to {BY_HAND} --talk Hi --wait answered --timeout 5 -o json")
     assert ran.exit_code == 8
     assert voicectl(f"call show {ran.json['uuid']} -o json").json["status"] == "ringing"
@@ -206,7 +206,7 @@ def test_user_to_user_is_given_once(voicectl: Room) -> None:
     assert "given twice" in ran.stderr
 
 
-def test_headers_of_a_websocket_stay_as_they_are(voicectl: Room) -> None:
+def test_headers_of_a_websocket_are_unchanged(voicectl: Room) -> None:
     ran = voicectl(
         "call create --to ws://127.0.0.1:9/s --talk Hi --header X-Queue=gold --header User-to-User=01"
     )
@@ -228,7 +228,7 @@ def test_a_call_may_be_signed(voicectl: Room) -> None:
         ("--to ws://127.0.0.1:9/s --content-type audio/l16;rate=44100", "$.to[0]['content-type']"),
     ],
 )
-def test_the_rules_of_an_ncco_hold_for_the_callee_too(voicectl: Room, options: str, words: str) -> None:
+def test_the_rules_of_an_ncco_apply_to_the_callee_too(voicectl: Room, options: str, words: str) -> None:
     ran = voicectl(f"call create --talk Hi {options}")
 
     assert ran.exit_code == 2
@@ -238,7 +238,7 @@ def test_the_rules_of_an_ncco_hold_for_the_callee_too(voicectl: Room, options: s
 
 
 @pytest.mark.parametrize("command", ["wait {leg}", "watch {leg}"])
-def test_the_api_is_asked_once_more_when_time_is_up(voicectl: Room, command: str) -> None:
+def test_the_api_is_asked_once_more_when_the_time_is_up(voicectl: Room, command: str) -> None:
     leg = voicectl.call(wait=None)  # answered after 2.5 s, asked for at 0, 1 and 2
 
     ran = voicectl(f"{command.format(leg=leg)} --for answered --timeout 2.7")
@@ -274,7 +274,7 @@ def test_list_shows_live_legs_and_all_shows_every_record_newest_first(voicectl: 
     assert voicectl("call list --all -q").stdout == f"{live}\n{over}\n"
 
 
-def test_list_matches_numbers_by_glob_and_bounds_itself(voicectl: Room) -> None:
+def test_list_filters_numbers_by_glob_and_has_a_limit(voicectl: Room) -> None:
     legs = [voicectl.call(f"4477009000{index:02}") for index in range(1, 5)]
 
     assert [row[0] for row in voicectl("call list --match-to '*3'").rows] == [legs[2]]
@@ -283,7 +283,7 @@ def test_list_matches_numbers_by_glob_and_bounds_itself(voicectl: Room) -> None:
     assert voicectl("call list --match-from '1*' -o json").stdout == "[]\n"
 
 
-def test_list_takes_times_as_dates_and_as_ages(voicectl: Room) -> None:
+def test_list_accepts_times_as_dates_and_as_ages(voicectl: Room) -> None:
     old = voicectl.call()
     voicectl.clock.sleep(7200)
     new = voicectl.call("447700900002")
@@ -296,7 +296,7 @@ def test_list_takes_times_as_dates_and_as_ages(voicectl: Room) -> None:
     ]
 
 
-def test_list_knows_the_legs_of_a_conversation(voicectl: Room) -> None:
+def test_list_filters_by_conversation(voicectl: Room) -> None:
     legs = {voicectl.call(), voicectl.call("447700900002")}
     voicectl.call("447700900003", "--talk Hi --join other")
     conversation = voicectl(f"call show {min(legs)} -o json").json["conversation_uuid"]
@@ -322,7 +322,7 @@ def test_a_list_of_many_pages_shows_each_leg_once(voicectl: Room) -> None:
     assert len(rows) == len({row[0] for row in rows}) == 270
 
 
-def test_show_names_a_leg_by_the_beginning_of_its_id_also_when_it_is_over(voicectl: Room) -> None:
+def test_show_accepts_the_beginning_of_an_id_also_for_an_ended_leg(voicectl: Room) -> None:
     leg = voicectl.call(BUSY, wait="ended")
 
     assert voicectl(f"call show {leg[:8].upper()} -q").stdout == f"{leg}\n"

@@ -54,7 +54,7 @@ def test_the_options_of_every_command_are_those_of_the_help_topic(bare: Room, tr
     assert [", ".join(each["options"]) for each in tree["options_of_every_command"]] == named
 
 
-def test_fields_are_those_of_the_option(voicectl: Room, tree: dict[str, Any]) -> None:
+def test_the_fields_are_those_of_the_fields_option(voicectl: Room, tree: dict[str, Any]) -> None:
     [listing] = [each for each in tree["commands"] if each["command"] == "call list"]
     assert voicectl("call list --fields help").stdout.split() == listing["fields"]
     assert listing["id"] == "uuid"
@@ -64,9 +64,7 @@ def kinds(of: type[errors.VoicectlError] = errors.VoicectlError) -> set[type[err
     return {of}.union(*(kinds(each) for each in of.__subclasses__()))
 
 
-def test_error_codes_are_a_documented_list_with_one_code_for_one_thing(
-    bare: Room, tree: dict[str, Any]
-) -> None:
+def test_error_codes_are_documented_and_each_has_one_meaning(bare: Room, tree: dict[str, Any]) -> None:
     codes = [each["code"] for each in tree["error_codes"]]
     statuses = {each["status"] for each in tree["exit_statuses"]}
     topic = bare("help exit-statuses").stdout
@@ -78,7 +76,7 @@ def test_error_codes_are_a_documented_list_with_one_code_for_one_thing(
         assert re.search(rf"^  {each['code']} +{each['exit_status']} ", topic, re.MULTILINE)
 
 
-def test_the_code_of_an_error_goes_with_its_exit_status(voicectl: Room, tree: dict[str, Any]) -> None:
+def test_each_error_code_has_one_exit_status(voicectl: Room, tree: dict[str, Any]) -> None:
     statuses = {each["code"]: each["exit_status"] for each in tree["error_codes"]}
     for line in (
         "mute beef",
@@ -91,7 +89,7 @@ def test_the_code_of_an_error_goes_with_its_exit_status(voicectl: Room, tree: di
         assert statuses[ran.error["code"]] == ran.exit_code, line
 
 
-def test_what_does_not_exist_has_one_code_however_it_is_named(voicectl: Room) -> None:
+def test_a_missing_object_has_one_code_however_it_is_named(voicectl: Room) -> None:
     voicectl.call()
     codes = {
         line: voicectl(f"{line} -o json").error["code"]

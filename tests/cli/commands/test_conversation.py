@@ -42,7 +42,7 @@ def test_list_has_the_conversations_with_live_legs(voicectl: Room) -> None:
     assert other
 
 
-def test_list_all_has_those_that_nobody_is_in(voicectl: Room) -> None:
+def test_list_all_includes_empty_conversations(voicectl: Room) -> None:
     voicectl(f"hangup {voicectl.call(options='--join support-17')}")
 
     assert voicectl("conversation list").stdout == ""
@@ -53,7 +53,7 @@ def test_list_all_has_those_that_nobody_is_in(voicectl: Room) -> None:
 
 @pytest.mark.parametrize("status", [403, 404, 400])
 @pytest.mark.parametrize("line", ["conversation list", "conversation list --all"])
-def test_without_the_conversation_api_the_live_legs_are_told(
+def test_without_the_conversation_api_the_live_legs_are_shown(
     tmp_path: Path, application: Application, line: str, status: int
 ) -> None:
     def answer(request: Request) -> bytes:
@@ -70,7 +70,7 @@ def test_without_the_conversation_api_the_live_legs_are_told(
     assert "Names are unknown" in ran.stderr
 
 
-def test_show_tells_who_hears_whom(voicectl: Room) -> None:
+def test_show_prints_who_hears_whom(voicectl: Room) -> None:
     caller, callee = connected(voicectl)
     voicectl(f"mute {caller}")
     id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
@@ -91,7 +91,7 @@ def test_show_tells_who_hears_whom(voicectl: Room) -> None:
     assert voicectl(f"conversation show {id_} -q").stdout.split() == [caller, callee]
 
 
-def test_in_a_room_it_is_known_of_those_whom_we_brought_in(voicectl: Room) -> None:
+def test_the_audibility_of_legs_moved_into_a_room_from_here_is_known(voicectl: Room) -> None:
     """No source reports the third leg or what its flow let it hear."""
     agent, caller, third = voicectl.call(), voicectl.call(PARTNER), voicectl.call(THIRD, "--join support-17")
     for path in voicectl.state.rglob("notes"):
@@ -112,7 +112,7 @@ def test_in_a_room_it_is_known_of_those_whom_we_brought_in(voicectl: Room) -> No
     assert len(hears) == 12
 
 
-def test_what_show_says_is_what_they_hear(voicectl: Room) -> None:
+def test_the_shown_audibility_is_correct(voicectl: Room) -> None:
     legs = [voicectl.call(f"44770090000{n}") for n in range(1, 5)]
     voicectl(f"move {legs[0]} {legs[1]} support-17")
     voicectl(f"move {legs[2]} support-17 --can-hear {legs[0]}")
@@ -128,7 +128,7 @@ def test_what_show_says_is_what_they_hear(voicectl: Room) -> None:
         assert (str(legs.index(each["speaker"])) in digits) == (each["hears"] == "yes"), each
 
 
-def test_a_leg_that_rings_hears_nobody(voicectl: Room) -> None:
+def test_a_ringing_leg_hears_no_other(voicectl: Room) -> None:
     caller, callee = connected(voicectl, to=BY_HAND)
     id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
 
@@ -162,8 +162,8 @@ def test_a_terminal_shows_a_table_of_who_hears_whom(voicectl: Room, monkeypatch:
     assert "\x1b" not in ran.stdout
 
 
-def test_a_leg_that_a_call_of_ours_brought_into_a_room_is_known(voicectl: Room) -> None:
-    """Its flow said whom it hears, and a room without further terms has started."""
+def test_the_terms_of_a_leg_that_a_call_from_here_brought_into_a_room_are_known(voicectl: Room) -> None:
+    """Its flow sets whom it hears, and a room without further terms has started."""
     agent, caller = (voicectl.call(number, "--join support-17") for number in (PERSON, PARTNER))
     flow = voicectl.home / "coach.json"
     action = {"action": "conversation", "name": "support-17", "canSpeak": [agent]}
@@ -183,7 +183,7 @@ def test_a_leg_that_a_call_of_ours_brought_into_a_room_is_known(voicectl: Room) 
     assert "enters" not in voicectl(f"trace {agent}").stdout
 
 
-def test_where_the_members_cannot_be_read_it_says_why_mute_is_unknown(voicectl: Room) -> None:
+def test_if_the_members_cannot_be_read_it_says_why_mute_is_unknown(voicectl: Room) -> None:
     for number in (PERSON, PARTNER):
         voicectl.call(number, "--join support-17")
     control = {"VOICECTL_SANDBOX": voicectl.url}
@@ -201,7 +201,7 @@ def test_where_the_members_cannot_be_read_it_says_why_mute_is_unknown(voicectl: 
     assert quiet.stderr == ""
 
 
-def test_show_asks_once_for_each_member_that_has_not_left(voicectl: Room) -> None:
+def test_show_requests_each_member_that_has_not_left_once(voicectl: Room) -> None:
     gone = [voicectl.call(options="--join support-17") for _ in range(3)]
     voicectl(f"hangup {' '.join(gone)}")
     legs = [voicectl.call(number, "--join support-17") for number in (PERSON, PARTNER)]
@@ -215,7 +215,7 @@ def test_show_asks_once_for_each_member_that_has_not_left(voicectl: Room) -> Non
 @pytest.mark.parametrize(
     "options", ["-q", "-q -o json", "--fields uuid,status", "--fields uuid,to.number -o json"]
 )
-def test_show_asks_for_no_member_where_none_is_shown(voicectl: Room, options: str) -> None:
+def test_show_requests_no_member_if_none_is_shown(voicectl: Room, options: str) -> None:
     leg = voicectl.call(options="--join support-17")
 
     ran = voicectl(f"conversation show support-17 {options}")
@@ -225,7 +225,7 @@ def test_show_asks_for_no_member_where_none_is_shown(voicectl: Room, options: st
     assert not voicectl.requests("getMember") + voicectl.requests("listMembers")
 
 
-def test_fields_of_show_are_those_of_its_legs_in_json_too(voicectl: Room) -> None:
+def test_the_fields_of_show_are_those_of_its_legs_also_in_json(voicectl: Room) -> None:
     caller, callee = connected(voicectl)
     id_ = voicectl(f"call show {caller} -o json").json["conversation_uuid"]
     line = f"conversation show {id_} --fields uuid,status,muted,hears,to.number"
@@ -265,7 +265,7 @@ def test_show_says_that_not_all_legs_could_be_listed(tmp_path: Path, application
     assert "warning: there are more legs than could be listed" in ran.stderr
 
 
-def test_show_without_the_conversation_api_has_the_legs_and_knows_less(
+def test_show_without_the_conversation_api_prints_the_legs_with_less_detail(
     tmp_path: Path, application: Application
 ) -> None:
     def answer(request: Request) -> bytes:
@@ -287,7 +287,7 @@ def test_show_without_the_conversation_api_has_the_legs_and_knows_less(
 
 
 @pytest.mark.parametrize("command", ["show {}", "talk {} Hi", "stream {} https://x.org/a.mp3", "record {}"])
-def test_a_room_that_is_not_there_is_4_and_the_nearest_are_named(voicectl: Room, command: str) -> None:
+def test_an_unknown_room_is_4_and_similar_names_are_suggested(voicectl: Room, command: str) -> None:
     voicectl.call(options="--join support-17")
 
     ran = voicectl(f"conversation {command.format('suport-17')}")
@@ -334,7 +334,7 @@ def test_stream_is_heard_by_all_and_stops(voicectl: Room) -> None:
     assert voicectl("conversation stream support-17 ftp://x/y").exit_code == 2
 
 
-def test_record_starts_and_stops_and_a_second_stop_is_done_already(voicectl: Room) -> None:
+def test_record_starts_and_stops_and_a_second_stop_is_already_done(voicectl: Room) -> None:
     voicectl.call(options="--join support-17")
 
     started = voicectl("conversation record support-17 --format wav --split --limit 10m")
@@ -364,7 +364,7 @@ def test_record_starts_and_stops_and_a_second_stop_is_done_already(voicectl: Roo
         "--stop --transcription-language en-GB",
     ],
 )
-def test_what_cannot_be_recorded_so_is_refused_here(voicectl: Room, options: str) -> None:
+def test_invalid_recording_options_are_refused_locally(voicectl: Room, options: str) -> None:
     assert voicectl(f"conversation record {CON} {options}").exit_code == 2
     assert not voicectl.requests("recordConversation")
 
@@ -373,7 +373,7 @@ def test_what_cannot_be_recorded_so_is_refused_here(voicectl: Room, options: str
     "option",
     ["--retention-ttl 5", "--event-url https://x.org/e", "--limit 1m", "--transcription-language en-GB"],
 )
-def test_a_refused_option_is_called_by_its_name(voicectl: Room, option: str) -> None:
+def test_a_refused_option_is_named(voicectl: Room, option: str) -> None:
     ran = voicectl(f"conversation record {CON} --stop {option}")
 
     assert f"--stop cannot be combined with {option.split()[0]}." in ran.stderr
@@ -424,7 +424,7 @@ def test_names_from_outside_are_shown_harmlessly(voicectl: Room) -> None:
     assert "\x1b" not in ran.stderr
 
 
-def test_what_was_done_to_a_conversation_is_noted_and_not_what_was_said(voicectl: Room) -> None:
+def test_actions_on_a_conversation_are_noted_without_the_spoken_text(voicectl: Room) -> None:
     voicectl.call(options="--join support-17")
     (row,) = voicectl("conversation talk support-17 'My PIN is 1234'").rows
 

@@ -25,7 +25,7 @@ def outcomes(ran: Ran) -> dict[str, str]:
     return {row[0]: row[1] for row in ran.rows}
 
 
-def test_what_is_in_order_is_a_line_each(voicectl: Room, application: Application) -> None:
+def test_each_passed_check_is_one_line(voicectl: Room, application: Application) -> None:
     ran = voicectl("doctor")
 
     assert ran.exit_code == 0
@@ -110,7 +110,7 @@ def sandbox_wrong_key(room: Room) -> None:
         (journal_newer, "journal", None, "VOICECTL_STATE_DIR", 1),
     ],
 )
-def test_a_fault_is_one_line_with_what_to_do_and_the_rest_is_checked_too(
+def test_a_failed_check_is_one_line_with_a_fix_and_the_others_run_too(
     voicectl: Room, harm: Callable[[Room], None], failed: str, skipped: str | None, fix: str, status: int
 ) -> None:
     harm(voicectl)
@@ -139,7 +139,7 @@ def test_a_host_that_does_not_answer_is_7(voicectl: Room) -> None:
     assert "127.0.0.1:1" in ran.stdout
 
 
-def test_a_state_that_cannot_be_kept_is_two_lines(voicectl: Room) -> None:
+def test_an_unwritable_state_directory_is_reported_in_two_lines(voicectl: Room) -> None:
     (voicectl.home / "file").write_text("")
 
     ran = voicectl("doctor", env={"VOICECTL_STATE_DIR": str(voicectl.home / "file")})
@@ -149,7 +149,7 @@ def test_a_state_that_cannot_be_kept_is_two_lines(voicectl: Room) -> None:
     assert (found["read"], found["limiter"], found["journal"]) == ("ok", "fail", "fail")
 
 
-def test_credentials_outrank_the_network_and_that_the_state(voicectl: Room) -> None:
+def test_errors_of_credentials_outrank_those_of_the_network_and_the_state(voicectl: Room) -> None:
     limiter_blocked(voicectl)
     assert voicectl("doctor", env={"VOICECTL_BASE_URL": "http://127.0.0.1:1"}).exit_code == 7
     key_open(voicectl)
@@ -157,7 +157,7 @@ def test_credentials_outrank_the_network_and_that_the_state(voicectl: Room) -> N
 
 
 @pytest.mark.parametrize(
-    ("ahead", "outcome", "told"),
+    ("ahead", "outcome", "message"),
     [
         (0, "ok", "within"),
         (20, "ok", "within"),
@@ -168,8 +168,8 @@ def test_credentials_outrank_the_network_and_that_the_state(voicectl: Room) -> N
         (None, "skipped", "no Date"),
     ],
 )
-def test_the_clock_is_held_against_the_server_s(
-    tmp_path: Path, application: Application, ahead: int | None, outcome: str, told: str
+def test_the_clock_is_compared_with_the_server_s(
+    tmp_path: Path, application: Application, ahead: int | None, outcome: str, message: str
 ) -> None:
     def answer(request: Request) -> bytes:
         date = {} if ahead is None else {"date": formatdate(room.clock.time() + ahead, usegmt=True)}
@@ -181,11 +181,11 @@ def test_the_clock_is_held_against_the_server_s(
         ran = room("doctor")
 
     assert outcomes(ran)["clock"] == outcome
-    assert told in next(row[2] for row in ran.rows if row[0] == "clock")
+    assert message in next(row[2] for row in ran.rows if row[0] == "clock")
     assert ran.exit_code == (3 if outcome == "fail" else 0)
 
 
-def test_where_nothing_is_set_up_it_says_how_to_begin(bare: Room) -> None:
+def test_without_any_setup_it_says_how_to_start(bare: Room) -> None:
     ran = bare("doctor")
 
     assert (ran.exit_code, ran.stdout) == (3, "")

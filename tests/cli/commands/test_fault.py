@@ -35,7 +35,7 @@ def test_a_fault_is_added_and_listed(voicectl: Room, words: str, shown: dict[str
     assert voicectl("sandbox fault list -o json", env={"VOICECTL_SANDBOX": voicectl.url}).json == [added.json]
 
 
-def test_the_list_shows_when_a_fault_strikes_and_whether_it_still_does(voicectl: Room) -> None:
+def test_the_list_shows_when_a_fault_applies_and_whether_it_still_does(voicectl: Room) -> None:
     voicectl.environ["VOICECTL_SANDBOX"] = voicectl.url
     voicectl("sandbox fault add status 503 --after 1m --lasting 90s")
     shown = "sandbox fault list --fields after,lasting,spent"
@@ -45,7 +45,7 @@ def test_the_list_shows_when_a_fault_strikes_and_whether_it_still_does(voicectl:
     assert voicectl(shown).rows == [["60.0", "90.0", "true"]]
 
 
-def test_one_fault_can_be_taken_back(voicectl: Room) -> None:
+def test_one_fault_can_be_removed(voicectl: Room) -> None:
     voicectl.environ["VOICECTL_SANDBOX"] = voicectl.url
     first, second = (voicectl("sandbox fault add region -q").stdout.strip() for _ in range(2))
 
@@ -65,7 +65,7 @@ def test_one_fault_can_be_taken_back(voicectl: Room) -> None:
         ("webhook-dorp", "what: Must be one of status,"),
     ],
 )
-def test_what_is_no_fault_is_refused_and_says_why(voicectl: Room, words: str, why: str) -> None:
+def test_an_invalid_fault_is_refused_with_the_reason(voicectl: Room, words: str, why: str) -> None:
     ran = voicectl(f"sandbox fault add {words}", env={"VOICECTL_SANDBOX": voicectl.url})
 
     assert ran.exit_code == 2
@@ -73,7 +73,7 @@ def test_what_is_no_fault_is_refused_and_says_why(voicectl: Room, words: str, wh
     assert "sandbox fault add" in ran.stderr
 
 
-def test_a_revoked_key_is_what_a_runbook_would_meet(voicectl: Room) -> None:
+def test_a_revoked_key_has_the_effect_that_a_runbook_would_see(voicectl: Room) -> None:
     leg = voicectl.call()
     voicectl("sandbox fault add key-revoked", env={"VOICECTL_SANDBOX": voicectl.url})
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent.parent.parent
 
 
 @pytest.mark.parametrize("words", ["", "call", "call create", "sandbox fault add", "help"])
-def test_help_of_a_command_is_what_its_option_shows(bare: Room, words: str) -> None:
+def test_help_of_a_command_equals_its_help_option(bare: Room, words: str) -> None:
     ran = bare(f"help {words}")
 
     assert ran.exit_code == 0
@@ -39,11 +39,11 @@ def test_the_options_of_every_command_are_one_line_in_its_help(bare: Room) -> No
 
 
 @pytest.mark.parametrize("topic", ["options", "exit-statuses", "environment", "files"])
-def test_a_topic_fits_into_eighty_columns(bare: Room, topic: str) -> None:
+def test_a_topic_fits_into_80_columns(bare: Room, topic: str) -> None:
     ran = bare(f"help {topic}")
 
     assert ran.exit_code == 0
-    assert max(map(len, ran.stdout.splitlines())) <= 80 or topic == "files"  # which names directories
+    assert max(map(len, ran.stdout.splitlines())) <= 80 or topic == "files"  # this one contains directories
 
 
 def test_the_readme_has_the_exit_statuses_of_the_help(bare: Room) -> None:
@@ -79,9 +79,7 @@ def test_the_files_topic_names_the_directories_in_use(bare: Room) -> None:
         ("help ls", "call list"),
     ],
 )
-def test_an_unknown_topic_or_command_is_refused_and_the_nearest_named(
-    bare: Room, line: str, meant: str
-) -> None:
+def test_an_unknown_topic_or_command_is_refused_with_a_suggestion(bare: Room, line: str, meant: str) -> None:
     ran = bare(line)
 
     assert (ran.exit_code, ran.stdout) == (2, "")

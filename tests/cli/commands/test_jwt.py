@@ -35,7 +35,7 @@ def signed_in(bare: Room, key: RSAPrivateKey) -> Room:
 
 
 def verified(token: str, key: RSAPrivateKey) -> dict[str, object]:
-    """The claims of a token, by another implementation's judgement."""
+    """Return the claims of a token, verified by another implementation."""
     options = {"verify_exp": False, "verify_iat": False}
     claims: dict[str, object] = jwt.decode(token, key.public_key(), algorithms=["RS256"], options=options)  # type: ignore[arg-type]
     return claims
@@ -53,7 +53,7 @@ def test_create_prints_the_token_and_a_newline_exactly(signed_in: Room, key: RSA
 
 
 @pytest.mark.parametrize("options", ["-q", "-o json", "-o csv", "--dry-run", "--debug", "--fields x"])
-def test_no_option_changes_that(signed_in: Room, options: str) -> None:
+def test_no_option_changes_its_output(signed_in: Room, options: str) -> None:
     ran = signed_in(f"jwt create {options}")
 
     assert ran.exit_code == 0
@@ -61,11 +61,11 @@ def test_no_option_changes_that(signed_in: Room, options: str) -> None:
     assert len(ran.stdout.splitlines()) == 1
 
 
-def test_no_two_tokens_are_the_same(signed_in: Room, key: RSAPrivateKey) -> None:
+def test_no_two_tokens_are_equal(signed_in: Room, key: RSAPrivateKey) -> None:
     assert len({verified(signed_in("jwt create").stdout.strip(), key)["jti"] for _ in range(5)}) == 5
 
 
-def test_a_token_is_never_of_the_future(signed_in: Room, key: RSAPrivateKey) -> None:
+def test_a_token_is_never_issued_in_the_future(signed_in: Room, key: RSAPrivateKey) -> None:
     signed_in.clock.sleep(0.999)
 
     assert verified(signed_in("jwt create").stdout.strip(), key)["iat"] == NOW
@@ -74,7 +74,7 @@ def test_a_token_is_never_of_the_future(signed_in: Room, key: RSAPrivateKey) -> 
 @pytest.mark.parametrize(
     ("ttl", "seconds"), [("30", 30), ("30s", 30), ("15m", 900), ("1h", 3600), ("24h", 86_400)]
 )
-def test_a_token_lives_as_long_as_is_asked(
+def test_a_token_is_valid_as_long_as_requested(
     signed_in: Room, key: RSAPrivateKey, ttl: str, seconds: int
 ) -> None:
     claims = verified(signed_in(f"jwt create --ttl {ttl}").stdout.strip(), key)
@@ -83,13 +83,13 @@ def test_a_token_lives_as_long_as_is_asked(
 
 
 @pytest.mark.parametrize("ttl", ["0", "29", "29.9", "30.5", "86401", "24h1s", "2d", "-1", "x", "''", "1e3"])
-def test_a_token_lives_from_half_a_minute_to_a_day(signed_in: Room, ttl: str) -> None:
+def test_a_token_is_valid_from_half_a_minute_to_a_day(signed_in: Room, ttl: str) -> None:
     ran = signed_in(f"jwt create --ttl={ttl}")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
 
 
-def test_a_user_s_token_names_the_user_and_what_it_may_do(signed_in: Room, key: RSAPrivateKey) -> None:
+def test_a_user_s_token_names_the_user_and_its_permissions(signed_in: Room, key: RSAPrivateKey) -> None:
     acl = {"paths": {"/*/users/**": {}, "/*/conversations/**": {"methods": ["GET"]}}}
 
     claims = verified(signed_in("jwt create --sub alice --acl -", stdin=json.dumps(acl)).stdout.strip(), key)
@@ -107,11 +107,11 @@ def test_an_acl_is_json_with_paths(signed_in: Room, acl: str) -> None:
 
 
 @pytest.mark.parametrize("sub", ["", " ", "a\nb", "a\x1b[31m"])
-def test_a_user_has_a_name(signed_in: Room, sub: str) -> None:
+def test_a_user_must_have_a_name(signed_in: Room, sub: str) -> None:
     assert signed_in(["jwt", "create", "--sub", sub]).exit_code == 2
 
 
-def test_show_tells_the_times_and_whose_key_made_it(signed_in: Room) -> None:
+def test_show_prints_the_times_and_the_signing_key(signed_in: Room) -> None:
     token = signed_in("jwt create --sub alice").stdout
 
     shown = signed_in("jwt show - -o json", stdin=token).json
@@ -124,7 +124,7 @@ def test_show_tells_the_times_and_whose_key_made_it(signed_in: Room) -> None:
     assert shown["claims"]["sub"] == shown["sub"] == "alice"
 
 
-def test_show_reads_no_pipe_unasked(signed_in: Room) -> None:
+def test_show_does_not_read_a_pipe_without_a_request(signed_in: Room) -> None:
     token = signed_in("jwt create").stdout
 
     ran = signed_in("jwt show", stdin=token)
@@ -138,7 +138,7 @@ CALLS = {"paths": {"/*/calls/**": {}}}
 
 
 def shown(room: Room, key: RSAPrivateKey, changes: dict[str, object]) -> Ran:
-    """Show a good token with *changes* to its claims; None takes a claim away."""
+    """Show a good token with *changes* to its claims; None removes a claim."""
     claims = {name: value for name, value in (GOOD | changes).items() if value is not None}
     return room("jwt show - -o json", stdin=tokens.mint(claims, key))
 
@@ -159,7 +159,7 @@ def shown(room: Room, key: RSAPrivateKey, changes: dict[str, object]) -> Ran:
         ({"sub": "alice", "acl": {"paths": {"/*/users/**": {}}}}, "valid for 60 s"),
     ],
 )
-def test_a_good_token_is_shown_with_the_time_that_it_has(
+def test_a_valid_token_is_shown_with_its_remaining_time(
     signed_in: Room, key: RSAPrivateKey, changes: dict[str, object], state: str
 ) -> None:
     ran = shown(signed_in, key, changes)
@@ -176,7 +176,7 @@ def test_a_good_token_is_shown_with_the_time_that_it_has(
         ({"nbf": NOW + 5}, "valid in 5 s", "is not valid yet"),
     ],
 )
-def test_a_token_whose_time_is_over_or_to_come_is_shown_as_such(
+def test_an_expired_or_future_token_is_shown_as_such(
     signed_in: Room, key: RSAPrivateKey, changes: dict[str, object], state: str, fault: str
 ) -> None:
     ran = shown(signed_in, key, changes)
@@ -271,7 +271,7 @@ def test_show_and_the_sandbox_give_one_verdict(
     assert status == (401 if faults else 200)
 
 
-def test_show_tells_another_key_s_token_from_ours(signed_in: Room, key: RSAPrivateKey) -> None:
+def test_show_distinguishes_tokens_of_another_key(signed_in: Room, key: RSAPrivateKey) -> None:
     ours = tokens.mint({"iat": NOW, "sub": 5, "aud": "x", "iss": ["x"], "exp": 1}, key)
     head, body, signature = ours.split(".")
     altered = base64.urlsafe_b64encode(b'{"iat":1}').rstrip(b"=").decode()
@@ -282,14 +282,14 @@ def test_show_tells_another_key_s_token_from_ours(signed_in: Room, key: RSAPriva
         found: str = signed_in("jwt show - -o json", stdin=token).json["signature"]
         return found.partition(" the key of")[0]
 
-    assert signature_of(ours) == "by"  # whatever its claims are
+    assert signature_of(ours) == "by"  # with any claims
     assert signature_of(f"{head}.{altered}.{signature}") == "not by"
     assert signature_of(f"{head}.{body}.{signature[:-4]}AAAA") == "not by"
     assert signature_of(by_secret) == "not by"
     assert signature_of(unsigned) == "not by"
 
 
-def test_show_reads_a_token_where_nothing_is_set_up(bare: Room, key: RSAPrivateKey) -> None:
+def test_show_reads_a_token_without_any_setup(bare: Room, key: RSAPrivateKey) -> None:
     token = tokens.mint({"application_id": APP, "iat": NOW, "jti": "a"}, key)
     (bare.home / "token").write_text(f"Bearer {token}\n")
 
@@ -304,7 +304,7 @@ def test_show_reads_a_token_where_nothing_is_set_up(bare: Room, key: RSAPrivateK
     "content",
     ["", "x", "a.b.c", "a.b", "....", "eyJhbGciOiJub25lIn0.W10.", "\xff\xfe", "é" * 50, "a" * 100_000],
 )
-def test_what_is_no_token_is_refused(signed_in: Room, content: str) -> None:
+def test_an_invalid_token_is_refused(signed_in: Room, content: str) -> None:
     ran = signed_in("jwt show -", stdin=content)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -345,7 +345,9 @@ def test_no_token_is_too_odd_to_show_or_to_refuse(
         assert form != "json" or ran.exit_code or json.loads(ran.stdout, parse_constant=pytest.fail)
 
 
-def test_a_key_whose_numbers_do_not_fit_is_told_and_no_internal_error(bare: Room, key: RSAPrivateKey) -> None:
+def test_a_key_whose_numbers_do_not_match_is_reported_without_an_internal_error(
+    bare: Room, key: RSAPrivateKey
+) -> None:
     numbers = key.private_numbers()
     odd = type(numbers)(
         numbers.p,
@@ -363,5 +365,5 @@ def test_a_key_whose_numbers_do_not_fit_is_told_and_no_internal_error(bare: Room
         env={"VOICECTL_APPLICATION_ID": APP, "VOICECTL_PRIVATE_KEY": pkcs8(damaged).decode()},
     )
 
-    assert ran.exit_code in (0, 3)  # what OpenSSL makes of it is its affair
+    assert ran.exit_code in (0, 3)  # OpenSSL may accept it
     assert "internal" not in ran.stderr

@@ -28,7 +28,7 @@ def as_party(room: Room, words: str) -> None:
     assert ran.exit_code == 0, ran.stderr
 
 
-def test_talk_is_heard_by_the_leg_alone_with_its_options(voicectl: Room) -> None:
+def test_talk_is_heard_only_by_the_leg_with_its_options(voicectl: Room) -> None:
     leg, other = voicectl.call(), voicectl.call(OTHER)
 
     ran = voicectl(
@@ -69,7 +69,7 @@ def test_talk_asks_for_its_text_on_a_terminal(voicectl: Room) -> None:
 
 
 @pytest.mark.parametrize("command", ["talk {leg}", "conversation talk room"])
-def test_a_pipe_is_not_read_unasked(voicectl: Room, command: str) -> None:
+def test_a_pipe_is_not_read_without_a_request(voicectl: Room, command: str) -> None:
     leg, other = voicectl.call(), voicectl.call("447700900002")
 
     for line in (command, f"{command} --file ''"):
@@ -79,7 +79,7 @@ def test_a_pipe_is_not_read_unasked(voicectl: Room, command: str) -> None:
     assert voicectl.requests("startTalk") == []
 
 
-def test_a_loop_over_ids_keeps_the_ids(tmp_path: Path, application: Application) -> None:
+def test_a_loop_over_ids_does_not_lose_ids(tmp_path: Path, application: Application) -> None:
     with desk(tmp_path / "home", application) as room:
         script = 'while read -r leg; do voicectl talk "$leg" || true; echo "$leg"; done'
 
@@ -114,7 +114,7 @@ def test_on_a_terminal_talk_checks_the_leg_before_it_asks_for_the_text(voicectl:
     assert (ran.exit_code, "Text to say" in ran.stderr) == (4, False)
 
 
-def test_stop_cuts_what_is_being_said(voicectl: Room) -> None:
+def test_stop_ends_the_speech(voicectl: Room) -> None:
     leg = voicectl.call()
     voicectl(f"talk {leg} 'For ever' --loop 0")
     voicectl.clock.sleep(7)
@@ -144,7 +144,7 @@ def test_stream_plays_a_file_until_it_is_stopped(voicectl: Room) -> None:
     assert voicectl(f"stream {leg}").exit_code == 2
 
 
-def test_dtmf_is_heard_as_keys_and_may_come_from_standard_input(voicectl: Room) -> None:
+def test_dtmf_is_heard_as_keys_and_may_be_read_from_standard_input(voicectl: Room) -> None:
     leg = voicectl.call()
 
     assert voicectl(["dtmf", leg, "*9#"]).stdout == f"{leg}\tdtmf\tdone\n"
@@ -154,7 +154,7 @@ def test_dtmf_is_heard_as_keys_and_may_come_from_standard_input(voicectl: Room) 
     assert [each["digits"] for each in hear(voicectl, leg) if each["kind"] == "keys"] == ["*9#", "12p3"]
 
 
-def test_dtmf_can_have_the_keys_of_a_leg_sent_somewhere(voicectl: Room) -> None:
+def test_dtmf_can_send_the_keys_of_a_leg_to_a_url(voicectl: Room) -> None:
     leg = voicectl.call()
 
     assert voicectl(f"dtmf {leg} --listen http://127.0.0.1:9/keys").exit_code == 0
@@ -189,7 +189,7 @@ def test_several_legs_get_a_record_each(voicectl: Room) -> None:
     assert voicectl(f"unmute {one} -o json").json == {"uuid": one, "action": "unmute", "outcome": "done"}
 
 
-def test_hangup_ends_a_leg_and_a_leg_that_is_over_is_done_already(voicectl: Room) -> None:
+def test_hangup_ends_a_leg_and_an_ended_leg_is_already_done(voicectl: Room) -> None:
     up, ringing, over = (
         voicectl.call(),
         voicectl.call(BY_HAND, wait="ringing"),
@@ -207,7 +207,7 @@ def test_hangup_ends_a_leg_and_a_leg_that_is_over_is_done_already(voicectl: Room
     ]
 
 
-def test_hangup_does_not_give_up_on_a_leg_that_is_too_young(start_room: StartRoom) -> None:
+def test_hangup_retries_on_a_leg_that_is_too_new(start_room: StartRoom) -> None:
     room = start_room(settle=2.0)
     leg = room.call(wait=None)
 
@@ -217,7 +217,7 @@ def test_hangup_does_not_give_up_on_a_leg_that_is_too_young(start_room: StartRoo
     assert len(room.requests("updateCall")) > 1
 
 
-def test_talk_on_a_leg_that_rings_is_refused_and_on_one_that_is_over_not_found(voicectl: Room) -> None:
+def test_talk_on_a_ringing_leg_is_refused_and_on_an_ended_one_not_found(voicectl: Room) -> None:
     ringing, over = voicectl.call(BY_HAND, wait="ringing"), voicectl.call(BUSY, wait="ended")
 
     assert voicectl(f"talk {ringing} Hi").exit_code == 5
@@ -270,7 +270,7 @@ def test_transfer_takes_options_of_an_endpoint_only_with_one(voicectl: Room) -> 
         assert voicectl(f"transfer {leg} {options}", stdin="[]").exit_code == 2
 
 
-def test_transfer_connects_to_somebody_else(voicectl: Room) -> None:
+def test_transfer_connects_to_another_party(voicectl: Room) -> None:
     leg = voicectl.call()
 
     assert voicectl(f"transfer {leg} --connect +{OTHER} --from 447700900777").exit_code == 0
@@ -282,7 +282,7 @@ def test_transfer_connects_to_somebody_else(voicectl: Room) -> None:
     assert next(call for call in calls if call["uuid"] != leg)["from"]["number"] == "447700900777"
 
 
-def test_move_brings_legs_of_two_calls_together(voicectl: Room) -> None:
+def test_move_joins_legs_of_two_calls(voicectl: Room) -> None:
     one, other = voicectl.call(), voicectl.call(OTHER, "--talk Hi --join elsewhere")
 
     ran = voicectl(f"move {one} {other} meeting --mute --no-start-on-enter --end-on-exit")

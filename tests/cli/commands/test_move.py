@@ -42,20 +42,20 @@ def changes(room: Room) -> list[dict[str, Any]]:
     return [each for each in room.requests() if each["method"] != "GET" and each["path"].startswith("/v1/")]
 
 
-def test_a_leg_that_a_connect_joined_is_named_before_its_call_is_lost_and_afterwards(voicectl: Room) -> None:
+def test_a_leg_joined_by_a_connect_is_named_before_and_after_its_call_is_lost(voicectl: Room) -> None:
     caller, callee = connected(voicectl)
 
     ran = voicectl(f"move {caller} support-17")
 
     assert ran.exit_code == 0
     assert ran.rows == [[caller, "move", "done"]]
-    warned, told = ran.stderr.splitlines()
+    warned, message = ran.stderr.splitlines()
     assert warned.startswith(f"warning: {PARTNER} ({callee}) and {PERSON} ({caller}) are joined by a connect")
     assert "--with-partners" in warned
-    assert told == f"{PARTNER} ({callee}) has ended: completed"
+    assert message == f"{PARTNER} ({callee}) has ended: completed"
 
 
-def test_a_dry_run_warns_and_moves_nobody(voicectl: Room) -> None:
+def test_a_dry_run_warns_and_moves_no_leg(voicectl: Room) -> None:
     caller, callee = connected(voicectl)
     before = changes(voicectl)
 
@@ -67,7 +67,7 @@ def test_a_dry_run_warns_and_moves_nobody(voicectl: Room) -> None:
     assert changes(voicectl) == before
 
 
-def test_nobody_is_warned_of_where_nobody_is_dropped(voicectl: Room) -> None:
+def test_no_warning_is_shown_if_no_leg_is_dropped(voicectl: Room) -> None:
     one, other = voicectl.call(), voicectl.call(PARTNER)  # both in a room
     alone = voicectl.call("447700900003", "--join alone")
 
@@ -79,7 +79,7 @@ def test_nobody_is_warned_of_where_nobody_is_dropped(voicectl: Room) -> None:
 
 
 @pytest.mark.parametrize("named", [0, 1], ids=["the caller", "the callee"])
-def test_with_partners_a_connected_pair_becomes_the_room_and_nobody_is_dropped(
+def test_with_partners_a_connected_pair_becomes_the_room_and_no_leg_is_dropped(
     voicectl: Room, named: int
 ) -> None:
     pair = connected(voicectl)
@@ -96,7 +96,7 @@ def test_with_partners_a_connected_pair_becomes_the_room_and_nobody_is_dropped(
     assert {conversation(voicectl, leg) for leg in (*pair, joined)} == {conversation(voicectl, joined)}
 
 
-def test_who_is_in_the_room_already_is_left_alone_with_partners(voicectl: Room) -> None:
+def test_with_partners_legs_already_in_the_room_are_left_alone(voicectl: Room) -> None:
     pair = connected(voicectl)
     voicectl(f"move {pair[0]} support-17 --with-partners --yes")
     before = changes(voicectl)
@@ -116,8 +116,8 @@ def test_a_pair_that_became_a_room_is_still_a_pair(voicectl: Room) -> None:
     assert f"({pair[1]}) and {PERSON} ({pair[0]}) are joined" in ran.stderr
 
 
-def test_into_a_room_that_exists_whom_a_connect_called_goes_first(voicectl: Room) -> None:
-    """Since the flow of the caller goes on then; the other way round the callee's call ends."""
+def test_a_called_party_moves_into_an_existing_room_before_its_caller(voicectl: Room) -> None:
+    """The flow of the caller then continues; in the other order, the callee's call would end."""
     caller, callee = connected(voicectl, LATER)
     third = voicectl.call("447700900003", "--join support-17")
 
@@ -129,7 +129,7 @@ def test_into_a_room_that_exists_whom_a_connect_called_goes_first(voicectl: Room
     assert {conversation(voicectl, leg) for leg in (caller, callee)} == {conversation(voicectl, third)}
 
 
-def test_a_half_failure_says_who_is_where(voicectl: Room) -> None:
+def test_a_partial_failure_shows_where_each_leg_is(voicectl: Room) -> None:
     caller, callee = connected(voicectl)  # no action follows: the caller's call ends with the callee's move
     voicectl.call("447700900003", "--join support-17")
 
@@ -185,7 +185,7 @@ def test_a_dry_run_with_partners_shows_the_one_request(voicectl: Room) -> None:
     assert callee in ran.stderr
 
 
-def test_terms_of_entry_are_for_those_who_enter_so_each_is_moved(voicectl: Room) -> None:
+def test_terms_of_entry_apply_to_each_moved_leg_so_each_is_moved_alone(voicectl: Room) -> None:
     caller, _ = connected(voicectl, LATER)
 
     ran = voicectl(f"move {caller} support-17 --with-partners --yes --mute")
@@ -195,7 +195,7 @@ def test_terms_of_entry_are_for_those_who_enter_so_each_is_moved(voicectl: Room)
 
 
 @pytest.mark.parametrize("named", ["{0}", "{0} {1}"])
-def test_terms_that_keep_a_pair_from_becoming_a_new_room_are_told_before_consent(
+def test_terms_that_prevent_a_pair_from_becoming_a_new_room_are_reported_before_consent(
     voicectl: Room, named: str
 ) -> None:
     pair = connected(voicectl)
@@ -212,7 +212,7 @@ def test_terms_that_keep_a_pair_from_becoming_a_new_room_are_told_before_consent
     assert changes(voicectl) == before
 
 
-def test_that_the_room_exists_is_told_before_consent(voicectl: Room) -> None:
+def test_an_existing_room_is_reported_before_consent(voicectl: Room) -> None:
     caller, _ = connected(voicectl)
     voicectl.call("447700900003", "--join support-17")
     before = changes(voicectl)
@@ -226,7 +226,7 @@ def test_that_the_room_exists_is_told_before_consent(voicectl: Room) -> None:
     assert changes(voicectl) == before
 
 
-def test_a_room_that_comes_to_be_meanwhile_is_not_moved_into_one_by_one(voicectl: Room) -> None:
+def test_legs_are_not_moved_one_by_one_into_a_room_created_meanwhile(voicectl: Room) -> None:
     caller, callee = connected(voicectl)
     voicectl.call("447700900003", "--join support-17")
     assert voicectl.sandbox is not None
@@ -239,7 +239,7 @@ def test_a_room_that_comes_to_be_meanwhile_is_not_moved_into_one_by_one(voicectl
     assert [status(voicectl, leg) for leg in (caller, callee)] == ["answered"] * 2
 
 
-def test_a_pair_that_became_a_room_becomes_another_with_partners(voicectl: Room) -> None:
+def test_with_partners_a_pair_that_became_a_room_becomes_another(voicectl: Room) -> None:
     pair = connected(voicectl)
     voicectl(f"move {pair[0]} support-17 --with-partners --yes")
 
@@ -251,7 +251,7 @@ def test_a_pair_that_became_a_room_becomes_another_with_partners(voicectl: Room)
     assert [status(voicectl, leg) for leg in pair] == ["answered"] * 2
 
 
-def test_partners_whose_conversation_cannot_be_read_are_not_moved(voicectl: Room) -> None:
+def test_partners_are_not_moved_if_their_conversation_cannot_be_read(voicectl: Room) -> None:
     caller, _ = connected(voicectl)
     before = changes(voicectl)
     assert voicectl.sandbox is not None
@@ -263,7 +263,7 @@ def test_partners_whose_conversation_cannot_be_read_are_not_moved(voicectl: Room
     assert changes(voicectl) == before
 
 
-def test_partners_whose_conversation_may_not_be_read_are_moved_after_a_warning(voicectl: Room) -> None:
+def test_partners_are_moved_after_a_warning_if_their_conversation_is_forbidden(voicectl: Room) -> None:
     caller, _ = connected(voicectl)
     assert voicectl.sandbox is not None
     voicectl.sandbox.faults.add({"what": "status", "code": 403, "on": "getConversation"})
@@ -299,7 +299,7 @@ def test_a_list_is_moved_with_its_partners_after_one_consent(voicectl: Room) -> 
     assert {row[0] for row in ran.rows} == {one, other}
 
 
-def test_no_wait_is_the_move_alone(voicectl: Room) -> None:
+def test_no_wait_sends_only_the_move(voicectl: Room) -> None:
     caller, _ = connected(voicectl)
     before = len(voicectl.requests())
 
@@ -342,7 +342,7 @@ class Platform:
         return reply(body={"uuid": id_, "direction": "outbound", **where})
 
     def _listed(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        """The leg that was asked for last, alone in its conversation."""
+        """The leg that was requested last, alone in its conversation."""
         where = {"status": "answered", "conversation_uuid": query["conversation_uuid"]}
         return [{"uuid": self.asked, **where}] if query.get("status") == "answered" else []
 
@@ -364,7 +364,7 @@ def moved(tmp_path: Path, application: Application) -> Callable[..., tuple[Ran, 
 Moved = Callable[..., tuple[Ran, Platform, Room]]
 
 
-def test_it_waits_until_the_leg_is_in_the_room_also_by_way_of_a_conversation_of_its_own(moved: Moved) -> None:
+def test_it_waits_until_the_leg_is_in_the_room_even_through_another_conversation(moved: Moved) -> None:
     ran, platform, _ = moved(OLD, OLD, OWN, OWN, OWN, NEW)
 
     assert (ran.exit_code, ran.stderr) == (0, "")
@@ -372,25 +372,25 @@ def test_it_waits_until_the_leg_is_in_the_room_also_by_way_of_a_conversation_of_
 
 
 @pytest.mark.parametrize(
-    ("last", "code", "told"),
+    ("last", "code", "message"),
     [
         (OLD, 8, f"after 5 s, the leg is in {OLD}"),
         (OWN, 8, f"after 5 s, the leg is in {OWN}"),
         ("completed", 11, "has ended: completed"),
     ],
 )
-def test_a_leg_that_does_not_come_to_the_room_is_a_failure(
-    moved: Moved, last: str, code: int, told: str
+def test_a_leg_that_does_not_reach_the_room_is_a_failure(
+    moved: Moved, last: str, code: int, message: str
 ) -> None:
     ran, _, room = moved(OLD, last)
 
     assert ran.exit_code == code
     assert ran.rows == [[LEG, "move", "done"]]  # the platform took it, and it must not be sent again
-    assert told in ran.stderr
+    assert message in ran.stderr
     assert sum(room.clock.slept) < 6
 
 
-def test_of_several_that_do_not_come_each_is_named_and_the_status_is_theirs(moved: Moved) -> None:
+def test_each_of_several_legs_that_do_not_arrive_is_named_and_sets_the_exit_status(moved: Moved) -> None:
     ran, _, _ = moved(OLD, line=f"move {LEG} {OTHER} support-17")
 
     assert ran.exit_code == 8
@@ -398,7 +398,7 @@ def test_of_several_that_do_not_come_each_is_named_and_the_status_is_theirs(move
     assert len(ran.rows) == 2
 
 
-def test_where_no_name_can_be_read_that_is_said_and_it_does_not_wait_long(moved: Moved) -> None:
+def test_if_no_name_can_be_read_it_says_so_and_waits_only_briefly(moved: Moved) -> None:
     ran, _, room = moved(OLD, NEW, names={})
 
     assert ran.exit_code == 0
@@ -413,15 +413,13 @@ def test_a_lost_reply_is_12_and_the_leg_is_looked_for(moved: Moved) -> None:
     assert ran.stderr.splitlines()[0] == f"{LEG} is in the room, {NEW}"
 
 
-def test_a_refused_move_moves_nobody_and_warns_of_nothing_more(moved: Moved) -> None:
+def test_a_refused_move_moves_no_leg_and_shows_no_further_warning(moved: Moved) -> None:
     ran, _, _ = moved(OLD, change=reply(400, {"title": "Bad Request"}))
 
     assert (ran.exit_code, ran.stdout) == (5, "")
 
 
-def test_what_cannot_be_seen_before_keeps_nobody_from_moving(
-    voicectl: Room, application: Application
-) -> None:
+def test_a_failed_check_before_a_move_does_not_prevent_it(voicectl: Room, application: Application) -> None:
     caller, _ = connected(voicectl)
     with FaultProxy(voicectl.url) as line:
         line.fault = cut(Side.REPLY, 0, method="GET")
@@ -461,7 +459,7 @@ def test_a_room_of_the_same_name_in_another_region_is_another_room(start_room: S
 
 @pytest.fixture
 def away(start_room: StartRoom) -> tuple[Room, str, str]:
-    """A pair in a region that the profile does not ask: an inbound caller, and the leg connected to it."""
+    """A pair in a region that the profile does not use: an inbound caller, and the leg connected to it."""
     room = start_room()
     assert room.sandbox is not None
     regions = dict(room.sandbox.region_urls)
@@ -493,7 +491,7 @@ def away(start_room: StartRoom) -> tuple[Room, str, str]:
     return room, caller, callee
 
 
-def test_where_the_list_does_not_have_the_leg_its_partners_are_not_taken_for_none(
+def test_partners_count_as_unknown_if_the_list_lacks_the_leg(
     away: tuple[Room, str, str],
 ) -> None:
     room, caller, callee = away
@@ -507,7 +505,7 @@ def test_where_the_list_does_not_have_the_leg_its_partners_are_not_taken_for_non
     assert status(room, callee) == "answered"
 
 
-def test_where_the_list_does_not_have_the_leg_a_move_of_it_alone_is_warned_of(
+def test_a_move_of_one_leg_causes_a_warning_if_the_list_lacks_it(
     away: tuple[Room, str, str],
 ) -> None:
     room, caller, _ = away
@@ -532,7 +530,7 @@ class Crowded(Platform):
         return [{"uuid": leg, "status": word, "conversation_uuid": OLD} for leg, word in found]
 
 
-def test_whoever_is_left_alone_is_seen_among_any_number_of_legs_that_are_over(
+def test_a_leg_that_would_be_left_alone_is_found_among_any_number_of_ended_legs(
     tmp_path: Path, application: Application
 ) -> None:
     with Canned(Crowded(OLD, NEW, names={OLD: "NAM-" + OLD[4:], NEW: "support-17"})) as server:
@@ -543,7 +541,7 @@ def test_whoever_is_left_alone_is_seen_among_any_number_of_legs_that_are_over(
 
 
 @pytest.mark.parametrize(("option", "code"), [("", 0), ("--with-partners --yes", 9)])
-def test_a_list_without_an_end_leaves_in_doubt_who_is_with_a_leg(
+def test_an_endless_list_leaves_the_partners_of_a_leg_unknown(
     tmp_path: Path, application: Application, option: str, code: int
 ) -> None:
     answers = Platform(OLD, NEW, names={OLD: "NAM-" + OLD[4:], NEW: "support-17"})
@@ -565,9 +563,7 @@ def test_a_list_without_an_end_leaves_in_doubt_who_is_with_a_leg(
     assert "are not known: there may be more legs than voicectl could list" in ran.stderr
 
 
-def test_all_looks_before_a_move_have_three_seconds_together(
-    tmp_path: Path, application: Application
-) -> None:
+def test_all_checks_before_a_move_share_three_seconds(tmp_path: Path, application: Application) -> None:
     answers = Platform(OLD, NEW, names={OLD: "NAM-" + OLD[4:], NEW: "support-17"})
     moved: list[float] = []
 
@@ -587,7 +583,7 @@ def test_all_looks_before_a_move_have_three_seconds_together(
     assert moved[0] - began < 5
 
 
-def test_where_a_look_failed_the_other_legs_are_moved_without_one(
+def test_after_a_failed_check_the_other_legs_are_moved_without_one(
     voicectl: Room, application: Application
 ) -> None:
     legs = [voicectl.call(), voicectl.call(PARTNER)]
@@ -609,12 +605,12 @@ def test_a_leg_that_is_not_listed_may_be_in_another_region(voicectl: Room) -> No
         assert "To name a leg in another region, give its full id." in ran.stderr
 
 
-def test_help_says_what_is_documented_and_what_is_not(voicectl: Room) -> None:
+def test_help_says_which_behaviour_is_documented(voicectl: Room) -> None:
     shown = " ".join(voicectl("move --help").stdout.split())
     assert "The platform's documentation implies, but does not state," in shown
 
 
-def test_a_signal_while_it_waits_ends_it_and_what_was_sent_was_told(
+def test_a_signal_during_the_wait_ends_it_after_the_move_was_reported(
     tmp_path: Path, application: Application
 ) -> None:
     answers = Platform(OLD, names={OLD: "NAM-" + OLD[4:]})

@@ -46,7 +46,7 @@ def test_each_fault_is_a_row_and_errors_are_status_2(bare: Room) -> None:
     assert ran.stderr == ""
 
 
-def test_warnings_alone_are_status_0(bare: Room) -> None:
+def test_warnings_alone_exit_with_0(bare: Room) -> None:
     ran = bare("ncco lint -", stdin=DOUBTFUL)
 
     assert ran.exit_code == 0
@@ -67,7 +67,7 @@ def test_json_is_an_array_of_findings(bare: Room) -> None:
     }
 
 
-def test_on_a_terminal_each_finding_is_a_line_that_editors_can_follow(bare: Room) -> None:
+def test_on_a_terminal_each_finding_is_a_line_that_editors_can_parse(bare: Room) -> None:
     path = write(bare, WRONG, "{a}.json")
 
     ran = bare(["ncco", "lint", str(path)], terminal=True, env={"NO_COLOR": "1"})
@@ -89,7 +89,7 @@ def test_on_a_terminal_errors_are_red_and_warnings_yellow(bare: Room) -> None:
     assert "\x1b" not in bare(f"ncco lint {wrong}").stdout
 
 
-def test_the_paths_alone_and_chosen_fields(bare: Room) -> None:
+def test_only_paths_or_chosen_fields_can_be_printed(bare: Room) -> None:
     path = write(bare, WRONG)
 
     assert bare(f"ncco lint {path} -q").stdout == "$[0].loop\n$[0].event_url\n"
@@ -120,7 +120,7 @@ def test_the_paths_alone_and_chosen_fields(bare: Room) -> None:
         (b"[" + b"9" * 5000 + b"]", "number"),
     ],
 )
-def test_what_is_no_good_json_is_one_error_with_its_place(bare: Room, content: bytes, words: str) -> None:
+def test_invalid_json_is_one_error_with_its_place(bare: Room, content: bytes, words: str) -> None:
     ran = bare("ncco lint - -o json", stdin=content)
 
     (finding,) = ran.json
@@ -131,7 +131,7 @@ def test_what_is_no_good_json_is_one_error_with_its_place(bare: Room, content: b
     assert ran.stderr == ""
 
 
-def test_what_cannot_be_read_is_an_error_of_the_command(bare: Room) -> None:
+def test_an_unreadable_file_is_an_error_of_the_command(bare: Room) -> None:
     write(bare, b" " * ((1 << 20) + 1), "big.json")
 
     assert "1 MiB" in bare(f"ncco lint {bare.home}/big.json").stderr
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_an_error_of_the_command(bare: Room) -> None:
         assert len(ran.stderr.splitlines()) <= 3
 
 
-def test_text_from_a_flow_cannot_play_with_the_terminal(bare: Room) -> None:
+def test_text_from_a_flow_is_escaped_on_a_terminal(bare: Room) -> None:
     flow = json.dumps([{"action": "talk", "text": "a", "\x1b[2J\u202e": 1, "language": "\x1b]0;x\x07"}])
 
     ran = bare("ncco lint -", stdin=flow, terminal=True, env={"NO_COLOR": "1"})
@@ -151,7 +151,7 @@ def test_text_from_a_flow_cannot_play_with_the_terminal(bare: Room) -> None:
     assert len(ran.stdout.splitlines()) == 2
 
 
-def test_the_schema_is_json_with_two_spaces(bare: Room) -> None:
+def test_the_schema_is_json_indented_by_two_spaces(bare: Room) -> None:
     ran = bare("ncco schema")
 
     assert ran.exit_code == 0
@@ -184,7 +184,7 @@ def test_a_flow_with_errors_is_not_sent(voicectl: Room, leg: str, line: str) -> 
 
 
 @pytest.mark.parametrize("line", SENDING)
-def test_without_the_check_it_is_sent_as_it_is(voicectl: Room, leg: str, line: str) -> None:
+def test_without_the_check_it_is_sent_unchanged(voicectl: Room, leg: str, line: str) -> None:
     path = write(voicectl, '[{"action": "talk", "text": "Hello", "event_url": 1}, {"action": "stream"}]')
 
     voicectl(line.format(path=path, leg=leg) + " --no-lint")
@@ -194,18 +194,20 @@ def test_without_the_check_it_is_sent_as_it_is(voicectl: Room, leg: str, line: s
 
 
 @pytest.mark.parametrize("line", SENDING)
-def test_doubts_are_told_to_a_reader_only_and_the_flow_is_sent(voicectl: Room, leg: str, line: str) -> None:
+def test_warnings_are_shown_only_on_a_terminal_and_the_flow_is_sent(
+    voicectl: Room, leg: str, line: str
+) -> None:
     path = write(voicectl, '[{"action": "talk", "text": "Hello", "voiceName": "Amy"}]')
 
     silent = voicectl(line.format(path=path, leg=leg))
-    told = voicectl(line.format(path=path, leg=leg), terminal=True)
+    on_terminal = voicectl(line.format(path=path, leg=leg), terminal=True)
 
-    assert silent.exit_code == told.exit_code == 0
+    assert silent.exit_code == on_terminal.exit_code == 0
     assert "warning" not in silent.stderr
-    assert f"{path}:1:51: warning: $[0].voiceName: voiceName is deprecated." in told.stderr
+    assert f"{path}:1:51: warning: $[0].voiceName: voiceName is deprecated." in on_terminal.stderr
 
 
-def test_ten_errors_are_told_and_the_others_counted(voicectl: Room) -> None:
+def test_ten_errors_are_shown_and_the_others_are_counted(voicectl: Room) -> None:
     path = write(voicectl, json.dumps([{"action": "talk", "text": ""}] * 25))
 
     ran = voicectl(f"call create --to {PERSON} --ncco {path}")
@@ -215,7 +217,7 @@ def test_ten_errors_are_told_and_the_others_counted(voicectl: Room) -> None:
     assert "25 errors" in ran.stderr
 
 
-def test_as_json_the_findings_are_in_the_one_error(voicectl: Room) -> None:
+def test_in_json_the_findings_are_in_the_single_error(voicectl: Room) -> None:
     ran = voicectl(f"call create --to {PERSON} --ncco - -o json", stdin=WRONG, terminal=False)
 
     assert ran.exit_code == 2
@@ -223,7 +225,7 @@ def test_as_json_the_findings_are_in_the_one_error(voicectl: Room) -> None:
     assert "Standard input:2:47: error: $[0].loop" in ran.error["message"]
 
 
-def test_a_flow_made_of_options_is_checked_too(voicectl: Room) -> None:
+def test_a_flow_built_from_options_is_checked_too(voicectl: Room) -> None:
     line = ["call", "create", "--to", PERSON, "--talk", "<speak>Tom & Jerry</speak>"]
 
     ran = voicectl(line)
@@ -235,7 +237,7 @@ def test_a_flow_made_of_options_is_checked_too(voicectl: Room) -> None:
     assert len(voicectl.requests("createCall")) == 1
 
 
-def test_move_and_connect_send_what_is_clean(voicectl: Room, leg: str) -> None:
+def test_move_and_connect_send_valid_flows(voicectl: Room, leg: str) -> None:
     assert voicectl(f"move {leg} support --record --no-start-on-enter --can-hear none").exit_code == 0
     assert voicectl(f"transfer {leg} --connect 447700900002").exit_code == 0
     assert voicectl(f"transfer {leg} --connect {LONG_SIP}").exit_code == 0
@@ -244,7 +246,9 @@ def test_move_and_connect_send_what_is_clean(voicectl: Room, leg: str) -> None:
 LONG_SIP = "sip:desk@sip.example.org;transport=tls;media=srtp;x=yyy"
 
 
-def test_one_rule_for_a_sip_uri_holds_for_every_command_and_for_the_sandbox(voicectl: Room, leg: str) -> None:
+def test_the_same_rule_for_a_sip_uri_applies_to_every_command_and_the_sandbox(
+    voicectl: Room, leg: str
+) -> None:
     flow = json.dumps([{"action": "connect", "endpoint": [{"type": "sip", "uri": LONG_SIP}]}])
 
     assert voicectl("ncco lint -", stdin=flow).stdout == ""
@@ -254,7 +258,7 @@ def test_one_rule_for_a_sip_uri_holds_for_every_command_and_for_the_sandbox(voic
 
 
 @pytest.mark.parametrize("name", TOLERATED)
-def test_what_official_samples_send_runs(voicectl: Room, leg: str, name: str) -> None:
+def test_flows_of_official_samples_run(voicectl: Room, leg: str, name: str) -> None:
     flow = json.dumps(TOLERATED[name])
 
     linted = voicectl("ncco lint -", stdin=flow)
@@ -274,7 +278,7 @@ def test_what_official_samples_send_runs(voicectl: Room, leg: str, name: str) ->
         ('{"action": "websocket", "uri": "wss://a"}', "a single action"),
     ],
 )
-def test_what_is_given_in_place_of_an_ncco_is_named(bare: Room, content: str, what: str) -> None:
+def test_a_common_mistake_in_place_of_an_ncco_is_named(bare: Room, content: str, what: str) -> None:
     ran = bare("ncco lint - -o json", stdin=content)
 
     (finding,) = ran.json
@@ -282,8 +286,8 @@ def test_what_is_given_in_place_of_an_ncco_is_named(bare: Room, content: str, wh
     assert finding["message"].startswith(f"This is {what}")
 
 
-def test_only_sending_a_flow_pays_for_the_check() -> None:
-    """And the control: the same question finds the modules where they are used."""
+def test_only_commands_that_send_a_flow_load_the_linter() -> None:
+    """The control: commands that send a flow do load it."""
     script = (
         "import sys; from voicectl.cli.app import run; run({words!r});"
         "print(sorted(m for m in sys.modules if m.startswith('voicectl.voice.ncco.')), file=sys.stderr)"

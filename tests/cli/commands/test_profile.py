@@ -87,7 +87,7 @@ def test_the_first_profile_is_the_default_until_another_is_chosen(add: Room, pem
     assert add("profile list -q").stdout == "prod\ntest\n"
 
 
-def test_a_removed_default_leaves_none_and_the_error_names_what_is_left(add: Room, pem: str) -> None:
+def test_removing_the_default_leaves_none_and_the_error_names_the_others(add: Room, pem: str) -> None:
     add(f"profile add test --application-id {OTHER_APP} --private-key {pem}")
     assert add("profile remove prod").exit_code == 0
 
@@ -100,7 +100,7 @@ def test_a_removed_default_leaves_none_and_the_error_names_what_is_left(add: Roo
     assert sorted(path.name for path in (add.config / "keys").iterdir()) == ["test.pem"]
 
 
-def test_the_sandbox_s_profile_is_never_the_default(
+def test_the_sandbox_profile_is_never_the_default(
     add: Room, application: tuple[Identity, RSAPrivateKey]
 ) -> None:
     profiles = add.config / "profiles.json"
@@ -118,11 +118,11 @@ def test_the_sandbox_s_profile_is_never_the_default(
     assert add("profile list").rows[0][:2] == ["prod", "true"]
 
 
-def test_the_sandbox_s_profile_is_not_added_by_hand(bare: Room, pem: str) -> None:
+def test_the_sandbox_profile_cannot_be_added_by_hand(bare: Room, pem: str) -> None:
     assert bare(f"profile add sandbox --application-id {APP} --private-key {pem}").exit_code == 2
 
 
-def test_the_key_is_copied_for_its_owner_alone_whatever_the_umask(
+def test_the_key_is_copied_with_private_permissions_whatever_the_umask(
     bare: Room, pem: str, key: RSAPrivateKey
 ) -> None:
     before = os.umask(0)
@@ -137,9 +137,7 @@ def test_the_key_is_copied_for_its_owner_alone_whatever_the_umask(
     assert Path(pem).read_bytes() == pkcs1(key)
 
 
-def test_a_link_in_the_place_of_a_stored_key_is_replaced_and_its_target_left_alone(
-    add: Room, pem: str
-) -> None:
+def test_a_link_in_place_of_a_stored_key_is_replaced_and_its_target_is_unchanged(add: Room, pem: str) -> None:
     victim, stored = add.home / "victim", add.config / "keys" / "prod.pem"
     victim.write_text("precious")
     stored.unlink()
@@ -159,9 +157,7 @@ def test_the_key_may_come_from_standard_input(bare: Room, key: RSAPrivateKey) ->
     assert bare("jwt create").exit_code == 0
 
 
-def test_a_key_command_prints_the_key_whenever_it_is_needed_and_nothing_is_stored(
-    bare: Room, pem: str
-) -> None:
+def test_a_key_command_runs_whenever_the_key_is_needed_and_nothing_is_stored(bare: Room, pem: str) -> None:
     ran = bare(
         ["profile", "add", "prod", "--application-id", APP, "--key-command", f"cat {pem}", "-o", "json"]
     )
@@ -174,7 +170,7 @@ def test_a_key_command_prints_the_key_whenever_it_is_needed_and_nothing_is_store
     assert bare("jwt create").exit_code == 3
 
 
-def test_a_key_that_others_can_read_is_refused_with_the_command_to_run(bare: Room, pem: str) -> None:
+def test_a_key_that_others_can_read_is_refused_with_the_command_that_fixes_it(bare: Room, pem: str) -> None:
     Path(pem).chmod(0o640)
     line = f"profile add prod --application-id {APP} --private-key {pem}"
 
@@ -189,7 +185,7 @@ def test_a_key_that_others_can_read_is_refused_with_the_command_to_run(bare: Roo
 @pytest.mark.parametrize(
     "path", ["/", "/dev/null", "~nobody-of-that-name/key.pem", "nowhere.pem", "x" * 300, "a\x1bb"]
 )
-def test_what_is_no_key_file_is_named(bare: Room, path: str) -> None:
+def test_an_invalid_key_file_is_named(bare: Room, path: str) -> None:
     ran = bare(["profile", "add", "prod", "--application-id", APP, "--private-key", path])
 
     assert ran.exit_code == 3
@@ -228,7 +224,7 @@ def test_nothing_is_stored_where_others_could_replace_it(bare: Room, pem: str, w
     assert bare("jwt create").exit_code == 0
 
 
-def test_profiles_that_are_added_at_once_are_all_stored(bare: Room, pem: str) -> None:
+def test_profiles_added_concurrently_are_all_stored(bare: Room, pem: str) -> None:
     names = [f"p{number}" for number in range(8)]
     line = f"profile add {{}} --application-id {APP} --private-key {pem}"
     with ExitStack() as stack:
@@ -246,7 +242,7 @@ def test_profiles_that_are_added_at_once_are_all_stored(bare: Room, pem: str) ->
         ("profile remove other", ["prod"], "prod"),
     ],
 )
-def test_a_change_waits_for_another_and_keeps_what_it_did(
+def test_a_change_waits_for_a_concurrent_one_and_keeps_it(
     add: Room, pem: str, line: str, names: list[str], default: str
 ) -> None:
     profiles = add.config / "profiles.json"
@@ -266,7 +262,7 @@ def test_a_change_waits_for_another_and_keeps_what_it_did(
     assert [name for name, profile in listed.items() if profile["default"]] == [default]
 
 
-def test_profiles_that_others_can_change_are_not_believed(add: Room) -> None:
+def test_profiles_that_others_can_change_are_refused(add: Room) -> None:
     """They say which command prints the key, and where tokens go."""
     profiles = add.config / "profiles.json"
     profiles.chmod(0o666)
@@ -279,7 +275,7 @@ def test_profiles_that_others_can_change_are_not_believed(add: Room) -> None:
     assert add("jwt create").exit_code == 0
 
 
-def test_a_name_that_is_taken_is_replaced_only_if_that_is_said(add: Room, pem: str) -> None:
+def test_an_existing_name_is_replaced_only_on_request(add: Room, pem: str) -> None:
     line = f"profile add prod --application-id {OTHER_APP} --private-key {pem}"
 
     assert add(line).exit_code == 2
@@ -289,7 +285,7 @@ def test_a_name_that_is_taken_is_replaced_only_if_that_is_said(add: Room, pem: s
     assert add("profile show prod -o json").json["application_id"] == OTHER_APP
 
 
-def test_a_replaced_profile_leaves_nothing_of_itself(bare: Room, pem: str) -> None:
+def test_a_replaced_profile_leaves_nothing_behind(bare: Room, pem: str) -> None:
     secret = owned(bare.home / "secret", "s3cr3t-of-the-account")
     line = f"profile add prod --application-id {APP} --private-key {pem}"
     bare(
@@ -342,7 +338,7 @@ ID, KEY = f"--application-id {APP}", "--private-key {pem}"
 
 
 @pytest.mark.parametrize(
-    ("options", "status", "told"),
+    ("options", "status", "message"),
     [
         (KEY, 2, "--application-id"),
         (ID, 2, "--private-key"),
@@ -369,13 +365,13 @@ ID, KEY = f"--application-id {APP}", "--private-key {pem}"
         (f"--application-id 5a4db0c5-5968-4776-8594-a3b2c1d0e9f8 {KEY}", 9, "sandbox"),
     ],
 )
-def test_what_breaks_the_rules_is_named_and_nothing_is_stored(
-    bare: Room, pem: str, options: str, status: int, told: str
+def test_invalid_input_is_named_and_nothing_is_stored(
+    bare: Room, pem: str, options: str, status: int, message: str
 ) -> None:
     ran = bare("profile add prod " + options.format(pem=pem))
 
     assert (ran.exit_code, ran.stdout) == (status, "")
-    assert told in ran.stderr
+    assert message in ran.stderr
     assert len(ran.stderr.splitlines()) <= 3
     assert not bare.config.exists()
 
@@ -415,7 +411,7 @@ def test_a_name_is_a_word_that_is_safe_in_a_path(add: Room, pem: str, name: str)
     assert [path.name for path in (add.config / "keys").iterdir()] == ["prod.pem"]
 
 
-def test_an_unknown_name_is_told_with_those_there_are(add: Room) -> None:
+def test_an_unknown_name_is_reported_with_the_known_ones(add: Room) -> None:
     for words in ("profile show nope", "profile use nope", "profile remove nope", "-p nope jwt create"):
         ran = add(words)
 
@@ -441,7 +437,7 @@ def test_an_unknown_name_is_told_with_those_there_are(add: Room) -> None:
         {"application_id": APP, "guards": {"max_calls_per_hour": "5"}},
     ],
 )
-def test_an_entry_that_was_edited_into_nonsense_is_named_and_can_be_removed(add: Room, entry: object) -> None:
+def test_an_entry_edited_by_hand_into_nonsense_is_named_and_can_be_removed(add: Room, entry: object) -> None:
     profiles = add.config / "profiles.json"
     profiles.write_text(json.dumps({"profiles": {"prod": entry}, "default": "prod"}))
 
@@ -456,7 +452,7 @@ def test_an_entry_that_was_edited_into_nonsense_is_named_and_can_be_removed(add:
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"{}", b'{"profiles": []}', b"\xff", b"[" * 100_000, b"1" * 5000]
 )
-def test_profiles_that_cannot_be_read_are_named(add: Room, content: bytes) -> None:
+def test_unreadable_profiles_are_named(add: Room, content: bytes) -> None:
     profiles = add.config / "profiles.json"
     profiles.write_bytes(content)
 
@@ -467,7 +463,7 @@ def test_profiles_that_cannot_be_read_are_named(add: Room, content: bytes) -> No
     assert profiles.read_bytes() == content
 
 
-def test_show_alone_says_what_is_in_force_and_where_it_comes_from(add: Room) -> None:
+def test_show_without_a_name_prints_the_settings_in_use_and_their_sources(add: Room) -> None:
     shown = add("profile show -o json", env={"VOICECTL_FROM": "442079460001"}).json
 
     assert (shown["name"], shown["application_id"], shown["from"]) == ("prod", APP, "442079460001")
@@ -501,7 +497,7 @@ def test_on_a_terminal_show_has_a_line_for_each_setting_and_one_for_their_source
     }
 
 
-def test_on_a_terminal_show_names_the_settings_that_come_from_elsewhere(add: Room) -> None:
+def test_on_a_terminal_show_names_settings_from_other_sources(add: Room) -> None:
     shown = add("profile show", terminal=True, env={"VOICECTL_FROM": "442079460001"}).stdout
 
     assert [line.split(maxsplit=3) for line in shown.splitlines() if "source of" in line] == [
@@ -522,7 +518,7 @@ def test_on_a_terminal_show_has_a_line_for_each_guard(add: Room, pem: str) -> No
     assert "source" not in shown
 
 
-def test_show_alone_tells_the_account_in_force_and_no_secret(add: Room) -> None:
+def test_show_without_a_name_prints_the_account_in_use_and_no_secret(add: Room) -> None:
     fields = "--fields api_key,has_api_secret,has_signature_secret"
     account = {"VOICECTL_API_KEY": "abcd1234", "VOICECTL_API_SECRET": "s3cr3t"}
 
@@ -541,7 +537,7 @@ def test_show_alone_tells_the_account_in_force_and_no_secret(add: Room) -> None:
     assert add("profile show -o json").json["has_signature_secret"] is True
 
 
-def test_what_is_missing_is_asked_for_on_a_terminal_without_echo(bare: Room, pem: str) -> None:
+def test_missing_values_are_asked_for_on_a_terminal_without_echo(bare: Room, pem: str) -> None:
     status, result, shown = converse(
         bare,
         "profile add prod --api-key abcd1234 -q",
@@ -554,7 +550,7 @@ def test_what_is_missing_is_asked_for_on_a_terminal_without_echo(bare: Room, pem
     assert (bare.config / "keys" / "prod.api-secret").read_text() == "s3cr3t"
 
 
-def test_nothing_answered_is_nothing_done(bare: Room) -> None:
+def test_an_empty_answer_changes_nothing(bare: Room) -> None:
     status, result, shown = converse(bare, "profile add prod", [("Application id: ", END_OF_INPUT)])
 
     assert (status, result) == (3, "")

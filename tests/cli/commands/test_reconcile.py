@@ -29,7 +29,7 @@ def posts(room: Room) -> int:
     return len(room.requests("createCall"))
 
 
-def test_alone_it_lists_what_is_in_doubt_oldest_first(room: Room) -> None:
+def test_without_arguments_it_lists_calls_in_doubt_oldest_first(room: Room) -> None:
     assert room("call reconcile -o json").json == []
     one, other = lose(room, "lost-request"), lose(room, "lost-reply", "447700900002")
 
@@ -51,7 +51,7 @@ def test_it_lists_without_asking_the_api(room: Room) -> None:
     assert len(room.requests()) == before
 
 
-def test_a_call_that_exists_is_found_and_the_matter_is_closed(room: Room) -> None:
+def test_a_call_that_exists_is_found_and_the_doubt_is_resolved(room: Room) -> None:
     reference = lose(room, "lost-reply")
     ran = room(f"call reconcile {reference} -o json")
 
@@ -63,7 +63,7 @@ def test_a_call_that_exists_is_found_and_the_matter_is_closed(room: Room) -> Non
     assert posts(room) == 1
 
 
-def test_a_call_that_cannot_be_told_is_12_and_stays(room: Room) -> None:
+def test_a_call_that_cannot_be_identified_is_12_and_stays_in_doubt(room: Room) -> None:
     reference = lose(room, "lost-request")
     for _ in range(2):
         ran = room(f"call reconcile {reference} -o json")
@@ -81,7 +81,7 @@ def test_hangup_ends_the_call_if_it_is_found(room: Room) -> None:
     assert room(f"call show {ran.json['uuid']} -o json").json["status"] == "cancelled"
 
 
-def test_hangup_of_a_call_that_was_found_before_ends_it_too(room: Room) -> None:
+def test_hangup_of_a_call_found_earlier_ends_it_too(room: Room) -> None:
     reference = lose(room, "lost-reply", BY_HAND)
     uuid = room(f"call reconcile {reference} -o json").json["uuid"]
 
@@ -89,7 +89,7 @@ def test_hangup_of_a_call_that_was_found_before_ends_it_too(room: Room) -> None:
     assert room(f"call show {uuid} -o json").json["status"] == "cancelled"
 
 
-def test_hangup_hangs_nobody_up_where_it_cannot_be_told(room: Room) -> None:
+def test_hangup_hangs_up_no_leg_if_the_call_cannot_be_identified(room: Room) -> None:
     room("call create --to 447700900009 --talk Hi --join room -q")
     reference = lose(room, "lost-request")
     ran = room(f"call reconcile {reference} --hangup")
@@ -108,7 +108,7 @@ def test_a_found_id_is_printed_also_if_hanging_up_fails(room: Room) -> None:
     assert [ran.json["uuid"]] == legs(room)
 
 
-def test_a_dry_run_looks_and_shows_the_hang_up(room: Room) -> None:
+def test_a_dry_run_searches_and_shows_the_hangup_request(room: Room) -> None:
     reference = lose(room, "lost-reply")
     ran = room(f"call reconcile {reference} --hangup --dry-run")
 
@@ -119,7 +119,7 @@ def test_a_dry_run_looks_and_shows_the_hang_up(room: Room) -> None:
     assert room.requests("updateCall") == []
 
 
-def test_assume_not_created_closes_the_matter_with_its_reason(room: Room) -> None:
+def test_assume_not_created_resolves_the_doubt_with_its_reason(room: Room) -> None:
     reference = lose(room, "lost-request")
     ran = room(f"call reconcile {reference} --assume not-created --reason 'asked the customer' -o json")
 
@@ -128,7 +128,7 @@ def test_assume_not_created_closes_the_matter_with_its_reason(room: Room) -> Non
     assert room("call reconcile -o json").json == []
 
 
-def test_assume_a_leg_closes_the_matter_if_the_leg_exists(room: Room) -> None:
+def test_assume_a_leg_resolves_the_doubt_if_the_leg_exists(room: Room) -> None:
     reference = lose(room, "lost-reply")
     (leg,) = legs(room)
 
@@ -148,7 +148,7 @@ def test_a_leg_belongs_to_one_call(room: Room) -> None:
     assert len(room("call reconcile -o json").json) == 1
 
 
-def test_what_is_settled_cannot_be_assumed_otherwise(room: Room) -> None:
+def test_a_resolved_doubt_cannot_be_resolved_otherwise(room: Room) -> None:
     reference = room(f"call create --to {PERSON} --talk Hi -o json").json["reference"]
     ran = room(f"call reconcile {reference} --assume not-created --reason 'I say so'")
 
@@ -171,7 +171,7 @@ def test_what_is_settled_cannot_be_assumed_otherwise(room: Room) -> None:
         ("REF --assume ../../x --reason x", 2),
     ],
 )
-def test_what_is_not_said_well_changes_nothing(room: Room, options: str, status: int) -> None:
+def test_invalid_arguments_change_nothing(room: Room, options: str, status: int) -> None:
     reference = lose(room, "lost-request")
     before = len(room.requests())
     ran = room("call reconcile " + options.replace("REF", reference))
@@ -182,7 +182,7 @@ def test_what_is_not_said_well_changes_nothing(room: Room, options: str, status:
 
 
 @pytest.mark.parametrize(("code", "word"), [(401, "credentials"), (500, "No usable answer")])
-def test_a_look_that_fails_says_why_and_decides_nothing(room: Room, code: int, word: str) -> None:
+def test_a_failed_search_says_why_and_decides_nothing(room: Room, code: int, word: str) -> None:
     reference = lose(room, "lost-reply")
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "status", "code": code, "on": "getCalls"})
@@ -193,7 +193,7 @@ def test_a_look_that_fails_says_why_and_decides_nothing(room: Room, code: int, w
     assert word in ran.error["message"]
 
 
-def test_it_has_time_for_a_slow_network(room: Room) -> None:
+def test_it_waits_for_a_slow_network(room: Room) -> None:
     reference = lose(room, "lost-reply")
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "delay", "seconds": 1.2, "on": "getCalls", "times": 1})
@@ -201,11 +201,11 @@ def test_it_has_time_for_a_slow_network(room: Room) -> None:
     assert room(f"call reconcile {reference}").exit_code == 0
 
 
-# What counts as the call that was asked for
+# Calls that match the request
 
 
-def test_two_that_fit_are_not_told_apart(room: Room) -> None:
-    """One that another program made to the same number, from the same, at the same time."""
+def test_two_matching_calls_are_not_distinguished(room: Room) -> None:
+    """The other call was made by another program to the same number, from the same caller, at the same time."""
     reference = lose(room, "lost-reply")
     room(f"call create --to {PERSON} --talk Hello --no-journal")
     ran = room(f"call reconcile {reference} -o json")
@@ -224,21 +224,21 @@ def test_two_that_fit_are_not_told_apart(room: Room) -> None:
         f"call create --to sip:{PERSON}@example.org --talk Hello",
     ],
 )
-def test_a_call_of_another_kind_to_number_or_caller_is_not_it(room: Room, other: str) -> None:
+def test_a_call_with_another_endpoint_number_or_caller_does_not_match(room: Room, other: str) -> None:
     reference = lose(room, "lost-request")
     assert room(f"{other} {'--no-journal' if 'create' in other else ''}", env=as_sandbox(room)).exit_code == 0
 
     assert room(f"call reconcile {reference}").exit_code == 12
 
 
-def test_a_call_that_the_journal_knows_is_not_it(room: Room) -> None:
+def test_a_call_known_to_the_journal_does_not_match(room: Room) -> None:
     reference = lose(room, "lost-request")
     assert room(f"call create --to {PERSON} --talk Hello").exit_code == 0
 
     assert room(f"call reconcile {reference}").exit_code == 12
 
 
-def test_among_calls_that_the_journal_knows_the_one_that_it_does_not_is_it(room: Room) -> None:
+def test_the_only_call_unknown_to_the_journal_matches(room: Room) -> None:
     known = room(f"call create --to {PERSON} --talk Hello -q").stdout.strip()
     reference = lose(room, "lost-reply")
     ran = room(f"call reconcile {reference} -o json")
@@ -247,7 +247,7 @@ def test_among_calls_that_the_journal_knows_the_one_that_it_does_not_is_it(room:
     assert [known, ran.json["uuid"]] == legs(room)
 
 
-def test_a_call_of_more_than_a_minute_before_is_not_it(room: Room) -> None:
+def test_a_call_of_more_than_a_minute_before_does_not_match(room: Room) -> None:
     room(f"call create --to {PERSON} --talk Hello --no-journal")
     room.clock.sleep(61)
     reference = lose(room, "lost-request")
@@ -259,7 +259,7 @@ def test_a_call_of_more_than_a_minute_before_is_not_it(room: Room) -> None:
     assert "status" not in asked
 
 
-def test_a_call_that_is_over_is_it_all_the_same(room: Room) -> None:
+def test_an_ended_call_matches_too(room: Room) -> None:
     reference = lose(room, "lost-reply", "447700900200")
     room.clock.sleep(60)
     ran = room(f"call reconcile {reference} -o json")

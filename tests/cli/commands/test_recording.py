@@ -81,8 +81,8 @@ def home(tmp_path: Path, application: Application, platform: Canned) -> Room:
 
 
 @pytest.fixture
-def told(home: Room, platform: Canned) -> Room:
-    """The same, where both were announced."""
+def announced(home: Room, platform: Canned) -> Room:
+    """A machine that received the events of both files."""
     keep(home, recorded(platform.url), transcribed(platform.url))
     return home
 
@@ -91,11 +91,11 @@ def names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-# A call that is really recorded
+# Recordings of the sandbox
 
 
 @pytest.mark.parametrize(("form", "extension"), [("mp3", "mp3"), ("wav", "wav"), ("ogg", "ogg")])
-def test_a_voicemail_of_the_sandbox_lands_in_a_directory_that_sha256sum_accepts(
+def test_sha256sum_accepts_the_directory_of_a_downloaded_voicemail(
     room: Room, tmp_path: Path, application: Application, form: str, extension: str
 ) -> None:
     room.environ["VOICECTL_SANDBOX"] = room.url  # which knows where its regions have their files
@@ -145,9 +145,11 @@ def test_a_voicemail_of_the_sandbox_lands_in_a_directory_that_sha256sum_accepts(
     )
     (tmp_path / f"{UUID}.part").rename(tmp_path / f"{event['recording_uuid']}.part")
     (tmp_path / f"{UUID}.origin").rename(tmp_path / f"{event['recording_uuid']}.origin")
-    into = fetcher(tmp_path, base, application, room.clock, on_progress=lambda *told: seen.append(told[0]))
+    into = fetcher(
+        tmp_path, base, application, room.clock, on_progress=lambda *progress: seen.append(progress[0])
+    )
     assert into.fetch(announced_by(event)).sha256 == sound["sha256"]
-    assert seen[0] > half - OVERLAP  # the sandbox gives the rest of a file
+    assert seen[0] > half - OVERLAP  # the sandbox serves the rest of a file
 
     advanced = room(f"sandbox advance {31 * 86_400}")
     assert advanced.exit_code == 0, advanced
@@ -162,19 +164,19 @@ def write(directory: Path, flow: list[dict[str, Any]]) -> Path:
     return path
 
 
-# What is listed
+# Listing
 
 
-def test_list_shows_each_recording_once_with_all_that_was_told(
-    told: Room, platform: Canned, there: Path
+def test_list_shows_each_recording_once_with_all_reported_fields(
+    announced: Room, platform: Canned, there: Path
 ) -> None:
     keep(
-        told,
+        announced,
         recorded(platform.url, timestamp="2026-02-03T09:16:02.000Z"),
         {"status": "completed", "uuid": UUID},
     )
 
-    assert told("recording list").rows == [
+    assert announced("recording list").rows == [
         [
             UUID,
             "2026-02-03T09:15:00Z",
@@ -186,19 +188,19 @@ def test_list_shows_each_recording_once_with_all_that_was_told(
             "-",
         ]
     ]
-    assert told("recording list -q").stdout == f"{UUID}\n"
-    assert told("recording list -o json").json[0]["signed"] is True
-    told(f"recording download --dir {there}")
-    shown = told(f"recording list --dir {there} -o json").json[0]
+    assert announced("recording list -q").stdout == f"{UUID}\n"
+    assert announced("recording list -o json").json[0]["signed"] is True
+    announced(f"recording download --dir {there}")
+    shown = announced(f"recording list --dir {there} -o json").json[0]
     assert (shown["file"], shown["transcription_file"]) == (MP3, WORDS)
     assert len(platform.requests) == 2
 
 
 @pytest.mark.parametrize(("sound", "words"), [(True, True), (True, False), (False, True), (False, False)])
-def test_list_calls_signed_what_is_signed_in_all_that_is_shown(
+def test_list_marks_a_recording_as_signed_only_if_all_shown_fields_are(
     home: Room, platform: Canned, sound: bool, words: bool
 ) -> None:
-    """Whichever arrived first; and a signed event replaces an unsigned one."""
+    """In either order of arrival; and a signed event replaces an unsigned one."""
     forged = {"is_signed": False, "received": 1_769_980_000.0}
     keep(home, transcribed("https://evil.example"), **forged)
     keep(home, recorded("https://evil.example", end_time="forged"), **forged)
@@ -214,27 +216,29 @@ def test_list_calls_signed_what_is_signed_in_all_that_is_shown(
     assert ("evil" in record["transcription_url"]) != words
 
 
-def test_list_finds_by_conversation_and_time(told: Room, platform: Canned) -> None:
+def test_list_filters_by_conversation_and_time(announced: Room, platform: Canned) -> None:
     other = CON.replace("1a2b", "9a9b")
     newer = recorded(platform.url, conversation_uuid=other, recording_uuid=FILE_ID)
-    keep(told, newer, received=told.clock.time() - 60)
+    keep(announced, newer, received=announced.clock.time() - 60)
 
-    assert [row[0] for row in told("recording list").rows] == [UUID, FILE_ID]
-    assert [row[0] for row in told(f"recording list --conversation {other}").rows] == [FILE_ID]
-    assert [row[0] for row in told("recording list --since 2m").rows] == [FILE_ID]
-    assert told("recording list --since 30s -o json").json == []
-    assert told("recording list --conversation nonsense").exit_code == 2
+    assert [row[0] for row in announced("recording list").rows] == [UUID, FILE_ID]
+    assert [row[0] for row in announced(f"recording list --conversation {other}").rows] == [FILE_ID]
+    assert [row[0] for row in announced("recording list --since 2m").rows] == [FILE_ID]
+    assert announced("recording list --since 30s -o json").json == []
+    assert announced("recording list --conversation nonsense").exit_code == 2
 
 
-def test_what_was_removed_is_fetched_again_by_its_name_only(told: Room, there: Path) -> None:
-    assert told(f"recording download --dir {there}").exit_code == 0
-    uuid = told("recording list -q").stdout.strip()
+def test_a_removed_recording_is_downloaded_again_only_by_name(announced: Room, there: Path) -> None:
+    assert announced(f"recording download --dir {there}").exit_code == 0
+    uuid = announced("recording list -q").stdout.strip()
     (there / MP3).unlink()
 
-    assert told(f"recording download --dir {there}").rows == []
-    (row,) = told(f"recording list --dir {there} -o json").json
+    assert announced(f"recording download --dir {there}").rows == []
+    (row,) = announced(f"recording list --dir {there} -o json").json
     assert (row["file"], row["transcription_file"]) == (None, WORDS)
-    assert {each["outcome"] for each in told(f"recording download {uuid} --dir {there} -o json").json} == {
+    assert {
+        each["outcome"] for each in announced(f"recording download {uuid} --dir {there} -o json").json
+    } == {
         "done",
         "already",
     }
@@ -242,36 +246,38 @@ def test_what_was_removed_is_fetched_again_by_its_name_only(told: Room, there: P
     assert (there / "SHA256SUMS").read_text().count(MP3) == 1
 
 
-def test_where_nothing_was_ever_kept_nothing_is_listed_fetched_or_made(home: Room, there: Path) -> None:
+def test_without_stored_events_nothing_is_listed_downloaded_or_created(home: Room, there: Path) -> None:
     assert home("recording list -o json").json == []
     assert home(f"recording download --dir {there} -o json").json == []
     assert not list(home.home.rglob("events.db"))
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_what_strangers_put_into_an_event_is_shown_escaped(told: Room, there: Path, what: str) -> None:
+def test_hostile_text_in_an_event_is_shown_escaped(announced: Room, there: Path, what: str) -> None:
     text = HOSTILE[what]
     names = ("start_time", "end_time", "recording_url", "recording_uuid", "size", "conversation_uuid")
     keep(
-        told,
+        announced,
         dict.fromkeys(names, text),
         dict.fromkeys(("transcription_url", "recording_uuid", "status"), text),
     )
 
     for form in ("table", "tsv", "csv", "json"):
         for ran in (
-            told(f"recording list -o {form}", terminal=form == "table", env={"NO_COLOR": "1"}),
-            told(f"recording download --dir {there} -o {form}"),
+            announced(f"recording list -o {form}", terminal=form == "table", env={"NO_COLOR": "1"}),
+            announced(f"recording download --dir {there} -o {form}"),
         ):
             assert not unsafe(ran.stdout + ran.stderr), ran
     assert {path.name for path in there.iterdir()} == {MP3, WORDS, "SHA256SUMS"}
 
 
-# What is downloaded
+# Downloading
 
 
-def test_without_a_name_what_is_missing_is_downloaded(told: Room, platform: Canned, there: Path) -> None:
-    ran = told(f"recording download --dir {there}")
+def test_without_a_name_all_missing_recordings_are_downloaded(
+    announced: Room, platform: Canned, there: Path
+) -> None:
+    ran = announced(f"recording download --dir {there}")
 
     assert ran.exit_code == 0, ran.stderr
     assert ran.stderr == ""
@@ -279,23 +285,23 @@ def test_without_a_name_what_is_missing_is_downloaded(told: Room, platform: Cann
         [UUID, MP3, str(len(SOUND)), SHA256, "done"],
         [UUID, WORDS, str(len(TEXT)), hashlib.sha256(TEXT).hexdigest(), "done"],
     ]
-    assert told(f"recording download --dir {there} -o json").json == []
+    assert announced(f"recording download --dir {there} -o json").json == []
     assert len(platform.requests) == 2
     assert there.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_recording_is_named_by_its_uuid_its_file_or_its_url(
-    told: Room, platform: Canned, there: Path
+    announced: Room, platform: Canned, there: Path
 ) -> None:
     both = [MP3, WORDS]
     url = f"{platform.url}/v1/files/{FILE_ID}"
     for name, files in ((UUID, both), (UUID.upper(), both), (FILE_ID, both[:1]), (TEXT_ID, both[1:])):
-        ran = told(f"recording download {name} --dir {there} -o json")
+        ran = announced(f"recording download {name} --dir {there} -o json")
         assert [each["file"] for each in ran.json] == files
-    one = told(f"recording download {url} --dir {there} -o json").json
+    one = announced(f"recording download {url} --dir {there} -o json").json
     assert (one["file"], one["outcome"]) == (MP3, "already")
     assert len(platform.requests) == 2
-    several = told(f"recording download {url} {UUID} {FILE_ID} --dir {there} -q").stdout
+    several = announced(f"recording download {url} {UUID} {FILE_ID} --dir {there} -q").stdout
     assert several.splitlines() == both
 
 
@@ -306,13 +312,13 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("announced", "typed"), [(0, 1), (0, 2), (1, 0), (2, 1)])
-def test_the_scheme_host_and_id_of_a_url_have_no_case(
-    tmp_path: Path, application: Application, platform: Canned, there: Path, announced: int, typed: int
+@pytest.mark.parametrize(("reported", "typed"), [(0, 1), (0, 2), (1, 0), (2, 1)])
+def test_the_scheme_host_and_id_of_a_url_are_case_insensitive(
+    tmp_path: Path, application: Application, platform: Canned, there: Path, reported: int, typed: int
 ) -> None:
     room = machine(tmp_path / "home", application, f"http://localhost:{platform.port}")
     urls = [form.format(port=platform.port, id=FILE_ID, ID=FILE_ID.upper()) for form in FORMS]
-    keep(room, recorded(platform.url, recording_url=urls[announced]))
+    keep(room, recorded(platform.url, recording_url=urls[reported]))
 
     ran = room(["recording", "download", urls[typed], "--dir", str(there)])
 
@@ -320,14 +326,17 @@ def test_the_scheme_host_and_id_of_a_url_have_no_case(
     assert room(["recording", "download", *urls, "--dir", str(there), "-q"]).stdout.splitlines() == [MP3]
 
 
-def test_a_list_of_names_is_read(told: Room, there: Path) -> None:
-    listed = told("recording list").stdout
+def test_a_list_of_names_is_read_from_standard_input(announced: Room, there: Path) -> None:
+    listed = announced("recording list").stdout
 
-    assert told(f"recording download - --dir {there} -q", stdin=listed).stdout.splitlines() == [MP3, WORDS]
+    assert announced(f"recording download - --dir {there} -q", stdin=listed).stdout.splitlines() == [
+        MP3,
+        WORDS,
+    ]
 
 
 @pytest.mark.parametrize("way", ["id", "url", "v3"])
-def test_a_file_that_nobody_announced_is_downloaded_by_hand(
+def test_a_file_without_an_event_can_be_downloaded_by_hand(
     home: Room, platform: Canned, there: Path, way: str
 ) -> None:
     url = f"{platform.url}/{'v3' if way == 'v3' else 'v1'}/files/{FILE_ID}"
@@ -339,17 +348,17 @@ def test_a_file_that_nobody_announced_is_downloaded_by_hand(
 
 
 @pytest.mark.parametrize(
-    ("told_at", "name"),
+    ("last_modified", "name"),
     [
         ("Tue, 03 Feb 2026 09:15:00 GMT", f"20260203T091500Z_unknown_{FILE_ID}.mp3"),
         ("soon", f"{FILE_ID}.mp3"),
         ("Tue, 99 Feb 2026 09:15:00 GMT", f"{FILE_ID}.mp3"),
     ],
 )
-def test_the_server_tells_when_a_file_that_nobody_announced_was_made(
-    tmp_path: Path, application: Application, there: Path, told_at: str, name: str
+def test_the_time_of_a_file_without_an_event_comes_from_the_server(
+    tmp_path: Path, application: Application, there: Path, last_modified: str, name: str
 ) -> None:
-    audio = reply(200, b"ID3 audio", content_type="audio/mpeg", last_modified=told_at)
+    audio = reply(200, b"ID3 audio", content_type="audio/mpeg", last_modified=last_modified)
     with Canned(audio) as server:
         ran = machine(tmp_path, application, server.url)(f"recording download {FILE_ID} --dir {there}")
         assert ran.rows[0][1] == name
@@ -359,10 +368,10 @@ def test_the_server_tells_when_a_file_that_nobody_announced_was_made(
 @pytest.mark.parametrize(
     "name", ["", "x", "../x", UUID[:8], UUID.replace("-", ""), UUID + "\n/", "%2e%2e", "@last", f"{UUID}.mp3"]
 )
-def test_what_names_nothing_is_refused_before_anything_is_asked(
-    told: Room, platform: Canned, there: Path, name: str
+def test_an_invalid_name_is_refused_before_any_request(
+    announced: Room, platform: Canned, there: Path, name: str
 ) -> None:
-    ran = told(["recording", "download", name, "--dir", str(there)])
+    ran = announced(["recording", "download", name, "--dir", str(there)])
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert platform.connections == 0
@@ -381,29 +390,33 @@ def test_what_names_nothing_is_refused_before_anything_is_asked(
         "file:///etc/passwd",
     ],
 )
-def test_a_url_is_judged_also_where_it_is_typed(told: Room, platform: Canned, there: Path, url: str) -> None:
+def test_a_typed_url_is_checked_too(announced: Room, platform: Canned, there: Path, url: str) -> None:
     url = url.format(id=FILE_ID, port=platform.port)
     for line in (
         f"recording download {url} --dir {there} -o json",
         f"recording download {url} --dry-run -o json",
     ):
-        ran = told(line)
+        ran = announced(line)
         assert (ran.exit_code, ran.stdout) == (9, "")
         assert "No token is sent" in ran.error["message"]
     assert platform.connections == 0
 
 
-def test_one_that_fails_does_not_stop_the_others(told: Room, platform: Canned, there: Path) -> None:
-    keep(told, recorded(platform.url, recording_uuid=TEXT_ID, recording_url="https://evil.org/v1/files/x"))
+def test_a_failed_download_does_not_stop_the_others(announced: Room, platform: Canned, there: Path) -> None:
+    keep(
+        announced, recorded(platform.url, recording_uuid=TEXT_ID, recording_url="https://evil.org/v1/files/x")
+    )
 
-    ran = told(f"recording download --dir {there} -o json")
+    ran = announced(f"recording download --dir {there} -o json")
 
     assert ran.exit_code == 10
     assert [each["file"] for each in ran.json] == [MP3, WORDS]
     assert ran.error["message"].startswith(f"{TEXT_ID}: No token is sent")
 
 
-def test_refused_credentials_stop_them_all(tmp_path: Path, application: Application, there: Path) -> None:
+def test_refused_credentials_stop_all_downloads(
+    tmp_path: Path, application: Application, there: Path
+) -> None:
     with Canned(reply(401, {"title": "Unauthorized"})) as server:
         home = machine(tmp_path / "home", application, server.url)
         keep(home, recorded(server.url), transcribed(server.url))
@@ -414,27 +427,27 @@ def test_refused_credentials_stop_them_all(tmp_path: Path, application: Applicat
     assert len(server.requests) == 1
 
 
-def test_a_dry_run_prints_curl_that_fetches_and_makes_nothing(
-    told: Room, platform: Canned, there: Path, application: Application
+def test_a_dry_run_prints_working_curl_commands_and_creates_nothing(
+    announced: Room, platform: Canned, there: Path, application: Application
 ) -> None:
-    ran = told(f"recording download --dir {there} --dry-run")
+    ran = announced(f"recording download --dir {there} --dry-run")
 
     assert ran.exit_code == 0
     lines = ran.stdout.splitlines()
     assert len(lines) == 2
     assert all(line.startswith(f"curl -X GET {platform.url}/v1/files/") for line in lines)
     assert 'Bearer $(voicectl jwt create -p test)"' in lines[0]
-    shown = told(f"recording download --dir {there} --dry-run -o json").json
+    shown = announced(f"recording download --dir {there} --dry-run -o json").json
     assert [(each["method"], each["body"], each["curl"]) for each in shown] == [
         ("GET", None, line) for line in lines
     ]
-    assert told(f"recording download {shown[0]['url']} --dry-run -o json").json == shown[:1]
+    assert announced(f"recording download {shown[0]['url']} --dry-run -o json").json == shown[:1]
     assert platform.connections == 0
     assert not there.exists()
 
 
-def test_progress_is_shown_on_a_terminal_and_gone_in_the_end(told: Room, there: Path) -> None:
-    ran = told(f"recording download --dir {there} -o tsv", terminal=True, env={"TERM": "xterm"})
+def test_progress_is_shown_on_a_terminal_and_removed_in_the_end(announced: Room, there: Path) -> None:
+    ran = announced(f"recording download --dir {there} -o tsv", terminal=True, env={"TERM": "xterm"})
 
     assert ran.exit_code == 0
     assert [row[1] for row in ran.rows] == [MP3, WORDS]
@@ -442,26 +455,28 @@ def test_progress_is_shown_on_a_terminal_and_gone_in_the_end(told: Room, there: 
     assert ran.stderr.endswith("\x1b[2K")
 
 
-def test_without_colors_there_is_progress_and_on_a_dumb_terminal_none(told: Room, there: Path) -> None:
-    plain = told(f"recording download --dir {there}", terminal=True, env={"TERM": "xterm", "NO_COLOR": "1"})
-    dumb = told(f"recording download --dir {there}-2", terminal=True, env={"TERM": "dumb"})
+def test_progress_is_shown_without_colors_but_not_on_a_dumb_terminal(announced: Room, there: Path) -> None:
+    plain = announced(
+        f"recording download --dir {there}", terminal=True, env={"TERM": "xterm", "NO_COLOR": "1"}
+    )
+    dumb = announced(f"recording download --dir {there}-2", terminal=True, env={"TERM": "dumb"})
 
     assert f"1/2 {UUID}" in plain.stderr
     assert not re.search("\x1b\\[[0-9;]*3[0-9]", plain.stderr), "no color"
     assert dumb.stderr == ""
 
 
-def test_a_directory_that_cannot_be_is_told(told: Room, tmp_path: Path) -> None:
+def test_an_unusable_directory_is_reported(announced: Room, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     for name in ("file", "file/x"):
-        assert told(f"recording download {UUID} --dir {tmp_path / name}").exit_code == 2
+        assert announced(f"recording download {UUID} --dir {tmp_path / name}").exit_code == 2
 
 
 # Processes
 
 
-def test_killed_in_the_middle_the_next_one_goes_on(
+def test_an_interrupted_download_is_resumed_by_the_next_one(
     tmp_path: Path, application: Application, there: Path
 ) -> None:
     content = SOUND * 100
@@ -487,7 +502,7 @@ def test_killed_in_the_middle_the_next_one_goes_on(
     assert [each.headers.get("range") for each in server.requests] == [None, f"bytes={left - OVERLAP_BYTES}-"]
 
 
-def test_a_receiver_serves_also_where_what_was_missed_cannot_be_told(
+def test_a_receiver_also_starts_if_missed_recordings_cannot_be_listed(
     home: Room, platform: Canned, there: Path, application: Application
 ) -> None:
     keep(home, recorded(platform.url), received=time.time())
@@ -499,10 +514,12 @@ def test_a_receiver_serves_also_where_what_was_missed_cannot_be_told(
         assert process.send() == 200
         assert process.end() == 0
 
-    assert any("SHA256SUMS cannot be used" in line and "recording download" in line for line in process.told)
+    assert any(
+        "SHA256SUMS cannot be used" in line and "recording download" in line for line in process.stderr_lines
+    )
 
 
-def test_a_receiver_looks_for_what_was_missed_once_its_store_can_be_used(
+def test_a_receiver_searches_for_missed_recordings_once_its_store_is_available(
     home: Room, platform: Canned, there: Path, application: Application
 ) -> None:
     keep(home, recorded(platform.url), received=time.time())
@@ -516,7 +533,7 @@ def test_a_receiver_looks_for_what_was_missed_once_its_store_can_be_used(
         assert not list(there.iterdir())
         path.rmdir()
         path.with_name("aside").rename(path)
-        eventually(lambda: f"fetched {MP3}" in process.told)
+        eventually(lambda: f"fetched {MP3}" in process.stderr_lines)
         assert process.end() == 0
 
 
@@ -540,7 +557,7 @@ def test_two_processes_share_the_work_and_the_manifest(
     assert (summed.returncode, len(summed.stdout.splitlines())) == (0, len(uuids))
 
 
-def test_a_full_disk_is_told_in_two_lines(home: Room, there: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_two_lines(home: Room, there: Path, tmp_path: Path) -> None:
     there.mkdir()
     ran = subprocess.run(
         ["bash", "-c", f"ulimit -f 4; exec {' '.join(command(there))}"],

@@ -26,7 +26,7 @@ def party(voicectl: Room) -> Room:
     return voicectl
 
 
-def test_ring_makes_an_inbound_call_that_joins_the_lobby(party: Room) -> None:
+def test_ring_creates_an_inbound_call_that_joins_the_lobby(party: Room) -> None:
     ran = party("sandbox ring --to 442079460000 --from 447700900042 -o json")
 
     assert ran.exit_code == 0, ran.stderr
@@ -48,7 +48,7 @@ def test_ring_runs_an_ncco(party: Room) -> None:
     assert party(f"call show {leg}").rows[0][1] == "completed"
 
 
-def test_ring_asks_the_answer_url_that_the_application_has(start_room: StartRoom) -> None:
+def test_ring_requests_the_answer_url_of_the_application(start_room: StartRoom) -> None:
     party = start_room(frozen=True)
     party.environ["VOICECTL_SANDBOX"] = party.url
     flow = [{"action": "talk", "text": "Welcome"}]
@@ -98,7 +98,7 @@ def test_a_leg_of_32_digits_is_a_full_id_everywhere(party: Room) -> None:
     assert party(f"hangup {leg}").exit_code == 0
 
 
-def test_answer_press_and_hangup_are_the_other_side(party: Room) -> None:
+def test_answer_press_and_hangup_act_for_the_other_party(party: Room) -> None:
     leg = party(f"call create --to {BY_HAND} --talk Hi --join r -q --wait ringing").stdout.strip()
     early = party(["sandbox", "press", leg, "1"])
     assert early.exit_code == 2
@@ -113,7 +113,7 @@ def test_answer_press_and_hangup_are_the_other_side(party: Room) -> None:
     assert "Wait" not in ran.stderr
 
 
-def test_a_callee_who_hangs_up_before_the_answer_has_declined(party: Room) -> None:
+def test_a_callee_who_hangs_up_before_the_answer_declines(party: Room) -> None:
     leg = party(f"call create --to {BY_HAND} --talk Hi -q --wait ringing").stdout.strip()
 
     assert party(f"sandbox hangup {leg} -o json").json["status"] == "rejected"
@@ -128,7 +128,7 @@ def test_an_unknown_leg_lists_the_candidates(party: Room) -> None:
     assert leg in ran.stderr
 
 
-def test_advance_moves_a_frozen_clock_through_all_that_is_due(start_room: StartRoom) -> None:
+def test_advance_runs_a_frozen_clock_through_all_due_tasks(start_room: StartRoom) -> None:
     room = start_room(frozen=True)
     room.environ["VOICECTL_SANDBOX"] = room.url
     leg = room(f"call create --to {PERSON} --talk Hello -q").stdout.strip()
@@ -140,7 +140,7 @@ def test_advance_moves_a_frozen_clock_through_all_that_is_due(start_room: StartR
     assert room(f"call show {leg}").rows[0][1] == "completed"
 
 
-def test_the_log_and_the_status_tell_what_happened(party: Room) -> None:
+def test_the_log_and_the_status_show_what_happened(party: Room) -> None:
     leg = party.call()
 
     entries = [json.loads(line) for line in party("sandbox log -o jsonl").stdout.splitlines()]
@@ -155,7 +155,7 @@ def test_the_log_and_the_status_tell_what_happened(party: Room) -> None:
     assert (status["legs_live"], status["legs"]) == (1, 1)
 
 
-def test_a_log_of_any_length_is_printed_whole(party: Room) -> None:
+def test_a_log_of_any_length_is_printed_completely(party: Room) -> None:
     assert party.sandbox is not None
     for _ in range(3000):
         party.sandbox.log.add("remark", reason="x" * 500)
@@ -164,7 +164,7 @@ def test_a_log_of_any_length_is_printed_whole(party: Room) -> None:
         assert len(party(f"sandbox log -o {output}").stdout.splitlines()) >= 3000
 
 
-def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
+def test_the_log_summarizes_each_entry(start_room: StartRoom) -> None:
     party = start_room(frozen=True)
     party.environ["VOICECTL_SANDBOX"] = party.url
     with Canned(reply(200, [{"action": "talk", "text": "Welcome"}])) as app:
@@ -181,7 +181,7 @@ def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
         whole = [json.loads(line) for line in party("sandbox log -o jsonl").stdout.splitlines()]
 
     assert {len(row) for row in rows} == {5}
-    told = [(kind, what) for _, _, kind, uuid, what in rows if uuid == leg]
+    entries = [(kind, what) for _, _, kind, uuid, what in rows if uuid == leg]
     for line in (
         ("party", "ring 447700900000 442079460000"),
         ("status", "ringing"),
@@ -195,7 +195,7 @@ def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
         ("party", "say sales please"),
         ("party", "hangup"),
     ):
-        assert line in told
+        assert line in entries
     assert ("request", f"GET /v1/calls/{leg} -> 503 status") in [(kind, what) for _, _, kind, _, what in rows]
     assert whole[0]["n"] == 1
     assert "what" not in whole[0]
@@ -205,7 +205,7 @@ def test_the_log_sums_each_entry_up(start_room: StartRoom) -> None:
     assert party("sandbox log -o json").json == whole
 
 
-def test_the_log_of_one_leg_holds_what_that_leg_is_in(party: Room) -> None:
+def test_the_log_of_one_leg_contains_its_entries(party: Room) -> None:
     leg, other = party.call(), party.call()
     party(f"talk {leg} Hello")
 
@@ -219,7 +219,7 @@ def test_the_log_of_one_leg_holds_what_that_leg_is_in(party: Room) -> None:
     assert leg in unknown.stderr
 
 
-def test_ring_says_where_a_call_goes_that_nobody_answers(party: Room) -> None:
+def test_ring_explains_why_a_call_is_not_answered(party: Room) -> None:
     rung = party("sandbox ring --to 442079460000 -q")
     with_flow = party(
         "sandbox ring --to 442079460000 --ncco - -q", stdin='[{"action":"talk","text":"Welcome"}]'
@@ -242,7 +242,7 @@ def test_ring_says_where_a_call_goes_that_nobody_answers(party: Room) -> None:
         ("SIP:anonymous@anonymous.invalid;user=phone", "SIP:anonymous@anonymous.invalid;user=phone", "sip"),
     ],
 )
-def test_callers_ring_as_networks_show_them(party: Room, caller: str, shown: str, kind: str) -> None:
+def test_callers_have_the_numbers_that_networks_show(party: Room, caller: str, shown: str, kind: str) -> None:
     with Canned(reply(200, [{"action": "talk", "text": "x" * 900}])) as app:
         assert party(f"app urls --answer {app.url}/answer --event {app.url}/event").exit_code == 0
 
@@ -275,14 +275,14 @@ def test_callers_ring_as_networks_show_them(party: Room, caller: str, shown: str
 
 
 @pytest.mark.parametrize("caller", ["", " ", "x" * 300, "a\x1b[31m"])
-def test_what_no_network_shows_is_refused(party: Room, caller: str) -> None:
+def test_an_impossible_caller_is_refused(party: Room, caller: str) -> None:
     ran = party(["sandbox", "ring", "--to", "442079460000", "--from", caller])
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert "\x1b" not in ran.stderr
 
 
-def test_a_webhook_off_this_machine_is_warned_of(party: Room) -> None:
+def test_a_webhook_off_this_machine_causes_a_warning(party: Room) -> None:
     ran = party("app urls --answer https://example.org/a --event http://127.0.0.1:9/e")
 
     assert ran.exit_code == 0
@@ -291,7 +291,7 @@ def test_a_webhook_off_this_machine_is_warned_of(party: Room) -> None:
 
 
 @pytest.mark.parametrize("verb", ["press {leg} 1", "say {leg} Hi"])
-def test_acting_too_early_says_how_to_go_on(party: Room, verb: str) -> None:
+def test_acting_too_early_suggests_the_next_step(party: Room, verb: str) -> None:
     leg = party(f"call create --to {BY_HAND} --talk Hi -q").stdout.strip()
 
     ran = party(f"sandbox {verb.format(leg=leg)}")
@@ -309,7 +309,7 @@ LISTENING = {
 
 
 @pytest.mark.parametrize("name", LISTENING)
-def test_what_the_party_does_while_nothing_listens_is_remarked_on(start_room: StartRoom, name: str) -> None:
+def test_an_action_of_the_party_that_has_no_effect_causes_a_remark(start_room: StartRoom, name: str) -> None:
     action, heard, lost = LISTENING[name]
     party = start_room(frozen=True)
     party.environ["VOICECTL_SANDBOX"] = party.url
@@ -329,7 +329,7 @@ def test_what_the_party_does_while_nothing_listens_is_remarked_on(start_room: St
     assert party(f"sandbox {heard.format(leg=leg)}").stderr == ""
 
 
-def test_another_leg_and_a_dtmf_listener_are_listeners(party: Room) -> None:
+def test_an_action_that_another_leg_or_a_dtmf_listener_receives_causes_no_remark(party: Room) -> None:
     leg = party.call()
     assert "No input action" in party(f"sandbox press {leg} 1").stderr
 
@@ -341,7 +341,7 @@ def test_another_leg_and_a_dtmf_listener_are_listeners(party: Room) -> None:
     assert party(f"sandbox say {one} Hello").stderr == ""
 
 
-def test_why_an_inbound_call_was_not_answered_is_told_by_ring_show_and_the_error(party: Room) -> None:
+def test_ring_show_and_the_error_explain_why_an_inbound_call_was_not_answered(party: Room) -> None:
     with Canned(reply(200)) as gone:
         url = gone.url
     assert party(f"app urls --answer {url}/answer --event {url}/event").exit_code == 0
@@ -359,7 +359,7 @@ def test_why_an_inbound_call_was_not_answered_is_told_by_ring_show_and_the_error
     assert "voicectl sandbox log" in said.stderr
 
 
-def test_a_leg_that_ended_as_it_should_needs_no_explanation(party: Room) -> None:
+def test_a_leg_that_ended_normally_has_no_explanation(party: Room) -> None:
     leg = party.call()
     assert party(f"hangup {leg}").exit_code == 0
 
@@ -372,7 +372,7 @@ def test_the_help_of_press_and_its_error_name_the_same_keys(party: Room) -> None
     assert party(["sandbox", "press", party.call(), "0*#p9"]).exit_code == 0
 
 
-def test_reset_forgets_calls_and_faults_and_keeps_the_keys(party: Room) -> None:
+def test_reset_clears_calls_and_faults_and_keeps_the_keys(party: Room) -> None:
     party.call()
     party("sandbox fault add status 503")
 
@@ -386,7 +386,7 @@ def test_reset_forgets_calls_and_faults_and_keeps_the_keys(party: Room) -> None:
     ("fault", "exit_code"),
     [("status 503", 12), ("status 400", 5), ("lost-reply", 12), ("lost-request", 12), ("rate-limit", 6)],
 )
-def test_a_fault_is_what_a_runbook_would_meet(party: Room, fault: str, exit_code: int) -> None:
+def test_a_fault_has_its_effect_until_it_is_cleared(party: Room, fault: str, exit_code: int) -> None:
     leg = party.call()
     added = party(f"sandbox fault add {fault} --on startTalk -o json")
     assert added.exit_code == 0, added.stderr
@@ -409,11 +409,11 @@ def test_a_late_reply_is_an_unknown_outcome(party: Room) -> None:
 
 
 @pytest.mark.parametrize("words", ["status", "status 99", "delay", "delay x", "lost-reply 3", "nonsense"])
-def test_a_fault_that_is_not_one_is_refused(party: Room, words: str) -> None:
+def test_an_invalid_fault_is_refused(party: Room, words: str) -> None:
     assert party(f"sandbox fault add {words}").exit_code == 2
 
 
-def test_start_makes_the_profile_once_and_stop_ends_it(bare: Room) -> None:
+def test_start_creates_the_profile_once_and_stop_ends_the_sandbox(bare: Room) -> None:
     assert bare.process("sandbox start --detach --port 0").exit_code == 0
     first = bare("profile show sandbox -o json").json
     assert bare.process("-p sandbox call list").exit_code == 0
@@ -433,7 +433,7 @@ def test_start_makes_the_profile_once_and_stop_ends_it(bare: Room) -> None:
     assert first["regions"] != second["regions"]
 
 
-def test_a_second_start_beside_the_own_sandbox_is_refused(bare: Room) -> None:
+def test_a_second_start_of_the_own_sandbox_is_refused(bare: Room) -> None:
     started = bare.process("sandbox start --detach --port 0 -q")
     assert started.exit_code == 0
     profile = bare("profile show sandbox -o json").json
@@ -447,7 +447,7 @@ def test_a_second_start_beside_the_own_sandbox_is_refused(bare: Room) -> None:
     assert bare.process("sandbox stop").exit_code == 0
 
 
-def test_stop_is_done_where_none_runs(bare: Room) -> None:
+def test_stop_without_a_running_sandbox_is_already_done(bare: Room) -> None:
     never = bare("sandbox stop")
     bare.process("sandbox start --detach --port 0")
     bare.process("sandbox stop")
@@ -457,7 +457,7 @@ def test_stop_is_done_where_none_runs(bare: Room) -> None:
         assert ran.stderr.startswith("No sandbox")
 
 
-def test_who_chose_no_profile_is_told_how_to_act_on_the_sandbox(bare: Room) -> None:
+def test_without_a_chosen_profile_it_says_how_to_use_the_sandbox(bare: Room) -> None:
     bare.process("sandbox start --detach --port 0")
     bare.process("sandbox stop")
 
@@ -468,7 +468,7 @@ def test_who_chose_no_profile_is_told_how_to_act_on_the_sandbox(bare: Room) -> N
     assert "profile use" not in ran.stderr
 
 
-def test_the_profile_of_a_running_sandbox_is_not_removed(bare: Room) -> None:
+def test_the_profile_of_a_running_sandbox_cannot_be_removed(bare: Room) -> None:
     bare.process("sandbox start --detach --port 0")
 
     ran = bare("profile remove sandbox")
@@ -481,7 +481,7 @@ def test_the_profile_of_a_running_sandbox_is_not_removed(bare: Room) -> None:
     assert bare("profile remove sandbox").exit_code == 3
 
 
-def test_stop_finds_a_running_sandbox_whose_profile_is_gone(bare: Room) -> None:
+def test_stop_finds_a_running_sandbox_whose_profile_is_missing(bare: Room) -> None:
     url = bare.process("sandbox start --detach --port 0 -q").stdout.strip()
     (bare.config / "profiles.json").unlink()
 
@@ -496,14 +496,14 @@ def test_stop_finds_a_running_sandbox_whose_profile_is_gone(bare: Room) -> None:
 
 
 @pytest.mark.parametrize("record", [b"", b"null", b'{"url": "http://127.0.0.1:1"}', b"\xff"])
-def test_a_record_of_a_sandbox_that_cannot_be_read_is_none(bare: Room, record: bytes) -> None:
+def test_an_unreadable_record_of_a_sandbox_counts_as_missing(bare: Room, record: bytes) -> None:
     bare.state.mkdir(parents=True)
     (bare.state / "sandbox.json").write_bytes(record)
 
     assert bare("sandbox stop").stderr == "No sandbox has been started on this machine yet.\n"
 
 
-def test_stop_leaves_another_sandbox_at_the_recorded_address_alone(room: Room) -> None:
+def test_stop_does_not_stop_another_sandbox_at_the_recorded_address(room: Room) -> None:
     room.state.mkdir(parents=True, exist_ok=True)
     record = {"url": room.url, "application_id": "5a4db0c5-0000-4000-8000-000000000000"}
     (room.state / "sandbox.json").write_text(json.dumps(record))
@@ -533,7 +533,7 @@ def test_a_profile_whose_sandbox_was_stopped_says_how_to_start_it(bare: Room) ->
         assert "voicectl sandbox start --detach" in ran.stderr
 
 
-def test_a_clock_is_fast_or_frozen(bare: Room) -> None:
+def test_a_clock_can_be_fast_or_frozen(bare: Room) -> None:
     for words in ("start --port 0", "exec"):
         tail = " -- true" if words == "exec" else ""
         assert bare(f"sandbox {words} --speed 2 --frozen{tail}").exit_code == 2
@@ -557,7 +557,7 @@ def test_a_port_in_use_is_named(bare: Room) -> None:
             assert str(port) in ran.stderr
 
 
-def test_a_port_where_another_s_sandbox_runs_is_left_alone(room: Room) -> None:
+def test_a_port_of_another_sandbox_is_left_alone(room: Room) -> None:
     ran = room.process(f"sandbox start --port {room.url.rpartition(':')[2]}")
 
     assert ran.exit_code == 2
@@ -566,7 +566,7 @@ def test_a_port_where_another_s_sandbox_runs_is_left_alone(room: Room) -> None:
     assert room("sandbox status", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
 
 
-def test_the_port_of_a_region_in_use_is_named_too(bare: Room) -> None:
+def test_a_port_of_a_region_in_use_is_named_too(bare: Room) -> None:
     port = free_block(7)
     with socket.create_server(("127.0.0.1", port + 3)):
         ran = bare.process(f"sandbox start --port {port}")
@@ -575,11 +575,11 @@ def test_the_port_of_a_region_in_use_is_named_too(bare: Room) -> None:
     assert f"Port {port + 3} cannot be used" in ran.stderr
 
 
-def test_a_port_without_room_for_the_regions_after_it_is_refused(bare: Room) -> None:
+def test_a_port_without_room_for_the_regional_ports_is_refused(bare: Room) -> None:
     assert bare("sandbox start --port 65530").exit_code == 2
 
 
-def test_the_regions_are_told_by_status_and_by_the_profile_in_force(party: Room) -> None:
+def test_status_and_the_profile_in_use_show_the_regions(party: Room) -> None:
     assert party.sandbox is not None
     regions = party.sandbox.region_urls
 
@@ -619,7 +619,7 @@ def test_exec_gives_a_command_a_private_sandbox_and_returns_its_status(bare: Roo
     assert list(bare.home.iterdir()) == []
 
 
-def test_exec_hands_on_no_credentials_but_the_sandboxs(bare: Room) -> None:
+def test_exec_passes_on_only_the_credentials_of_the_sandbox(bare: Room) -> None:
     real = {
         "VOICECTL_APPLICATION_ID": "real-1",
         "VOICECTL_PRIVATE_KEY": "real-2",
@@ -689,7 +689,7 @@ def test_exec_says_when_the_command_cannot_be_run(bare: Room) -> None:
     assert bare.process("sandbox exec -- ./no-such-command").exit_code == 2
 
 
-def test_exec_passes_a_termination_on_and_leaves_nothing_behind(bare: Room) -> None:
+def test_exec_passes_on_a_termination_and_leaves_nothing_behind(bare: Room) -> None:
     with bare.spawn(
         ["sandbox", "exec", "--", "bash", "-c", "echo $VOICECTL_STATE_DIR; exec sleep 600"]
     ) as running:

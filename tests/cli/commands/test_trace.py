@@ -58,7 +58,7 @@ def entries(ran: Ran) -> list[tuple[str, str]]:
 def canned(
     tmp_path: Path, application: Application, line: str | list[str], *events: Any, **answers: Any
 ) -> Ran:
-    """Run a command where the API gives *records* of legs by their ids, and lists *listed*."""
+    """Run a command against an API that has *records* of legs by their ids, and lists *listed*."""
 
     def answer(request: Request) -> bytes:
         if request.path == "/v1/calls":
@@ -73,10 +73,10 @@ def canned(
         return room(line)
 
 
-# over the sandbox
+# With the sandbox
 
 
-def test_a_leg_is_traced_from_all_that_tell_of_it(room: Room) -> None:
+def test_a_leg_is_traced_from_all_sources(room: Room) -> None:
     leg = room.call()
     conversation = conversation_of(room, leg)
     keep(
@@ -112,7 +112,7 @@ def keep_move(room: Room, leg: str, left: str, to: str, seconds: float) -> None:
     keep(room, {**fields, "timestamp": at(room, seconds)})
 
 
-def test_the_legs_that_it_was_with_are_shown_those_that_left_too(room: Room) -> None:
+def test_legs_of_the_same_conversations_are_shown_even_if_they_left(room: Room) -> None:
     """One is with it now, one was with it and left, and one never was."""
     leg, other = room.call(), room.call("447700900002")
     conversation = conversation_of(room, leg)
@@ -128,8 +128,10 @@ def test_the_legs_that_it_was_with_are_shown_those_that_left_too(room: Room) -> 
 
     assert {each["uuid"] for each in ran.json["legs"]} == {leg, other, left}
     assert never not in ran.stdout
-    told = [each["what"] for each in ran.json["entries"] if each["uuid"] == left and each["events"]]
-    assert told == ["started", "transfer", "answered", "transfer"], "all of it, where it came from too"
+    statuses = [each["what"] for each in ran.json["entries"] if each["uuid"] == left and each["events"]]
+    assert statuses == ["started", "transfer", "answered", "transfer"], (
+        "the whole history, with the earlier conversation"
+    )
     assert {each["uuid"] for each in room(f"trace {conversation} -o json").json["legs"]} == {leg, other, left}
     assert room(f"trace {conversation} -q").stdout.split() == [leg, other, left]
 
@@ -151,7 +153,7 @@ def test_a_move_is_shown_at_its_transfer_not_at_the_entry_by_the_flow(room: Room
     assert "clock" not in [gap["what"] for gap in ran.json["gaps"]]
 
 
-def test_who_was_in_the_room_at_another_time_was_not_with_it(room: Room) -> None:
+def test_a_leg_that_was_in_the_room_at_another_time_is_not_shown(room: Room) -> None:
     keep(
         room,
         *(of(room, OTHER, what, second) for what, second in (("started", -900), ("completed", -800))),
@@ -168,7 +170,7 @@ def test_who_was_in_the_room_at_another_time_was_not_with_it(room: Room) -> None
     assert [each["uuid"] for each in everything["legs"]] == [OTHER, LEG, THIRD]
 
 
-def test_a_transcription_is_shown_with_its_recording_however_late_it_is(room: Room) -> None:
+def test_a_transcription_is_shown_with_its_recording_however_late_it_comes(room: Room) -> None:
     leg = room.call()
     conversation = conversation_of(room, leg)
     about = {"conversation_uuid": conversation}
@@ -194,7 +196,7 @@ def test_a_transcription_is_shown_with_its_recording_however_late_it_is(room: Ro
     assert sorted(number for each in found for number in each["events"]) == [1, 2, 3, 4, 6]
 
 
-def test_a_leg_is_named_by_the_beginning_of_its_id_also_where_only_events_know_it(room: Room) -> None:
+def test_a_leg_that_only_events_know_is_found_by_the_beginning_of_its_id(room: Room) -> None:
     live = room.call()
     keep(room, of(room, LEG, "busy"))
 
@@ -204,7 +206,7 @@ def test_a_leg_is_named_by_the_beginning_of_its_id_also_where_only_events_know_i
     assert room("trace - -q", stdin=f"{live}\tx\n").stdout == f"{live}\n"
 
 
-def test_what_is_ambiguous_among_records_and_events_is_4(room: Room) -> None:
+def test_an_ambiguous_beginning_among_records_and_events_is_4(room: Room) -> None:
     keep(room, of(room, LEG, "busy"), of(room, OTHER, "busy"))
     ran = room("trace 9a8b")
 
@@ -214,7 +216,7 @@ def test_what_is_ambiguous_among_records_and_events_is_4(room: Room) -> None:
 
 
 @pytest.mark.parametrize("what", [LEG, LEG[:6], CONVERSATION])
-def test_what_nobody_knows_is_4(room: Room, what: str) -> None:
+def test_an_unknown_leg_is_4(room: Room, what: str) -> None:
     keep(room, of(room, THIRD, "busy", conversation_uuid=ELSEWHERE))
     ran = room(f"trace {what}")
 
@@ -223,7 +225,7 @@ def test_what_nobody_knows_is_4(room: Room, what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["CON-1", "con-x", "support-17", "../x"])
-def test_what_is_neither_leg_nor_conversation_is_2(room: Room, what: str) -> None:
+def test_an_argument_that_is_neither_leg_nor_conversation_is_2(room: Room, what: str) -> None:
     ran = room(f"trace {what}")
 
     assert (ran.exit_code, ran.stdout, room.requests()) == (2, "", [])
@@ -250,7 +252,7 @@ def test_a_leg_whose_record_is_gone_is_traced_from_events_and_notes_alone(
     assert f"No leg {OTHER} for " in only_noted.json["gaps"][1]["detail"]
 
 
-def test_without_a_store_what_is_known_is_traced_and_nothing_is_made(room: Room) -> None:
+def test_without_a_store_the_other_sources_are_traced_and_nothing_is_created(room: Room) -> None:
     leg = room.call(options="--join r --no-journal")
     state = sorted(path.name for path in room.state.rglob("*"))
     ran = room(f"trace {leg} -o json")
@@ -263,7 +265,7 @@ def test_without_a_store_what_is_known_is_traced_and_nothing_is_made(room: Room)
     assert sorted(path.name for path in room.state.rglob("*")) == state
 
 
-def test_a_call_in_doubt_that_events_prove_is_told_with_what_was_asked(room: Room) -> None:
+def test_a_call_in_doubt_that_events_prove_is_shown_with_its_request(room: Room) -> None:
     reference = lose(room, "lost-reply")
     leg = next(iter(room.sandbox.exchange.legs))  # type: ignore[union-attr]
     conversation = conversation_of(room, leg)
@@ -274,7 +276,7 @@ def test_a_call_in_doubt_that_events_prove_is_told_with_what_was_asked(room: Roo
     assert ran.json["gaps"] == []
 
 
-def test_what_nobody_signed_proves_no_call(room: Room) -> None:
+def test_unsigned_events_prove_no_call(room: Room) -> None:
     reference = lose(room, "lost-reply")
     leg = next(iter(room.sandbox.exchange.legs))  # type: ignore[union-attr]
     keep(room, of(room, leg, "started"), query=f"vc={reference}".encode(), is_signed=False)
@@ -282,10 +284,10 @@ def test_what_nobody_signed_proves_no_call(room: Room) -> None:
     assert "journal" not in room(f"trace {leg}").stdout
 
 
-# where one of them does not answer
+# Sources that do not answer
 
 
-def test_without_the_api_the_others_are_gone_on_with(tmp_path: Path, application: Application) -> None:
+def test_without_the_api_the_other_sources_are_used(tmp_path: Path, application: Application) -> None:
     down = {"other": reply(503), "listed": []}
     ran = canned(tmp_path / "a", application, f"trace {LEG} -o json", status("started"), **down)
     nothing = canned(tmp_path / "b", application, f"trace {LEG}", **down)
@@ -297,7 +299,7 @@ def test_without_the_api_the_others_are_gone_on_with(tmp_path: Path, application
 
 
 @pytest.mark.parametrize("text", [LEG[:8], "to:447700900001", "from:44207946"])
-def test_without_the_api_a_leg_is_named_among_what_is_kept(
+def test_without_the_api_a_leg_is_found_among_stored_events(
     tmp_path: Path, application: Application, text: str
 ) -> None:
     """A prefix that matches no kept leg, or several, is reported as such."""
@@ -319,7 +321,7 @@ def test_without_the_api_a_leg_is_named_among_what_is_kept(
     assert (none.exit_code, none.stdout) == (7, "")
 
 
-def test_a_leg_of_another_profile_is_told_as_that_though_there_is_no_store(
+def test_a_leg_of_another_profile_is_reported_as_such_even_without_a_store(
     tmp_path: Path, application: Application
 ) -> None:
     """Here only the action log's entry of a failure names the leg."""
@@ -351,7 +353,7 @@ PLAIN = LEG.replace("-", "")
         *((knows, each) for knows in ("events", "both") for each in (PLAIN, LEG, PLAIN[:9], CONVERSATION)),
     ],
 )
-def test_a_leg_is_called_by_the_id_as_the_platform_tells_it(
+def test_a_leg_has_the_id_that_the_platform_uses(
     tmp_path: Path, application: Application, which: str, knows: str
 ) -> None:
     """The API knows a leg by no other form: inbound ones have 32 digits."""
@@ -384,10 +386,10 @@ def test_a_leg_is_called_by_the_id_as_the_platform_tells_it(
         assert PLAIN in text
     for text in (full_form.stdout, piped.stdout, drawn):
         assert LEG not in text
-    assert set(asked) <= {PLAIN}, "by the id that it knows"
+    assert set(asked) <= {PLAIN}, "by the id that the API knows"
 
 
-def test_a_store_that_fails_is_done_without(room: Room) -> None:
+def test_a_failing_store_is_skipped(room: Room) -> None:
     leg = room.call(BY_HAND, wait=None)
     keep(room, of(room, leg, "started"))
     (path,) = room.state.rglob("events.db")
@@ -406,7 +408,7 @@ def test_refused_credentials_are_3(tmp_path: Path, application: Application) -> 
     assert (ran.exit_code, ran.stdout) == (3, "")
 
 
-# forms
+# Output formats
 
 
 def full(room: Room) -> Room:
@@ -488,7 +490,7 @@ WIDE = """\
 def test_on_a_terminal_it_is_a_ladder_of_the_legs(
     room: Room, monkeypatch: pytest.MonkeyPatch, width: int, shown: str
 ) -> None:
-    """Where there is room, the lanes bear the beginning of the leg's id, and the party."""
+    """If there is room, the heads of the lanes show the beginning of the leg's id, and the party."""
     monkeypatch.setenv("COLUMNS", str(width))
     full(room)
     for terminal, options in ((True, ""), (False, " -o table")):
@@ -498,7 +500,7 @@ def test_on_a_terminal_it_is_a_ladder_of_the_legs(
         assert ran.stdout == shown
 
 
-def test_only_what_is_wrong_or_missing_is_red(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_errors_and_gaps_are_red(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     full(room)
     keep(room, of(room, LEG[:-1] + "2", "busy", 30))
@@ -526,7 +528,7 @@ def test_on_a_terminal_times_are_local(room: Room, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The local time zone of this process for a while: Asia/Kolkata, where it is half past five hours later."""
+    """Set the local time zone of this process to Asia/Kolkata (UTC+5:30) during a test."""
     monkeypatch.setenv("TZ", "XXX-5:30")
     time.tzset()
     yield "XXX"
@@ -535,7 +537,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("width", [16, 20, 40, 56, 60, 200])
-def test_no_line_is_longer_than_the_terminal_and_nothing_is_cut(
+def test_no_line_is_longer_than_the_terminal_and_nothing_is_truncated(
     room: Room, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -557,7 +559,7 @@ def test_no_line_is_longer_than_the_terminal_and_nothing_is_cut(
     assert ("here  1" in shown) == bool(lanes[width])
 
 
-def test_in_a_pipe_it_is_a_line_for_each_thing_and_each_gap(room: Room) -> None:
+def test_in_a_pipe_each_entry_and_each_gap_is_a_line(room: Room) -> None:
     rows = full(room)(f"trace {CONVERSATION}").rows
 
     assert [row[3] for row in rows] == [
@@ -603,7 +605,7 @@ def parsed(path: Path) -> tuple[str, ElementTree.Element]:
     return text, ElementTree.fromstring(text)
 
 
-def test_an_svg_holds_the_ladder_and_nothing_that_runs(room: Room, tmp_path: Path) -> None:
+def test_an_svg_contains_the_ladder_and_no_script(room: Room, tmp_path: Path) -> None:
     path = tmp_path / "incident.svg"
     ran = full(room)(["trace", CONVERSATION, "--svg", str(path)])
     text, root = parsed(path)
@@ -646,7 +648,7 @@ def test_marks_of_an_svg_are_in_the_lanes_of_their_legs(room: Room, tmp_path: Pa
     assert all(float(each.get("x", "")) + 7.3 * len(each.text or "") <= right for each in texts.values())
 
 
-def test_names_of_lanes_do_not_overlap_though_ids_are_hardly_different(room: Room, tmp_path: Path) -> None:
+def test_names_of_lanes_do_not_overlap_even_for_similar_ids(room: Room, tmp_path: Path) -> None:
     path = tmp_path / "incident.svg"
     keep(room, *(of(room, LEG[:-1] + digit, "started", to="sip:山田太郎@pbx.example.org") for digit in "123"))
     room(["trace", CONVERSATION, "--svg", str(path)])
@@ -656,7 +658,7 @@ def test_names_of_lanes_do_not_overlap_though_ids_are_hardly_different(room: Roo
     assert float(heads[1].get("x", "")) - float(heads[0].get("x", "")) >= columns("sip:山田太郎@…") * 7.3
 
 
-def test_a_report_that_is_there_is_not_replaced(room: Room, tmp_path: Path) -> None:
+def test_an_existing_report_is_not_replaced(room: Room, tmp_path: Path) -> None:
     path = tmp_path / "incident.svg"
     path.write_text("an earlier one")
     dangling = tmp_path / "link.svg"
@@ -673,7 +675,7 @@ def test_a_report_that_is_there_is_not_replaced(room: Room, tmp_path: Path) -> N
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_report_that_cannot_be_written_is_2_and_a_dry_run_writes_none(room: Room, tmp_path: Path) -> None:
+def test_an_unwritable_report_is_2_and_a_dry_run_writes_none(room: Room, tmp_path: Path) -> None:
     full(room)
     for path in (tmp_path / "no" / "x.svg", Path(sys.executable) / "x.svg"):
         ran = room(["trace", CONVERSATION, "--svg", str(path)])
@@ -684,11 +686,11 @@ def test_a_report_that_cannot_be_written_is_2_and_a_dry_run_writes_none(room: Ro
     assert (ran.exit_code, path.exists()) == (0, False)
 
 
-# texts of strangers
+# Hostile text
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_nothing_from_outside_is_shown_as_it_is(tmp_path: Path, application: Application, text: str) -> None:
+def test_text_from_outside_is_escaped(tmp_path: Path, application: Application, text: str) -> None:
     events = [
         status(text, **{"from": text, "to": text}),
         status("completed", second=9, detail=text, sip_code={text: text}, duration=text),
@@ -717,7 +719,7 @@ def test_nothing_from_outside_is_shown_as_it_is(tmp_path: Path, application: App
         }
 
 
-def test_what_no_xml_may_hold_is_replaced(tmp_path: Path, application: Application) -> None:
+def test_characters_invalid_in_xml_are_replaced(tmp_path: Path, application: Application) -> None:
     path = tmp_path / "x.svg"
     line = ["trace", LEG, "--svg", str(path)]
     event = status("busy", detail="a\ufffe\uffffb\U0001ffff ]]> <script>alert(1)</script>")
@@ -728,18 +730,18 @@ def test_what_no_xml_may_hold_is_replaced(tmp_path: Path, application: Applicati
     assert any("<script>alert(1)</script>" in (each.text or "") for each in root.iter(f"{SVG}text"))
 
 
-def test_wide_characters_are_counted_and_long_words_broken() -> None:
+def test_wide_characters_count_double_and_long_words_are_broken() -> None:
     assert wrapped("山田太郎 x", 4) == ["山田", "太郎", "x"]
     assert wrapped("abcdefgh ij", 4) == ["abcd", "efgh", "ij"]
     assert wrapped("", 4) == [""]
     assert columns("e\u0301山") == 3
 
 
-# bounds
+# Limits
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nothing tells the peak of a process")
-def test_a_conversation_of_a_hundred_legs_and_ten_thousand_events_takes_bounded_memory(
+def test_a_conversation_of_a_hundred_legs_and_ten_thousand_events_uses_limited_memory(
     start_room: StartRoom,
 ) -> None:
     room = start_room(clock=SystemClock())
@@ -784,7 +786,7 @@ main()
 """
 
 
-def test_of_more_than_that_the_last_is_traced_and_the_rest_told(
+def test_of_too_many_events_the_last_are_traced_and_the_rest_is_reported(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(room, *(of(room, LEG, "ringing", second, number=second) for second in range(30)))
@@ -795,7 +797,7 @@ def test_of_more_than_that_the_last_is_traced_and_the_rest_told(
     assert "Events before the last 20 were left out." in ran.stderr
 
 
-def test_of_many_legs_only_some_are_asked_for_and_that_is_told(
+def test_of_too_many_legs_only_some_are_requested_which_is_reported(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     legs = [f"{number:08x}-5e6f-4788-99aa-bbccddeeff00" for number in range(14)]

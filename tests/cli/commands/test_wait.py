@@ -48,7 +48,7 @@ def run(
         return room(line), server, clock.passed
 
 
-def test_however_short_the_time_the_api_is_asked_once(
+def test_the_api_is_asked_once_however_short_the_timeout(
     tmp_path: Path, application: Application, verb: str
 ) -> None:
     ran, server, took = run(
@@ -59,13 +59,13 @@ def test_however_short_the_time_the_api_is_asked_once(
     assert took < 0.1
 
 
-def test_of_no_legs_all_are_there(room: Room) -> None:
+def test_an_empty_list_of_legs_succeeds_at_once(room: Room) -> None:
     ran = room("wait - --for answered -o json", stdin="")
 
     assert (ran.exit_code, ran.json, room.requests()) == (0, [], [])
 
 
-def test_an_event_that_is_a_moment_late_shows_the_answer(
+def test_an_event_that_is_slightly_late_shows_the_answer(
     tmp_path: Path, application: Application, verb: str
 ) -> None:
     def answer(room: Room) -> None:
@@ -93,7 +93,7 @@ def test_an_event_that_is_a_moment_late_shows_the_answer(
     assert took < 1.5
 
 
-def test_a_leg_that_nobody_knows_any_more_is_11_and_shown_as_last_seen(
+def test_a_leg_that_is_no_longer_known_is_11_and_shown_as_last_seen(
     tmp_path: Path, application: Application, verb: str
 ) -> None:
     ran, *_ = run(tmp_path, application, f"{verb} {LEG} --for ended", says("answered"), GONE)
@@ -102,7 +102,7 @@ def test_a_leg_that_nobody_knows_any_more_is_11_and_shown_as_last_seen(
     assert "no longer has a record of leg" in ran.stderr
 
 
-def test_a_leg_that_only_events_know_is_waited_for(
+def test_a_leg_that_only_events_know_can_be_waited_for(
     tmp_path: Path, application: Application, verb: str
 ) -> None:
     ran, _, took = run(
@@ -119,7 +119,7 @@ def test_a_leg_that_only_events_know_is_waited_for(
     assert took == pytest.approx(40, abs=0.3)
 
 
-def test_the_api_need_not_answer_for_a_leg_that_events_tell_of(
+def test_the_api_may_fail_for_a_leg_that_events_report(
     tmp_path: Path, application: Application, verb: str
 ) -> None:
     def answer(request: Request) -> bytes:
@@ -163,7 +163,7 @@ def test_many_legs_that_have_ended_are_requested_at_once(
     assert took < 1
 
 
-def test_a_wait_for_what_only_events_report_says_that_none_could_come(room: Room) -> None:
+def test_a_wait_for_a_status_that_only_events_report_says_that_none_could_come(room: Room) -> None:
     keep(room, status("ringing"))
 
     leg = room(f"call create --to {PERSON} --talk Hello --join room -q --wait human --timeout 5")
@@ -177,7 +177,7 @@ def test_a_wait_for_what_only_events_report_says_that_none_could_come(room: Room
     assert "no receiver is running on this machine. To start one: voicectl webhook serve" in ran.stderr
 
 
-def test_a_misspelt_status_is_answered_with_the_nearest(room: Room) -> None:
+def test_a_misspelt_status_is_refused_with_a_suggestion(room: Room) -> None:
     ran = room("wait abcd --for anwsered")
 
     assert ran.exit_code == 2

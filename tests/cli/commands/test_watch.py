@@ -40,7 +40,7 @@ def watch(room: Room, line: str, *happenings: Happening, seconds: float = 30) ->
 
 
 def shown(ran: Ran, *columns: str) -> list[tuple[str, ...]]:
-    """These columns of each line."""
+    """Return these columns of each line."""
     places = [VIEW.columns.index(each) for each in columns]
     assert all(len(row) == len(VIEW.columns) for row in ran.rows)
     return [tuple(row[place] for place in places) for row in ran.rows]
@@ -53,7 +53,7 @@ def room(start_room: StartRoom) -> Room:
 
 @contextmanager
 def api(home: Path, application: Application, *answers: Any) -> Iterator[tuple[Room, Canned]]:
-    """A machine whose API answers so, on a clock on which something can happen."""
+    """Return a machine whose API sends *answers*, on a clock that can run functions."""
     with Canned(*answers) as server:
         room = machine(home, application, server.url)
         room.clock = EventfulClock()
@@ -72,7 +72,7 @@ def record(uuid: str = LEG, **fields: Any) -> dict[str, Any]:
 
 
 def listing(*records: dict[str, Any]) -> Callable[[Request], bytes]:
-    """The API with these live legs, and no others."""
+    """Return an API that has only these live legs."""
 
     def answer(request: Request) -> bytes:
         leg = request.path.removeprefix("/v1/calls").strip("/")
@@ -113,7 +113,7 @@ def test_each_change_is_a_line(room: Room) -> None:
     assert times == sorted(times)
 
 
-def test_a_line_says_how_old_a_leg_is_and_who_says_so(room: Room) -> None:
+def test_a_line_shows_the_age_of_a_leg_and_its_source(room: Room) -> None:
     ours = room.call()
     room.clock.sleep(200)
     theirs = room("sandbox ring --to 442079460000 -q", env={"VOICECTL_SANDBOX": room.url}).stdout.strip()
@@ -127,7 +127,7 @@ def test_a_line_says_how_old_a_leg_is_and_who_says_so(room: Room) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
-def test_json_is_a_line_each_with_the_record_of_the_api(room: Room, form: str) -> None:
+def test_json_is_one_line_per_change_with_the_api_s_record(room: Room, form: str) -> None:
     leg = room.call()
 
     one = json.loads(watch(room, f"-o {form}", seconds=3).stdout)
@@ -138,7 +138,7 @@ def test_json_is_a_line_each_with_the_record_of_the_api(room: Room, form: str) -
     assert (one["change"], one["muted"], one["status_source"]) == ("seen", None, "api")
 
 
-def test_other_forms(room: Room) -> None:
+def test_other_formats(room: Room) -> None:
     leg = room.call()
 
     assert watch(room, "-q", seconds=1).stdout == f"{leg}\n"
@@ -161,7 +161,7 @@ def test_outside_text_is_escaped(tmp_path: Path, application: Application) -> No
 # events
 
 
-def test_events_and_the_api_make_one_stream(room: Room) -> None:
+def test_events_and_api_records_form_one_stream(room: Room) -> None:
     leg = room.call(BY_HAND, wait=None)
     control = {"VOICECTL_SANDBOX": room.url}
     keep(room, status("started", leg=leg))
@@ -176,8 +176,8 @@ def test_events_and_the_api_make_one_stream(room: Room) -> None:
         (16, lambda: keep(room, status("completed", leg=leg, second=9, duration="5"))),
     )
 
-    told = [row for row in shown(ran, "status", "change", "status_source") if row[1] != "conversation"]
-    assert told == [
+    rows = [row for row in shown(ran, "status", "change", "status_source") if row[1] != "conversation"]
+    assert rows == [
         ("started", "seen", "api"),
         ("ringing", "status", "event"),
         ("answered", "status", "api"),
@@ -189,8 +189,8 @@ def test_events_and_the_api_make_one_stream(room: Room) -> None:
     assert {row[0] for row in shown(ran, "since_source")} == {"journal"}
 
 
-def test_legs_that_only_events_know_yet_are_seen_at_once_and_in_order(room: Room) -> None:
-    keep(room, status("completed", leg=OTHER))  # of a call that was over before
+def test_legs_that_only_events_know_are_seen_at_once_and_in_order(room: Room) -> None:
+    keep(room, status("completed", leg=OTHER))  # of a call that had ended before
 
     ran = watch(
         room,
@@ -206,7 +206,7 @@ def test_legs_that_only_events_know_yet_are_seen_at_once_and_in_order(room: Room
     ]
 
 
-def test_a_store_that_fails_is_told_of_and_tried_again(room: Room) -> None:
+def test_a_failing_store_is_reported_and_tried_again(room: Room) -> None:
     leg = room.call()
     keep(room, status("answered", leg=leg))
     (path,) = room.state.rglob("events.db")
@@ -233,10 +233,10 @@ def test_a_store_that_fails_is_told_of_and_tried_again(room: Room) -> None:
     assert shown(ran, "status")[:2] == [("answered",), ("completed",)]
 
 
-# which legs, and how often they are asked for
+# Which legs are requested, and how often
 
 
-def test_only_named_legs_are_asked_for_one_by_one(room: Room) -> None:
+def test_only_named_legs_are_requested_one_by_one(room: Room) -> None:
     leg, ending = room.call(), room.call(HANGS_UP, wait=None)
     room.call()
     before = len(room.requests())
@@ -259,7 +259,7 @@ def test_many_named_legs_are_found_in_the_list(tmp_path: Path, application: Appl
     assert len(server.requests) == 4
 
 
-def test_it_asks_less_often_while_nothing_changes(room: Room) -> None:
+def test_it_polls_less_often_while_nothing_changes(room: Room) -> None:
     room.call()
     before = len(room.requests("getCalls"))
 
@@ -271,7 +271,7 @@ def test_it_asks_less_often_while_nothing_changes(room: Room) -> None:
     assert len(room.requests("getCalls")) - before - quiet == 4 * 3
 
 
-def test_a_leg_that_ends_unseen_is_asked_for(room: Room) -> None:
+def test_a_leg_that_ends_unseen_is_requested(room: Room) -> None:
     leg = room.call(HANGS_UP, wait=None)
     other = room.call(BUSY, wait=None)
 
@@ -323,7 +323,7 @@ def test_a_conversation_is_watched_by_its_name_or_its_id(room: Room) -> None:
         ("-", 2),
     ],
 )
-def test_what_is_refused(room: Room, line: str, code: int) -> None:
+def test_invalid_arguments_are_refused(room: Room, line: str, code: int) -> None:
     ran = watch(room, line)
 
     assert (ran.exit_code, ran.stdout) == (code, "")
@@ -341,7 +341,7 @@ def test_legs_are_read_from_a_list(room: Room) -> None:
 # --for
 
 
-def test_it_ends_once_every_leg_is_at_the_status(room: Room) -> None:
+def test_it_ends_once_every_leg_has_the_status(room: Room) -> None:
     legs = [room.call(HANGS_UP, wait=None), room.call(HANGS_UP, wait=None)]
 
     ran = watch(room, f"{' '.join(legs)} --for ended --interval 1", seconds=60)
@@ -365,7 +365,7 @@ def test_it_is_8_if_that_takes_too_long(room: Room) -> None:
     assert "There were no live legs within 1 s, so none reached 'completed'." in none.stderr
 
 
-def test_it_is_11_if_a_leg_ends_in_another_way(room: Room) -> None:
+def test_it_is_11_if_a_leg_ends_with_another_status(room: Room) -> None:
     leg, other = room.call(BUSY, wait=None), room.call(PERSON, wait=None)
 
     ran = watch(room, f"{leg} {other} --for answered")
@@ -375,7 +375,7 @@ def test_it_is_11_if_a_leg_ends_in_another_way(room: Room) -> None:
     assert (other, "answered") in shown(ran, "uuid", "status")
 
 
-def test_an_event_ends_it_and_may_be_a_moment_late(room: Room) -> None:
+def test_an_event_ends_it_even_if_it_is_slightly_late(room: Room) -> None:
     leg = room.call(HANGS_UP, "--talk Hello --join room", wait=None)
     keep(room, status("started", leg=leg))
 
@@ -395,7 +395,7 @@ def test_a_leg_that_is_gone_is_11(tmp_path: Path, application: Application) -> N
     assert "no longer has a record of leg" in ran.stderr
 
 
-# an API that does not tell
+# An API that does not answer
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_a_leg_that_is_gone_is_11(tmp_path: Path, application: Application) -> N
         (reply(429, {"title": "Too many"}, retry_after="59"), "Rate limited: no data from the API for"),
     ],
 )
-def test_it_goes_on_while_the_api_does_not_answer_for_a_minute(
+def test_it_continues_while_the_api_does_not_answer_for_a_minute(
     tmp_path: Path, application: Application, answer: bytes, said: str
 ) -> None:
     live = listing(record())
@@ -440,7 +440,7 @@ def test_it_goes_on_while_the_api_does_not_answer_for_a_minute(
     assert count < 40
 
 
-def test_it_begins_while_the_api_does_not_answer(tmp_path: Path, application: Application) -> None:
+def test_it_starts_while_the_api_does_not_answer(tmp_path: Path, application: Application) -> None:
     live = listing(record())
     answers = itertools.count()
     down = reply(503)
@@ -455,22 +455,22 @@ def test_it_begins_while_the_api_does_not_answer(tmp_path: Path, application: Ap
     assert never.exit_code == 0
 
 
-def test_it_is_7_if_nobody_could_be_asked_in_time(tmp_path: Path, application: Application) -> None:
+def test_it_is_7_if_no_request_was_answered_in_time(tmp_path: Path, application: Application) -> None:
     with api(tmp_path, application, reply(503)) as (room, _):
         ran = watch(room, f"{LEG} --for answered --timeout 5", seconds=60)
 
     assert (ran.exit_code, ran.stdout) == (7, "")
 
 
-def test_credentials_that_are_refused_end_it(tmp_path: Path, application: Application) -> None:
+def test_refused_credentials_end_it(tmp_path: Path, application: Application) -> None:
     with api(tmp_path, application, reply(401, {"title": "Unauthorized"})) as (room, _):
         assert watch(room, "").exit_code == 3
 
 
-# many
+# Many legs
 
 
-def test_ten_thousand_legs_are_watched_within_the_shared_pace(
+def test_ten_thousand_legs_are_watched_within_the_shared_rate_limit(
     tmp_path: Path, application: Application
 ) -> None:
     numbers = range(10_000)
@@ -510,14 +510,14 @@ def test_it_says_whether_events_can_arrive_and_when_the_last_one_did(room: Room)
             assert "receiver" not in room(line).stderr
         finally:
             served.kill()
-    assert silent in room(line).stderr  # it was killed, and could not say goodbye
+    assert silent in room(line).stderr  # it was killed, and could not announce its end
 
 
-def test_a_machine_that_never_received_events_hears_nothing_of_receivers(room: Room) -> None:
+def test_on_a_machine_that_never_received_events_receivers_are_not_mentioned(room: Room) -> None:
     assert "receiver" not in room(f"watch {room.call()} --for answered").stderr
 
 
-def test_a_store_that_other_machines_fill_says_nothing_of_a_receiver_here(room: Room, postgres: str) -> None:
+def test_a_store_filled_by_other_machines_says_nothing_of_a_receiver_here(room: Room, postgres: str) -> None:
     leg = room.call()
 
     assert "receiver" not in room(f"watch {leg} --for answered", env={"VOICECTL_STORE": postgres}).stderr

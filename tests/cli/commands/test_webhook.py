@@ -63,7 +63,7 @@ def full(room: Room) -> Room:
     return room
 
 
-def test_list_shows_what_was_kept_the_newest_last(full: Room) -> None:
+def test_list_shows_stored_events_newest_last(full: Room) -> None:
     ran = full("webhook list -o json")
 
     assert [each["id"] for each in ran.json] == [1, 2, 3, 4, 5, 6]
@@ -97,12 +97,12 @@ def test_list_shows_what_was_kept_the_newest_last(full: Room) -> None:
         ("--leg 11111111-5e6f-4788-99aa-bbccddeeff00", ""),
     ],
 )
-def test_list_finds(full: Room, options: str, found: str) -> None:
+def test_list_filters(full: Room, options: str, found: str) -> None:
     assert ids(full(f"webhook list {options}")) == found.split()
 
 
 @pytest.mark.parametrize("leg", ["leg_01", "9a8b", "NEXMO-7/../x", "é 1"])
-def test_an_id_of_another_form_is_that_of_a_leg_too(full: Room, leg: str) -> None:
+def test_an_id_in_another_form_matches_the_leg_too(full: Room, leg: str) -> None:
     keep(full, status("busy", leg=leg, sip_code=486))
 
     assert ids(full(["webhook", "list", "--leg", leg])) == ["7"]
@@ -124,7 +124,7 @@ def test_an_id_of_another_form_is_that_of_a_leg_too(full: Room, leg: str) -> Non
         ("--limit 0", 2),
     ],
 )
-def test_list_refuses(full: Room, options: str, code: int) -> None:
+def test_list_refuses_invalid_options(full: Room, options: str, code: int) -> None:
     ran = full(f"webhook list {options}")
 
     assert (ran.exit_code, ran.stdout) == (code, "")
@@ -137,7 +137,7 @@ def test_an_ambiguous_leg_lists_the_candidates(full: Room) -> None:
     assert f"{OTHER} (busy, to 447700900001)" in ran.stderr
 
 
-def test_where_nothing_is_kept_there_is_nothing_and_nothing_is_made(room: Room) -> None:
+def test_without_stored_events_nothing_is_listed_or_created(room: Room) -> None:
     ran = room("webhook list -o json")
 
     assert (ran.exit_code, ran.json) == (0, [])
@@ -146,7 +146,7 @@ def test_where_nothing_is_kept_there_is_nothing_and_nothing_is_made(room: Room) 
     assert not list(room.state.rglob("events.db"))
 
 
-def test_what_could_not_be_read_is_shown_as_it_came(room: Room) -> None:
+def test_an_unreadable_event_is_shown_as_received(room: Room) -> None:
     keep(room, b'{"uuid": NaN}', b"\xff\x00\x1b[31m", status("a\x1b[31m\u202eword"), is_signed=False)
 
     one, other, third = room("webhook list -o json").json
@@ -165,7 +165,7 @@ def test_what_could_not_be_read_is_shown_as_it_came(room: Room) -> None:
         assert "\u202e" not in output.stdout
 
 
-def test_a_formula_in_a_number_is_none_in_csv(room: Room) -> None:
+def test_a_formula_in_a_number_is_neutralized_in_csv(room: Room) -> None:
     keep(room, status("ringing", **{"from": "=1+1"}))
 
     assert next(csv.DictReader(io.StringIO(room("webhook list -o csv").stdout)))["event.from"] == "'=1+1"
@@ -197,7 +197,7 @@ def tailing(
             assert child.wait(PATIENCE_SECONDS) == 130
             assert child.stdout is not None
             assert child.stderr is not None
-            assert child.stdout.read() == b"", "each once: a repetition is no new one"
+            assert child.stdout.read() == b"", "each event once: a repetition is not a new one"
             assert child.stderr.read().count(b"\n") == remarks
         finally:
             child.kill()
@@ -209,7 +209,7 @@ def line(child: subprocess.Popen[bytes]) -> str:
     return child.stdout.readline().decode()
 
 
-def test_tail_begins_with_the_latest_and_goes_on_with_each_new_one(full: Room) -> None:
+def test_tail_starts_with_the_latest_events_and_continues_with_new_ones(full: Room) -> None:
     with tailing(full, "-n 2 -o jsonl") as child:
         assert [json.loads(line(child))["id"] for _ in range(2)] == [5, 6]
         keep(full, status("completed", second=9))
@@ -219,7 +219,7 @@ def test_tail_begins_with_the_latest_and_goes_on_with_each_new_one(full: Room) -
         assert [json.loads(line(child))["id"] for _ in range(30)] == [*range(8, 38)]
 
 
-def test_tail_shows_only_what_was_asked_for(full: Room) -> None:
+def test_tail_filters(full: Room) -> None:
     with tailing(full, f"--leg {LEG} --kind status -o json --fields id,status") as child:
         assert [json.loads(line(child)) for _ in range(2)] == [
             {"id": 1, "status": "ringing"},
@@ -240,9 +240,7 @@ def test_tail_shows_only_what_was_asked_for(full: Room) -> None:
         ("", ["rtc", "status"]),
     ],
 )
-def test_tail_for_people_leaves_out_rtc_events_unless_they_are_wanted(
-    room: Room, options: str, shown: list[str]
-) -> None:
+def test_tail_on_a_terminal_omits_rtc_events_by_default(room: Room, options: str, shown: list[str]) -> None:
     keep(room, status("answered"))
     keep(room, {"type": "member:left", "body": {"channel": {"id": LEG}}}, route=Route.RTC)
     keep(room, status("ringing"))
@@ -250,14 +248,14 @@ def test_tail_for_people_leaves_out_rtc_events_unless_they_are_wanted(
         assert [line(child).split()[2 if options else 3] for _ in shown] == shown
 
 
-def test_tail_waits_for_the_first_of_all(room: Room) -> None:
+def test_tail_waits_for_the_first_event(room: Room) -> None:
     with tailing(room) as child:
         keep(room, status("ringing"))
         first = line(child).rstrip("\n").split("\t")
         assert first[3:6] == ["status", "ringing", LEG]
 
 
-def test_tail_of_none_shows_new_ones_only(full: Room) -> None:
+def test_tail_of_zero_events_shows_only_new_ones(full: Room) -> None:
     with tailing(full, "-n 0 -o json") as child:
         newest = 0
         while not select.select([child.stdout], [], [], 0.2)[0]:  # it takes a moment to begin
@@ -270,7 +268,7 @@ def test_tail_of_none_shows_new_ones_only(full: Room) -> None:
         assert shown[0] > 6
 
 
-def test_a_reader_that_leaves_ends_tail_quietly(full: Room) -> None:
+def test_a_closed_output_ends_tail_quietly(full: Room) -> None:
     full.clock = SystemClock()  # type: ignore[assignment]
     with full.spawn("webhook tail -n 1") as child:
         assert child.stdout is not None
@@ -282,14 +280,14 @@ def test_a_reader_that_leaves_ends_tail_quietly(full: Room) -> None:
         assert child.stderr.read() == b""
 
 
-def test_one_tail_shows_what_several_receivers_keep_in_postgresql(room: Room, postgres: Postgres) -> None:
+def test_one_tail_shows_events_of_several_receivers_in_postgresql(room: Room, postgres: Postgres) -> None:
     keep(room, status("ringing"), url=postgres.url)
     with tailing(room, "-o json", remarks=1, VOICECTL_STORE=postgres.url) as child:
         assert json.loads(line(child))["status"] == "ringing"
         for second in range(1, 6):
             keep(room, status("answered", second=second), url=postgres.url)
             assert json.loads(line(child))["event"]["timestamp"].endswith(f":0{second}.000Z")
-        with psycopg.connect(postgres.url, autocommit=True) as link:  # the server lets go of everybody
+        with psycopg.connect(postgres.url, autocommit=True) as link:  # the server closes all connections
             link.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'voicectl' AND pid <> pg_backend_pid()"
@@ -310,7 +308,7 @@ def replay(room: Room, options: str, *answers: bytes) -> tuple[Ran, list[Any]]:
     return ran, server.requests
 
 
-def test_replay_sends_each_as_it_came_and_in_order(room: Room) -> None:
+def test_replay_sends_each_event_unchanged_and_in_order(room: Room) -> None:
     body = b'{ "uuid": "x",\n "odd": "\xc3\xab" }'
     keep(room, body, query=b"vc=vc-1&a=%20b")
     keep(room, b"", method="GET", query=b"uuid=1&dtmf=%7B%22digits%22%3A%2242%22%7D", route=Route.ANSWER)
@@ -335,7 +333,7 @@ def test_replay_sends_each_as_it_came_and_in_order(room: Room) -> None:
     }
 
 
-def test_replay_takes_what_list_finds(full: Room) -> None:
+def test_replay_selects_like_list(full: Room) -> None:
     ran, requests = replay(full, "--leg 9a8b7 --kind status")
 
     assert ran.rows == [["1", "status", LEG, "done", "200"], ["2", "status", LEG, "done", "200"]]
@@ -349,7 +347,7 @@ def test_the_query_of_the_url_is_kept(room: Room) -> None:
     assert server.requests[0].target == "/?a=1&b=2"
 
 
-def test_what_is_refused_is_told_and_the_others_are_sent(full: Room) -> None:
+def test_a_refused_event_is_reported_and_the_others_are_sent(full: Room) -> None:
     ran, requests = replay(
         full, "1 2 3 -o json", reply(200), reply(503), reply(302, location="/x"), reply(200)
     )
@@ -367,7 +365,7 @@ def test_what_is_refused_is_told_and_the_others_are_sent(full: Room) -> None:
     assert ran.exit_code == 7
 
 
-def test_nobody_there_is_7(full: Room) -> None:
+def test_a_closed_port_is_7(full: Room) -> None:
     ran = full("webhook replay 1 --to http://127.0.0.1:1/x")
 
     assert (ran.exit_code, ran.rows) == (7, [["1", "status", LEG, "failed", "-"]])
@@ -388,7 +386,7 @@ def test_nobody_there_is_7(full: Room) -> None:
         ("1 --sign --to http://127.0.0.1:9/x", 3),
     ],
 )
-def test_replay_refuses(full: Room, options: str, code: int) -> None:
+def test_replay_refuses_invalid_options(full: Room, options: str, code: int) -> None:
     forget_signature_secret(full)
 
     ran = full(f"webhook replay {options}")
@@ -396,7 +394,7 @@ def test_replay_refuses(full: Room, options: str, code: int) -> None:
     assert (ran.exit_code, ran.stdout) == (code, "")
 
 
-def test_in_a_rehearsal_no_other_host_is_reached(full: Room) -> None:
+def test_a_rehearsal_reaches_no_other_host(full: Room) -> None:
     env = {
         "VOICECTL_SANDBOX": full.url,
         "VOICECTL_STORE": "postgresql://192.0.2.1/events",
@@ -412,7 +410,7 @@ def test_in_a_rehearsal_no_other_host_is_reached(full: Room) -> None:
     assert full("webhook list", env=env).exit_code == 0
 
 
-def test_signed_anew_they_are_what_the_platform_signs(room: Room) -> None:
+def test_events_signed_again_equal_those_of_the_platform(room: Room) -> None:
     keep(room, status("busy"))
     keep(room, b"", method="GET", query=b"a=1&b=%C3%AB&a=2")
     env = {"VOICECTL_SIGNATURE_SECRET": "old-secret-0123456789abcdef012345\nnew"}
@@ -423,7 +421,7 @@ def test_signed_anew_they_are_what_the_platform_signs(room: Room) -> None:
         assert checked.exit_code == 0, checked.stdout + checked.stderr
 
 
-def test_a_dry_run_prints_curl_that_sends_the_same(room: Room) -> None:
+def test_a_dry_run_prints_equivalent_curl_commands(room: Room) -> None:
     bodies = [b"{}", b"@file", b"it's", b'{"a": "\x00\xff\\n%"}\r\n', json.dumps(status("busy")).encode()]
     keep(room, *bodies, query=b"vc=1&x='y'")
     keep(room, b"", method="GET", query=b"uuid=%27")
@@ -445,7 +443,7 @@ def test_a_dry_run_prints_curl_that_sends_the_same(room: Room) -> None:
 # purge
 
 
-def test_purge_deletes_what_is_older_from_the_disk_too(full: Room) -> None:
+def test_purge_deletes_older_events_also_from_the_disk(full: Room) -> None:
     keep(full, status("timeout", leg="22222222-5e6f-4788-99aa-bbccddeeff00", to="447700900999"), received=1.0)
     ran = full("webhook purge --before 30m --dry-run -o json")
     assert ran.json == {"before": "2026-02-02T03:10:00Z", "events": 5, "outcome": "counted"}
@@ -467,7 +465,7 @@ def test_purge_deletes_what_is_older_from_the_disk_too(full: Room) -> None:
     assert not aside.exists()
 
 
-def test_purge_takes_no_time_to_come(full: Room) -> None:
+def test_purge_accepts_no_future_time(full: Room) -> None:
     assert full("webhook purge --before 2100-01-01T00:00:00Z").exit_code == 2
     assert len(ids(full("webhook list"))) == 6
     assert full("webhook purge").exit_code == 2
@@ -502,8 +500,10 @@ def token(room: Room, payload: bytes, **changes: Any) -> str:
     return signing.token(payload, **(usual | changes))
 
 
-def told(token: str | None, body: bytes, *more: str, ends: str = "\r\n", length: bool = True) -> bytes:
-    """A request in a file."""
+def http_request(
+    token: str | None, body: bytes, *more: str, ends: str = "\r\n", length: bool = True
+) -> bytes:
+    """Return the content of a file with a request."""
     head = ["POST /webhooks/event?vc=1 HTTP/1.1", "Host: app.example.org"]
     head += [f"Content-Length: {len(body)}"] * length
     head += [f"Authorization: Bearer {token}"] * (token is not None)
@@ -514,12 +514,12 @@ BODY = signing.event()
 
 
 def findings(ran: Ran) -> dict[str, str]:
-    """The outcome of each check."""
+    """Return the outcome of each check."""
     return {row[0]: row[1] for row in ran.rows}
 
 
-def test_verify_lists_each_claim_and_takes_a_good_request(judge: Room) -> None:
-    ran = judge("webhook verify - -o json", stdin=told(token(judge, BODY), BODY))
+def test_verify_lists_each_claim_and_accepts_a_valid_request(judge: Room) -> None:
+    ran = judge("webhook verify - -o json", stdin=http_request(token(judge, BODY), BODY))
 
     assert ran.exit_code == 0, ran.stderr
     assert [each["check"] for each in ran.json] == [
@@ -557,8 +557,8 @@ def test_verify_lists_each_claim_and_takes_a_good_request(judge: Room) -> None:
         ({"jti": signing.GONE}, "id"),
     ],
 )
-def test_verify_says_what_is_wrong(judge: Room, changes: dict[str, Any], check: str) -> None:
-    ran = judge("webhook verify -", stdin=told(token(judge, BODY, **changes), BODY))
+def test_verify_names_the_failed_check(judge: Room, changes: dict[str, Any], check: str) -> None:
+    ran = judge("webhook verify -", stdin=http_request(token(judge, BODY, **changes), BODY))
 
     assert ran.exit_code == 2
     assert findings(ran)[check] == "fail"
@@ -566,27 +566,27 @@ def test_verify_says_what_is_wrong(judge: Room, changes: dict[str, Any], check: 
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"a.b.c", b"\xff"])
-def test_verify_says_so_of_what_is_no_token(judge: Room, content: bytes) -> None:
-    ran = judge("webhook verify -", stdin=told(content.decode("latin-1"), BODY))
+def test_verify_reports_an_invalid_token(judge: Room, content: bytes) -> None:
+    ran = judge("webhook verify -", stdin=http_request(content.decode("latin-1"), BODY))
 
     assert (ran.exit_code, findings(ran)["token"]) == (2, "fail")
 
 
-def test_verify_says_so_of_what_is_not_signed_at_all(judge: Room) -> None:
-    ran = judge("webhook verify -", stdin=told(None, BODY))
+def test_verify_reports_an_unsigned_request(judge: Room) -> None:
+    ran = judge("webhook verify -", stdin=http_request(None, BODY))
     assert (ran.exit_code, findings(ran)) == (2, {"request": "-", "token": "fail"})
     assert "not signed" in ran.stderr
 
     ran = judge(
         "webhook verify -",
-        stdin=told(token(judge, BODY), BODY, f"authorization: Bearer {token(judge, BODY)}"),
+        stdin=http_request(token(judge, BODY), BODY, f"authorization: Bearer {token(judge, BODY)}"),
     )
     assert (ran.exit_code, findings(ran)["token"]) == (2, "fail")
 
 
-def test_an_old_request_is_judged_as_of_then(judge: Room, tmp_path: Path) -> None:
+def test_an_old_request_can_be_checked_as_of_its_time(judge: Room, tmp_path: Path) -> None:
     path = tmp_path / "request"
-    path.write_bytes(told(token(judge, BODY), BODY))
+    path.write_bytes(http_request(token(judge, BODY), BODY))
     judge.clock.sleep(86_400)
 
     ran = judge(f"webhook verify {path}")
@@ -604,9 +604,7 @@ def test_an_old_request_is_judged_as_of_then(judge: Room, tmp_path: Path) -> Non
         ("uuid=x&headers={}", b'{"uuid":"x","headers":{}}', "it covers the query read as nested objects"),
     ],
 )
-def test_verify_names_what_a_signature_leaves_out(
-    judge: Room, query: str, payload: bytes, detail: str
-) -> None:
+def test_verify_names_unsigned_parameters(judge: Room, query: str, payload: bytes, detail: str) -> None:
     head = f"GET /webhooks/answer?{query} HTTP/1.1\r\nAuthorization: Bearer {token(judge, payload)}\r\n\r\n"
     ran = judge("webhook verify - -o json", stdin=head.encode())
 
@@ -618,25 +616,23 @@ def test_verify_names_what_a_signature_leaves_out(
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 @pytest.mark.parametrize("length", [True, False])
 @pytest.mark.parametrize("extra", [b"", b"\n", b"\r\n"])
-def test_what_an_editor_does_to_the_ends_of_lines_is_no_matter(
-    judge: Room, ends: str, length: bool, extra: bytes
-) -> None:
-    request = told(token(judge, BODY), BODY, ends=ends, length=length) + extra
+def test_changed_line_endings_do_not_matter(judge: Room, ends: str, length: bool, extra: bytes) -> None:
+    request = http_request(token(judge, BODY), BODY, ends=ends, length=length) + extra
     assert judge("webhook verify -", stdin=request).exit_code == 0
 
 
 def test_a_newline_that_was_signed_is_part_of_the_body(judge: Room) -> None:
     body = BODY + b"\n"
     for length in (True, False):
-        request = told(token(judge, body), body, length=length)
+        request = http_request(token(judge, body), body, length=length)
         assert judge("webhook verify -", stdin=request).exit_code == 0
-    assert judge("webhook verify -", stdin=told(token(judge, body), BODY)).exit_code == 2
+    assert judge("webhook verify -", stdin=http_request(token(judge, body), BODY)).exit_code == 2
 
 
-def test_what_curl_shows_and_a_body_beside_it(judge: Room, tmp_path: Path) -> None:
+def test_output_of_curl_with_a_separate_body_is_accepted(judge: Room, tmp_path: Path) -> None:
     path = tmp_path / "body"
     path.write_bytes(BODY)
-    head = told(token(judge, BODY), BODY).partition(b"\r\n\r\n")[0].decode()
+    head = http_request(token(judge, BODY), BODY).partition(b"\r\n\r\n")[0].decode()
     shown = "*   Trying 127.0.0.1:80...\n* Connected\n" + "".join(
         f"> {each}\n" for each in head.split("\r\n")
     )
@@ -648,7 +644,7 @@ def test_what_curl_shows_and_a_body_beside_it(judge: Room, tmp_path: Path) -> No
     assert "--body FILE" in ran.stderr
 
 
-def test_a_get_is_judged_by_its_query(judge: Room) -> None:
+def test_a_get_is_verified_by_its_query(judge: Room) -> None:
     payload = b'{"status":"busy","dtmf":"{\\"digits\\":\\"3\\"}","a":["1","2"]}'
     line = "GET /e?status=busy&dtmf=%7B%22digits%22%3A%223%22%7D&a=1&a=2 HTTP/1.1\r\n"
     header = f"Authorization: Bearer {token(judge, payload)}\r\n\r\n"
@@ -669,7 +665,7 @@ def test_a_get_is_judged_by_its_query(judge: Room) -> None:
         b"\xff\xfe",
     ],
 )
-def test_what_is_no_request_is_said_so(judge: Room, content: bytes) -> None:
+def test_a_file_without_a_request_is_reported(judge: Room, content: bytes) -> None:
     ran = judge("webhook verify -", stdin=content)
 
     assert (ran.exit_code, ran.stdout) == (2, "")
@@ -678,7 +674,7 @@ def test_what_is_no_request_is_said_so(judge: Room, content: bytes) -> None:
 def test_verify_needs_a_secret_and_never_shows_it(judge: Room) -> None:
     secret = judge.environ.pop("VOICECTL_SIGNATURE_SECRET")
     forget_signature_secret(judge)
-    request = told(token(judge, BODY), BODY)
+    request = http_request(token(judge, BODY), BODY)
     ran = judge("webhook verify -", stdin=request)
     assert (ran.exit_code, ran.stdout) == (3, "")
     assert "VOICECTL_SIGNATURE_SECRET" in ran.stderr
@@ -706,8 +702,8 @@ CHANGES: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: f"{change[0]} {str(change[1])[:20]}")
-def test_what_it_explains_is_what_the_receiver_decides(judge: Room, change: tuple[str, Any]) -> None:
-    ran = judge("webhook verify -", stdin=told(token(judge, BODY, **dict([change])), BODY))
+def test_its_verdict_agrees_with_the_receiver(judge: Room, change: tuple[str, Any]) -> None:
+    ran = judge("webhook verify -", stdin=http_request(token(judge, BODY, **dict([change])), BODY))
 
     assert ran.exit_code == (2 if "fail" in findings(ran).values() else 0)
 
@@ -716,8 +712,8 @@ def test_what_it_explains_is_what_the_receiver_decides(judge: Room, change: tupl
     "claim", ["iat", "exp", "nbf", "jti", "iss", "api_key", "application_id", "payload_hash"]
 )
 @pytest.mark.parametrize("value", [10**400, "x" * 100_000, ["x" * 100_000]], ids=["number", "text", "array"])
-def test_what_a_token_claims_is_shown_in_a_line(judge: Room, claim: str, value: Any) -> None:
-    ran = judge("webhook verify - -o json", stdin=told(token(judge, BODY, **{claim: value}), BODY))
+def test_an_overlong_claim_is_shown_in_one_short_line(judge: Room, claim: str, value: Any) -> None:
+    ran = judge("webhook verify - -o json", stdin=http_request(token(judge, BODY, **{claim: value}), BODY))
 
     assert ran.exit_code == (0 if (claim, value) == ("exp", 10**400) else 2)
     assert max(len(each["detail"]) for each in ran.json) < 300
@@ -725,7 +721,7 @@ def test_what_a_token_claims_is_shown_in_a_line(judge: Room, claim: str, value: 
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://[::1/a", "//[", "http://[x]y/z?vc=1"])
-def test_a_request_line_with_an_odd_url_is_one(judge: Room, url: str) -> None:
+def test_a_request_line_with_an_odd_url_is_recognized(judge: Room, url: str) -> None:
     signed = token(judge, BODY)
     request = f"POST {url} HTTP/1.1\nAuthorization: Bearer {signed}\n\n".encode() + BODY
     ran = judge("webhook verify -", stdin=request)
@@ -736,12 +732,12 @@ def test_a_request_line_with_an_odd_url_is_one(judge: Room, url: str) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(changes=st.lists(st.sampled_from(CHANGES), min_size=2, max_size=4).map(dict))
-def test_that_goes_for_several_faults_at_once_too(judge: Room, changes: dict[str, Any]) -> None:
-    ran = judge("webhook verify -", stdin=told(token(judge, BODY, **changes), BODY))
+def test_its_verdict_agrees_for_several_faults_at_once_too(judge: Room, changes: dict[str, Any]) -> None:
+    ran = judge("webhook verify -", stdin=http_request(token(judge, BODY, **changes), BODY))
 
     assert ran.exit_code == (2 if "fail" in findings(ran).values() else 0)
 
 
-def test_the_kinds_that_are_named_are_those_there_are() -> None:
+def test_the_named_kinds_exist() -> None:
     assert kept.arrival(MOVED).kind == "transfer"
     assert kept.arrival(b"{}", route=Route.RTC).kind == "rtc"
