@@ -22,7 +22,7 @@ def listed(directory: Path, at: float, *uuids: str) -> None:
     LiveCache(directory).keep(at, [Call.from_json({"uuid": uuid, "status": "answered"}) for uuid in uuids])
 
 
-def told(directory: Path, *events: tuple[str, str, float]) -> None:
+def store_events(directory: Path, *events: tuple[str, str, float]) -> None:
     """Keep statuses of legs, each received at a time."""
     store = open_events(None, directory, "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8")
     store.add([arrival(status(what, leg=leg), received=at) for leg, what, at in events])
@@ -33,9 +33,9 @@ def live(directory: Path, now: float = NOW) -> set[str]:
     return {leg.uuid for leg in live_legs(directory, now)}
 
 
-def test_over_is_over_in_whatever_order_events_come(tmp_path: Path) -> None:
+def test_an_ended_leg_is_ended_whatever_the_order_of_its_events(tmp_path: Path) -> None:
     orders = list(permutations(("started", "ringing", "answered", "completed")))
-    told(
+    store_events(
         tmp_path,
         *(
             (LEG.format(number), what, NOW - 60 + place)
@@ -49,20 +49,20 @@ def test_over_is_over_in_whatever_order_events_come(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed_at", "told_at", "is_live"),
+    ("listed_at", "reported_at", "is_live"),
     [
         (-60, -120, False),  # not among those that were live later
-        (-60, -62, True),  # it may have begun just then
+        (-60, -62, True),  # it may have started just then
         (-60, -30, True),
         (-LISTED_SECONDS - 1, -LISTED_SECONDS - 60, True),  # a listing so old proves nothing
         (-60, -LIFE_SECONDS - 1, False),
     ],
 )
-def test_a_leg_that_a_whole_listing_lacks_is_over(
-    tmp_path: Path, listed_at: float, told_at: float, is_live: bool
+def test_a_leg_missing_from_a_complete_listing_has_ended(
+    tmp_path: Path, listed_at: float, reported_at: float, is_live: bool
 ) -> None:
     listed(tmp_path, NOW + listed_at)
-    told(tmp_path, (LEG.format(1), "answered", NOW + told_at))
+    store_events(tmp_path, (LEG.format(1), "answered", NOW + reported_at))
 
     assert live(tmp_path) == ({LEG.format(1)} if is_live else set())
 
@@ -75,24 +75,24 @@ def test_a_listing_counts_for_a_while_and_never_from_the_future(tmp_path: Path) 
     assert live(tmp_path, NOW - 3600) == set()
 
 
-def test_one_leg_written_in_two_ways_is_one_leg(tmp_path: Path) -> None:
+def test_one_leg_in_two_forms_of_its_id_is_one_leg(tmp_path: Path) -> None:
     plain = LEG.format(1).replace("-", "")
     listed(tmp_path, NOW - 10, plain)
-    told(tmp_path, (LEG.format(1), "answered", NOW))
+    store_events(tmp_path, (LEG.format(1), "answered", NOW))
 
     assert live(tmp_path) == {plain}
     ActionLog(tmp_path).add(NOW, plain, "hangup")
     assert live(tmp_path) == set()
 
 
-def test_more_legs_than_are_kept_make_no_listing_whole(tmp_path: Path) -> None:
+def test_with_more_legs_than_are_kept_no_listing_is_complete(tmp_path: Path) -> None:
     listed(tmp_path, NOW, *(LEG.format(number) for number in range(1001)))
-    told(tmp_path, (LEG.format(1000), "answered", NOW - 60))
+    store_events(tmp_path, (LEG.format(1000), "answered", NOW - 60))
 
     assert len(live(tmp_path)) == 1001
 
 
-def test_the_latest_room_comes_first_and_a_failed_move_makes_none(tmp_path: Path) -> None:
+def test_the_latest_room_comes_first_and_a_failed_move_adds_none(tmp_path: Path) -> None:
     notes = ActionLog(tmp_path)
     for at, room, outcome in ((1, "a", "done"), (2, "b", "done"), (3, "a", "unknown"), (4, "c", "failed")):
         notes.add(NOW + at, LEG.format(1), "move", outcome, {"room": room})
@@ -100,7 +100,7 @@ def test_the_latest_room_comes_first_and_a_failed_move_makes_none(tmp_path: Path
     assert list(rooms(tmp_path, NOW + 5)) == ["a", "b"]
 
 
-def test_full_notes_are_not_taken_apart_for_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_notes_are_not_parsed_for_one_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = ActionLog(tmp_path)
     listed(tmp_path, NOW, LEG.format(1), LEG.format(2))
     lines = [
@@ -126,7 +126,7 @@ def test_full_notes_are_not_taken_apart_for_a_word(tmp_path: Path, monkeypatch: 
     assert len(taken_apart) < 1000
 
 
-def test_the_old_notes_count_while_the_new_ones_are_few(tmp_path: Path) -> None:
+def test_old_notes_count_while_there_are_few_new_ones(tmp_path: Path) -> None:
     ActionLog(tmp_path).add(NOW, LEG.format(1), "move", detail={"room": "before"})
     (tmp_path / "notes").rename(tmp_path / "notes.old")
     ActionLog(tmp_path).add(NOW, LEG.format(1), "move", detail={"room": "after"})
@@ -134,6 +134,6 @@ def test_the_old_notes_count_while_the_new_ones_are_few(tmp_path: Path) -> None:
     assert list(rooms(tmp_path, NOW)) == ["after", "before"]
 
 
-def test_nothing_is_known_where_nothing_was_done(tmp_path: Path) -> None:
+def test_without_any_actions_nothing_is_known(tmp_path: Path) -> None:
     assert live(tmp_path / "none") == set()
     assert rooms(tmp_path / "none", NOW) == {}

@@ -23,7 +23,7 @@ def record(status: str, **fields: Any) -> Call:
     return Call.from_json({"uuid": LEG, "status": status, **fields})
 
 
-def told(*events: Stored) -> EventSummary:
+def summary(*events: Stored) -> EventSummary:
     found = EventSummary.read(LEG, events)
     assert found is not None
     return found
@@ -54,7 +54,7 @@ def merged(call: Call, *events: Stored) -> Call:
         ("", ["ringing"], "ringing", "event"),
     ],
 )
-def test_the_farther_status_counts(api: str, events: list[str], expected: str, source: str) -> None:
+def test_the_later_status_counts(api: str, events: list[str], expected: str, source: str) -> None:
     seen = merged(record(api), *(stored(status(each)) for each in events))
 
     assert (seen.status, seen.raw["status"], seen.raw["status_source"]) == (expected, expected, source)
@@ -67,7 +67,7 @@ def test_a_call_that_was_answered_was_not_busy() -> None:
     )
 
 
-def test_what_only_events_tell_is_added_and_nothing_is_overwritten() -> None:
+def test_details_known_only_from_events_are_added_and_nothing_is_overwritten() -> None:
     api = record("answered", rate="0.01", price=None, to={"type": "phone", "number": "447700900001"}, odd=1)
     end = status("completed", duration="14", price="0.02", rate="9", sip_code=200, disconnected_by="user")
     seen = merged(
@@ -94,8 +94,8 @@ def test_the_reason_of_an_end_is_kept() -> None:
     assert not seen.has_reached(CallStatus.ANSWERED)
 
 
-def test_a_leg_of_which_only_events_are_known_has_a_record_too() -> None:
-    seen = told(stored(status("ringing")), stored(status("completed", second=9, duration="3"))).alone()
+def test_a_leg_known_only_from_events_has_a_record_too() -> None:
+    seen = summary(stored(status("ringing")), stored(status("completed", second=9, duration="3"))).alone()
 
     assert (seen.uuid, seen.status, seen.direction) == (LEG, "completed", "outbound")
     assert seen.to == {"type": "phone", "number": "447700900001"}
@@ -113,11 +113,11 @@ def test_a_leg_of_which_only_events_are_known_has_a_record_too() -> None:
         ({"odd": 1}, {"odd": 1}),
     ],
 )
-def test_a_party_is_shown_as_records_show_it(to: object, shown: object) -> None:
-    assert told(stored(status("ringing", to=to))).alone().raw["to"] == shown
+def test_a_party_is_shown_as_in_api_records(to: object, shown: object) -> None:
+    assert summary(stored(status("ringing", to=to))).alone().raw["to"] == shown
 
 
-def test_an_event_that_nobody_signed_counts_and_is_named() -> None:
+def test_an_unsigned_event_counts_and_is_named() -> None:
     signed, unsigned = stored(status("ringing")), stored(status("answered"), is_signed=False)
     seen = merged(record("started"), signed, unsigned)
     assert (seen.status, seen.raw["status_source"]) == ("answered", "unsigned event")
@@ -141,14 +141,14 @@ def test_an_event_that_nobody_signed_counts_and_is_named() -> None:
         ("ringing", "answered", False),
     ],
 )
-def test_who_knows_more_does_not_contradict(api: str, event: str, contradicts: bool) -> None:
-    found = told(stored(status(event))).contradicts(record(api))
+def test_additional_details_are_not_a_contradiction(api: str, event: str, contradicts: bool) -> None:
+    found = summary(stored(status(event))).contradicts(record(api))
 
     assert (found is not None) is contradicts
     assert found is None or (api in found and event in found)
 
 
-def test_a_full_id_is_looked_for_as_it_is_given_and_as_the_platform_writes_ids() -> None:
+def test_a_full_id_is_looked_up_as_given_and_in_the_platform_s_forms() -> None:
     plain = LEG.replace("-", "")
 
     assert forms(LEG) == [LEG, plain]
@@ -158,7 +158,7 @@ def test_a_full_id_is_looked_for_as_it_is_given_and_as_the_platform_writes_ids()
 
 
 @st.composite
-def told_events(draw: st.DrawFn) -> list[Stored]:
+def reported_events(draw: st.DrawFn) -> list[Stored]:
     name = draw(st.sampled_from(LIVE_EVENTS + ENDS))
     more = {"duration": draw(st.sampled_from(["0", "14", 14, None]))} if name == "completed" else {}
     fields = status(name, second=draw(st.integers(0, 3)), **more)
@@ -176,21 +176,21 @@ records = st.builds(
 
 @given(
     call=records,
-    events=st.lists(told_events(), min_size=1, max_size=7).map(lambda groups: list(chain(*groups))),
-    later=st.lists(told_events(), max_size=3).map(lambda groups: list(chain(*groups))),
+    events=st.lists(reported_events(), min_size=1, max_size=7).map(lambda groups: list(chain(*groups))),
+    later=st.lists(reported_events(), max_size=3).map(lambda groups: list(chain(*groups))),
     data=st.data(),
 )
-def test_whatever_comes_in_whatever_order(
+def test_events_and_records_are_merged_in_any_order(
     call: Call, events: list[Stored], later: list[Stored], data: st.DataObject
 ) -> None:
-    seen, state = merged(call, *events), told(*events).state
+    seen, state = merged(call, *events), summary(*events).state
 
     assert merged(call, *data.draw(st.permutations(events))) == seen
     assert seen.is_final == (call.is_final or state.is_final)
     assert seen.status in (call.status, state.status)
     assert merged(call, *events, *later).is_final >= seen.is_final
     for until in AWAITED:
-        by_either = call.has_reached(until) or told(*events).alone().has_reached(until)
+        by_either = call.has_reached(until) or summary(*events).alone().has_reached(until)
         assert seen.has_reached(until) == by_either, until
     signed = [each for each in events if each.arrival.is_signed]
     by_signed = EventSummary.read(LEG, signed)

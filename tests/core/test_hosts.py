@@ -27,7 +27,7 @@ LISTED = [
 
 
 @pytest.mark.parametrize("host", LISTED)
-def test_a_listed_host_is_asked_over_https(host: str) -> None:
+def test_a_listed_host_is_requested_over_https(host: str) -> None:
     assert hosts.base_url(f"https://{host}") == f"https://{host}"
     assert hosts.base_url(f"https://{host}:443/") == f"https://{host}"
     assert hosts.base_url(f"HTTPS://{host.upper()}") == f"https://{host}"
@@ -105,7 +105,7 @@ def test_no_other_host_is_listed() -> None:
         "http://١٢٧.0.0.1",
     ],
 )
-def test_no_token_goes_anywhere_else(url: str) -> None:
+def test_no_token_is_sent_to_any_other_host(url: str) -> None:
     with pytest.raises(ConfigError):
         hosts.base_url(url)
 
@@ -127,7 +127,7 @@ def test_loopback_may_be_http_on_any_port(url: str, base: str) -> None:
     assert hosts.base_url(url) == base
 
 
-def test_a_profile_extends_the_list_by_whole_hosts() -> None:
+def test_a_profile_extends_the_list_by_whole_host_names() -> None:
     mine = ["api.example.org"]
 
     assert hosts.base_url("https://api.example.org", extra_hosts=mine) == "https://api.example.org"
@@ -153,14 +153,14 @@ def test_a_profile_extends_the_list_by_whole_hosts() -> None:
         "é.org",
     ],
 )
-def test_a_host_is_listed_by_its_whole_name(name: str) -> None:
+def test_a_host_is_listed_by_its_full_name(name: str) -> None:
     with pytest.raises(InputError):
         host_name(name)
 
 
 @given(st.text(alphabet="ahtps:/@.#?[]%\\0123456789-exmocnw\t\n ", max_size=40))
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-def test_a_base_url_is_a_listed_host_or_loopback_whatever_is_typed(text: str) -> None:
+def test_a_base_url_is_always_a_listed_host_or_loopback(text: str) -> None:
     for url in (text, f"https://{text}", f"https://api.nexmo.com{text}", f"http://127.0.0.1{text}"):
         try:
             base = hosts.base_url(url)
@@ -198,7 +198,7 @@ def test_the_regions_of_a_sandbox_are_on_this_machine() -> None:
         {"mars": "http://127.0.0.1:4013"},
     ],
 )
-def test_regions_elsewhere_are_no_sandbox_s(urls: dict[str, object]) -> None:
+def test_regions_on_other_hosts_are_not_a_sandbox_s(urls: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         hosts.sandbox_regions(urls)
 
@@ -238,7 +238,7 @@ def test_a_profile_s_hosts_are_its_own() -> None:
 
 
 @pytest.mark.parametrize("region", ["", "eu", "EU-WEST", "../x"])
-def test_what_is_no_region_names_those_there_are(region: str) -> None:
+def test_an_unknown_region_is_refused_with_the_known_ones(region: str) -> None:
     with pytest.raises(ConfigError) as refused:
         hosts.region_url(region)
 
@@ -289,7 +289,7 @@ def test_a_sandbox_application_is_refused_elsewhere(identity: str) -> None:
         ([], ["44"], "sip:447700900001@gateway.example.org", True),
         ([], ["44"], "alice", True),
         ([], ["44"], "200", True),
-        ([], ["44"], "00447700900001", False),  # not E.164, so nobody can say that it is not 44
+        ([], ["44"], "00447700900001", False),  # not E.164, so it may be a number of 44
         ([], ["44"], "011447700900001", False),
         ([], ["44"], " 447700900001", False),
         ([], ["44"], "44 7700 900001", False),
@@ -301,7 +301,7 @@ def test_a_sandbox_application_is_refused_elsewhere(identity: str) -> None:
         (["44"], [], "00447700900001", False),
     ],
 )
-def test_the_longest_prefix_decides_whether_a_number_may_be_rung(
+def test_the_longest_prefix_decides_whether_a_number_is_allowed(
     allow: list[str], deny: list[str], number: str, may_ring: bool
 ) -> None:
     policy = Policy(allow=tuple(allow), deny=tuple(deny))
@@ -324,7 +324,9 @@ def test_one_forbidden_number_among_many_is_enough() -> None:
     st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True),
 )
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-def test_the_rule_of_prefixes_in_other_words(allow: list[str], deny: list[str], number: str) -> None:
+def test_the_rule_of_prefixes_agrees_with_another_implementation(
+    allow: list[str], deny: list[str], number: str
+) -> None:
     """Shorten the number until a list holds it: that list decides."""
     verdict = not allow
     for length in range(len(number), 0, -1):
@@ -369,7 +371,7 @@ def test_a_prefix_is_the_first_digits_of_a_number(text: str) -> None:
         "44\n",
     ],
 )
-def test_a_prefix_is_nothing_else(text: str) -> None:
+def test_no_other_text_is_a_prefix(text: str) -> None:
     with pytest.raises(InputError):
         prefix(text)
 
@@ -377,7 +379,7 @@ def test_a_prefix_is_nothing_else(text: str) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        {"allow": "44"},  # or each of its characters would be a prefix
+        {"allow": "44"},  # otherwise each of its characters would be a prefix
         {"allow": [44]},
         {"allow": ["+44 "]},
         {"allow": [""]},
@@ -391,12 +393,12 @@ def test_a_prefix_is_nothing_else(text: str) -> None:
         {"denied": ["44"]},  # a guard that is misspelt is not there
     ],
 )
-def test_guards_that_were_edited_into_nonsense_are_refused_rather_than_lost(raw: dict[str, object]) -> None:
+def test_invalid_edited_guards_are_refused_rather_than_ignored(raw: dict[str, object]) -> None:
     with pytest.raises((InputError, TypeError)):
         Policy.from_json(raw)
 
 
-def test_guards_are_read_as_they_were_written() -> None:
+def test_guards_are_read_as_written() -> None:
     policy = Policy(
         allow=("44",), deny=("4490",), max_calls_per_hour=5, length_timer=60, hosts=("a.example.org",)
     )
@@ -407,12 +409,12 @@ def test_guards_are_read_as_they_were_written() -> None:
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(None, 600), (60, 60), (600, 600)])
-def test_a_call_is_no_longer_than_the_profile_lets_it_be(asked: int | None, sent: int) -> None:
+def test_a_call_is_no_longer_than_the_profile_allows(asked: int | None, sent: int) -> None:
     assert Policy(length_timer=600).length_for(asked) == sent
     assert Policy().length_for(asked) == asked
 
 
-def test_more_than_the_profile_allows_is_refused() -> None:
+def test_a_longer_call_than_the_profile_allows_is_refused() -> None:
     with pytest.raises(GuardError, match="601"):
         Policy(length_timer=600).length_for(601)
 

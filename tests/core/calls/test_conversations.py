@@ -27,8 +27,8 @@ def call(uuid: str, status: str = "answered", **raw: Any) -> Call:
 
 
 def member(uuid: str, muted: bool | None, earmuffed: bool | None) -> Member:
-    told = {"muted": muted, "earmuffed": earmuffed}
-    settings = {name: value for name, value in told.items() if value is not None}
+    states = {"muted": muted, "earmuffed": earmuffed}
+    settings = {name: value for name, value in states.items() if value is not None}
     return Member.from_json(
         {
             "id": f"MEM-{uuid}",
@@ -89,7 +89,7 @@ def truth(listener: Participant, speaker: Participant, *, is_room: bool, has_sta
 
 
 @given(participant_lists(), st.sampled_from([True, False, None]))
-def test_yes_and_no_hold_whatever_is_not_told_and_nothing_known_is_called_unknown(
+def test_yes_and_no_hold_for_all_possible_worlds_and_everything_else_is_unknown(
     legs: list[Participant], is_room: bool | None
 ) -> None:
     participants = Participants(is_room=is_room, legs=legs)
@@ -114,7 +114,9 @@ def test_yes_and_no_hold_whatever_is_not_told_and_nothing_known_is_called_unknow
 
 
 @given(participant_lists(), st.sampled_from([True, False, None]))
-def test_the_matrix_has_each_two_legs_once_each_way(legs: list[Participant], is_room: bool | None) -> None:
+def test_the_matrix_has_each_pair_of_legs_in_both_directions(
+    legs: list[Participant], is_room: bool | None
+) -> None:
     participants = Participants(is_room=is_room, legs=legs)
 
     pairs = [(one.call.uuid, other.call.uuid) for one, other, _ in participants.matrix()]
@@ -146,13 +148,13 @@ def note(what: str, room: str = "support-17", outcome: str = "done", **detail: A
         ([note("move"), note("move", outcome="unknown")], False),
     ],
 )
-def test_how_a_leg_entered_is_known_if_we_brought_it_and_did_nothing_since(
+def test_the_entry_of_a_leg_is_known_if_it_was_moved_from_here_and_not_changed_since(
     notes: list[Note], is_known: bool
 ) -> None:
     assert (NAMES[0] in entered(notes, "support-17")) is is_known
 
 
-def test_live_legs_and_the_list_come_together_and_no_more_is_read_than_that_takes() -> None:
+def test_live_legs_and_the_list_are_merged_and_no_more_pages_than_needed_are_read() -> None:
     read: list[str] = []
 
     def listed() -> Any:
@@ -167,7 +169,7 @@ def test_live_legs_and_the_list_come_together_and_no_more_is_read_than_that_take
     assert read == ["CON-0", "CON-1", "CON-2"]
 
 
-def test_conversations_without_legs_are_there_if_wanted_and_those_unlisted_come_last() -> None:
+def test_conversations_without_legs_are_included_on_request_and_unlisted_ones_come_last() -> None:
     listed = [conversation("CON-1"), conversation("CON-2", state="DELETED"), conversation("CON-3")]
     live = [call("a", conversation_uuid="CON-9", start_time="2026-02-03T09:00:00Z")]
 
@@ -213,7 +215,7 @@ def around(*legs: Call, name: str = GENERATED, is_joined: bool = True) -> Surrou
     )
 
 
-def test_whoever_is_left_alone_by_a_connect_is_named() -> None:
+def test_a_leg_that_a_connect_would_leave_alone_is_named() -> None:
     one, other, third = (call(name) for name in NAMES[:3])
 
     assert around(one, other).left_alone is other
@@ -222,7 +224,7 @@ def test_whoever_is_left_alone_by_a_connect_is_named() -> None:
     assert around(one, other, name="room", is_joined=False).left_alone is None
 
 
-def test_a_party_is_all_who_are_up_the_newest_first_and_nobody_twice() -> None:
+def test_a_party_is_all_live_legs_newest_first_and_without_duplicates() -> None:
     caller, callee = call(NAMES[0]), call(NAMES[1])
     rings = call(NAMES[2], "ringing")
     pair = [
@@ -233,7 +235,7 @@ def test_a_party_is_all_who_are_up_the_newest_first_and_nobody_twice() -> None:
     assert list(move_group(pair, "support-17").calls) == [callee, caller]
 
 
-def test_who_is_in_the_room_brings_nobody() -> None:
+def test_a_leg_already_in_the_room_brings_no_partners() -> None:
     found = move_group([around(call(NAMES[0]), call(NAMES[1]), name="support-17")], "support-17")
 
     assert [each.uuid for each in found.calls] == [NAMES[0]]
@@ -241,7 +243,7 @@ def test_who_is_in_the_room_brings_nobody() -> None:
     assert found.joined is None
 
 
-def test_of_several_pairs_one_can_become_the_room_and_the_others_are_told() -> None:
+def test_of_several_pairs_one_can_become_the_room_and_the_others_are_reported() -> None:
     def pair(id_: str, *names: str) -> Surroundings:
         legs = [call(name, conversation_uuid=id_) for name in names]
         return Surroundings(

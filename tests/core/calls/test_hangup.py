@@ -28,7 +28,7 @@ def hangup(tmp_path: Path, application: Application, *answers: bytes) -> tuple[R
     return ran, [request.method for request in server.requests], room.clock.monotonic() - started
 
 
-def test_a_call_that_was_just_created_is_hung_up_as_soon_as_the_platform_lets_it(
+def test_a_call_that_was_just_created_is_hung_up_as_soon_as_the_platform_allows_it(
     start_room: StartRoom,
 ) -> None:
     room = start_room(settle=2)
@@ -42,7 +42,7 @@ def test_a_call_that_was_just_created_is_hung_up_as_soon_as_the_platform_lets_it
     assert room(f"call show {leg} -o json").json["status"] == "cancelled"
 
 
-def test_a_platform_that_refuses_for_20_seconds_is_believed(start_room: StartRoom) -> None:
+def test_a_platform_that_refuses_for_20_seconds_is_taken_at_its_word(start_room: StartRoom) -> None:
     room = start_room(settle=60)
     leg = room.call(BY_HAND, wait=None)
     started = room.clock.monotonic()
@@ -53,7 +53,7 @@ def test_a_platform_that_refuses_for_20_seconds_is_believed(start_room: StartRoo
     assert 18 <= room.clock.monotonic() - started <= 21
 
 
-def test_a_leg_that_is_over_counts_as_done(room: Room) -> None:
+def test_a_leg_that_has_ended_counts_as_done(room: Room) -> None:
     leg = room.call(BUSY, wait="ended")
     ran = room(f"hangup {leg} -o json")
 
@@ -61,14 +61,14 @@ def test_a_leg_that_is_over_counts_as_done(room: Room) -> None:
     assert ran.json["outcome"] == "already"
 
 
-def test_a_leg_that_nobody_knows_is_4(room: Room) -> None:
+def test_an_unknown_leg_is_4(room: Room) -> None:
     ran = room(f"hangup {LEG} -o json")
 
     assert (ran.exit_code, ran.stdout) == (4, "")
     assert room.url.removeprefix("http://").partition(":")[0] in ran.error["message"]
 
 
-def test_a_lost_reply_is_followed_by_another_try(room: Room) -> None:
+def test_a_lost_reply_is_followed_by_another_attempt(room: Room) -> None:
     leg = room.call()
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": "lost-reply", "on": "updateCall", "times": 1})
@@ -94,7 +94,7 @@ def test_a_lost_reply_is_followed_by_another_try(room: Room) -> None:
         pytest.param([reply(200, b"<html>"), DONE], "done", id="a page that is not the API's"),
     ],
 )
-def test_it_goes_on_until_it_is_done(
+def test_it_retries_until_it_succeeds(
     tmp_path: Path, application: Application, answers: list[bytes], outcome: str
 ) -> None:
     ran, methods, took = hangup(tmp_path, application, *answers)
@@ -117,7 +117,7 @@ def test_it_goes_on_until_it_is_done(
         pytest.param([BAD_STATE, reply(401)], 3, 2, id="no credentials for the record"),
     ],
 )
-def test_what_time_does_not_change_is_final(
+def test_permanent_errors_are_final(
     tmp_path: Path, application: Application, answers: list[bytes], status: int, most: int
 ) -> None:
     ran, methods, _ = hangup(tmp_path, application, *answers)
@@ -134,7 +134,7 @@ def test_a_platform_that_is_broken_for_20_seconds_is_7(tmp_path: Path, applicati
     assert 15 <= took <= 21
 
 
-def test_it_goes_before_requests_that_wait_and_needs_no_limiter(room: Room) -> None:
+def test_it_takes_precedence_over_waiting_requests_and_needs_no_limiter(room: Room) -> None:
     leg = room.call()
     (pace,) = room.state.rglob("pace")
     now = room.clock.monotonic()

@@ -36,10 +36,10 @@ def listing(
     return ran, server.requests
 
 
-# Legs that move
+# Legs whose status changes
 
 
-def test_a_leg_that_moves_on_meanwhile_is_shown_once_as_it_was_last_seen(
+def test_a_leg_that_changes_meanwhile_is_shown_once_as_last_seen(
     tmp_path: Path, application: Application
 ) -> None:
     shown = {"started": [1, 2], "ringing": [2, 3], "answered": [1, 3, 4], "machine": [4]}
@@ -88,7 +88,7 @@ class Moving:
         return page(*(leg(number, "ringing") for number in shown), following=None if is_last else following)
 
 
-def test_a_leg_that_another_one_pushed_out_of_sight_is_found_by_asking_again(
+def test_a_leg_displaced_by_another_one_is_found_by_asking_again(
     tmp_path: Path, application: Application
 ) -> None:
     ran, requests = listing(tmp_path, application, Moving(250, leaving=2), "call list")
@@ -98,12 +98,12 @@ def test_a_leg_that_another_one_pushed_out_of_sight_is_found_by_asking_again(
     assert len(ringing) == 3 + 3 + 3, "three pages, again with two that were missed, again with nothing new"
 
 
-def test_a_status_of_one_page_is_asked_once(tmp_path: Path, application: Application) -> None:
+def test_a_status_with_one_page_is_requested_once(tmp_path: Path, application: Application) -> None:
     _, requests = listing(tmp_path, application, Moving(100), "call list")
     assert len(requests) == 4
 
 
-def test_a_list_that_never_stands_still_ends_all_the_same(tmp_path: Path, application: Application) -> None:
+def test_an_ever_changing_list_ends_nevertheless(tmp_path: Path, application: Application) -> None:
     """A busy platform has a new leg in every page, and the user still needs an answer."""
     ran, requests = listing(tmp_path, application, Moving(150, arriving=True), "call list")
 
@@ -120,7 +120,7 @@ def test_one_live_status_is_listed_in_the_same_way(tmp_path: Path, application: 
     assert {request.query["status"] for request in requests} == {"ringing"}
 
 
-def test_the_statuses_asked_are_those_of_the_caller(application: Application) -> None:
+def test_the_requested_statuses_are_those_of_the_caller(application: Application) -> None:
     with (
         Canned(lambda request: reply(body=page(leg(1, request.query["status"])))) as server,
         client(server.url, application, FakeClock()) as api,
@@ -157,7 +157,7 @@ def test_only_the_query_of_the_next_link_is_used(tmp_path: Path, application: Ap
     assert [request.target for request in requests[1:]] == ["/v1/calls?page_size=1&record_index=1"]
 
 
-def test_a_query_cannot_leave_its_place_in_the_url(tmp_path: Path, application: Application) -> None:
+def test_a_query_cannot_change_the_rest_of_the_url(tmp_path: Path, application: Application) -> None:
     following = "?cursor=a%20b%0d%0aX-Evil:%201&x=%23%26%3d/../ü"
 
     def answer(request: Request) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def test_a_leg_that_two_pages_show_is_listed_once(tmp_path: Path, application: A
     ],
     ids=["to the first page", "to itself", "in a circle", "on and on", "longer and longer"],
 )
-def test_links_that_lead_nowhere_end(
+def test_links_that_lead_nowhere_end_the_list(
     tmp_path: Path, application: Application, following: Callable[[Request], str]
 ) -> None:
     ran, requests = listing(
@@ -206,7 +206,9 @@ def test_links_that_lead_nowhere_end(
 @pytest.mark.parametrize(
     "links", [None, [], {"next": None}, {"next": {"href": 7}}, {"next": {"href": ""}}, {}]
 )
-def test_no_readable_link_is_no_next_page(tmp_path: Path, application: Application, links: object) -> None:
+def test_without_a_readable_link_there_is_no_next_page(
+    tmp_path: Path, application: Application, links: object
+) -> None:
     ran, requests = listing(tmp_path, application, lambda _: page(leg(1)) | {"_links": links})
 
     assert (ran.exit_code, numbers(ran)) == (0, [1])
@@ -224,13 +226,13 @@ def test_no_readable_link_is_no_next_page(tmp_path: Path, application: Applicati
         page(leg(1), following="http://[::1"),
     ],
 )
-def test_a_page_that_is_none_is_no_answer(
+def test_an_invalid_page_is_not_a_usable_reply(
     tmp_path: Path, application: Application, body: dict[str, Any]
 ) -> None:
     assert listing(tmp_path, application, lambda _: body)[0].exit_code == 7
 
 
-def test_a_limit_asks_for_no_more_than_it_takes(tmp_path: Path, application: Application) -> None:
+def test_a_limit_requests_no_more_than_it_needs(tmp_path: Path, application: Application) -> None:
     ran, requests = listing(tmp_path, application, Endless(), "call list --all --limit 3")
     assert numbers(ran) == [0, 1, 2]
     assert len(requests) == 1
@@ -270,9 +272,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_an_odd_leg_is_shown_with_every_field_it_has(
-    tmp_path: Path, application: Application, kind: str
-) -> None:
+def test_an_odd_leg_is_shown_with_all_its_fields(tmp_path: Path, application: Application, kind: str) -> None:
     record = {"uuid": LEG, "status": "answered"} | ODD[kind]
     with Canned(reply(body=page(leg(1), record, leg(2)))) as server:
         room = machine(tmp_path, application, server.url)
@@ -285,7 +285,7 @@ def test_an_odd_leg_is_shown_with_every_field_it_has(
         assert room("call list --all --match-to '4477*' --match-from '*'").exit_code == 0
 
 
-def test_an_id_of_32_hex_digits_is_as_good_as_any(tmp_path: Path, application: Application) -> None:
+def test_an_id_of_32_hex_digits_is_valid(tmp_path: Path, application: Application) -> None:
     plain = "aa6bec1f5c4a4bdc95aee8a4c1b7a1f0"
     with Canned(reply(body=page({"uuid": plain, "status": "answered"})), reply(204)) as server:
         room = machine(tmp_path, application, server.url)
@@ -295,7 +295,9 @@ def test_an_id_of_32_hex_digits_is_as_good_as_any(tmp_path: Path, application: A
     assert server.requests[-1].target == f"/v1/calls/{plain}"
 
 
-def test_what_has_no_id_is_no_leg_and_hides_no_other(tmp_path: Path, application: Application) -> None:
+def test_an_object_without_an_id_is_not_a_leg_and_hides_no_other(
+    tmp_path: Path, application: Application
+) -> None:
     odd: list[Any] = [{"status": "answered"}, {"uuid": None}, {"uuid": 7}, {"uuid": ""}, [], None, "x"]
     ran, _ = listing(tmp_path, application, lambda _: page(leg(1), *odd, leg(2)))
     assert numbers(ran) == [1, 2]

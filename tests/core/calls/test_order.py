@@ -13,7 +13,7 @@ PERSON = {"type": "phone", "number": "447700900001"}
 ORDER = CallOrder(to=PERSON, from_="442079460000", ncco=greeting("Hi", None, None))
 
 
-def test_only_what_is_given_is_sent() -> None:
+def test_only_given_options_are_sent() -> None:
     assert ORDER.body == {
         "to": [PERSON],
         "from": {"type": "phone", "number": "442079460000"},
@@ -26,12 +26,12 @@ def test_only_what_is_given_is_sent() -> None:
     }
 
 
-def test_its_hash_is_the_one_that_journals_hold() -> None:
-    """Another would let a second try with an idempotency key pass for another call."""
+def test_its_hash_equals_the_one_in_existing_journals() -> None:
+    """With another hash, a second attempt with an idempotency key would count as another call."""
     assert ORDER.body_hash == "4451e9f49c5f21d4504888ee9a291769ee54d157b5fe1af2a76d478d7225691a"
 
 
-def test_it_dials_its_endpoint_and_then_whom_its_flow_connects() -> None:
+def test_it_dials_its_endpoint_and_then_the_endpoints_that_its_flow_connects() -> None:
     flow = [
         *greeting("Hi", None, "room"),
         {"action": "connect", "endpoint": [{"type": "sip", "uri": "sip:a@x.org"}]},
@@ -42,7 +42,7 @@ def test_it_dials_its_endpoint_and_then_whom_its_flow_connects() -> None:
     assert order.label == "447700900001"
 
 
-def test_what_is_shown_of_whom_it_dials_holds_no_secret() -> None:
+def test_the_shown_endpoints_contain_no_secret() -> None:
     assert replace(ORDER, to=PERSON | {"dtmfAnswer": "4711"}).shown_to == PERSON
 
 
@@ -55,7 +55,7 @@ def test_what_is_shown_of_whom_it_dials_holds_no_secret() -> None:
         ({"event_url": "https://x.org/e", "event_method": "GET"}, ["https://x.org/e"]),
     ],
 )
-def test_the_reference_rides_on_an_event_url_that_is_posted_to(
+def test_the_reference_is_in_an_event_url_that_is_posted_to(
     urls: dict[str, Any], sent: list[str] | None
 ) -> None:
     order = replace(ORDER, **urls)

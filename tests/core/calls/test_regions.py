@@ -49,7 +49,7 @@ def takes(hosts: Hosts, url: str) -> bool:
         ("", []),
     ],
 )
-def test_a_url_that_was_told_is_taken_only_where_it_is_listed(url: str, takers: list[Hosts]) -> None:
+def test_a_reported_url_is_used_only_if_its_host_is_listed(url: str, takers: list[Hosts]) -> None:
     assert [each for each in PROFILES if takes(each, url)] == takers
 
 
@@ -66,7 +66,7 @@ def test_a_url_that_was_told_is_taken_only_where_it_is_listed(url: str, takers: 
         ),
     ),
 )
-def test_whatever_is_told_a_token_stays_on_listed_hosts(hosts: Hosts, url: str) -> None:
+def test_a_token_stays_on_listed_hosts_whatever_is_reported(hosts: Hosts, url: str) -> None:
     if not takes(hosts, url):
         return
     origin = hosts.check(url)
@@ -75,7 +75,7 @@ def test_whatever_is_told_a_token_stays_on_listed_hosts(hosts: Hosts, url: str) 
     assert origin in ({hosts.base_url, *hosts.regions} if is_here else platform | {hosts.base_url})
 
 
-def test_every_other_region_is_asked_and_only_the_profiles_own() -> None:
+def test_every_other_region_is_asked_and_only_the_profile_s_own_hosts() -> None:
     every = {f"https://{host}" for host in REGIONS.values()}
 
     assert set(PLATFORM.elsewhere) == every

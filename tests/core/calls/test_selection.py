@@ -59,11 +59,11 @@ selections = st.builds(
 )
 
 
-# What the record shows
+# Selection by the fields of a record
 
 
 @given(calls, selections)
-def test_a_leg_is_meant_if_each_selector_alone_means_it(call: Call, selection: Selection) -> None:
+def test_a_leg_is_selected_if_each_selector_alone_selects_it(call: Call, selection: Selection) -> None:
     names = ("conversation", "status", "direction", "match_to", "match_from", "except_")
     alone = [Selection(**{name: getattr(selection, name)}) for name in names]
 
@@ -71,7 +71,9 @@ def test_a_leg_is_meant_if_each_selector_alone_means_it(call: Call, selection: S
 
 
 @given(calls, selections)
-def test_what_is_over_or_excepted_or_has_no_id_is_never_meant(call: Call, selection: Selection) -> None:
+def test_ended_and_excepted_legs_and_those_without_an_id_are_never_selected(
+    call: Call, selection: Selection
+) -> None:
     if matches(call, selection):
         assert call.status not in FINAL
         assert hyphenated(call.uuid) not in selection.except_
@@ -79,12 +81,12 @@ def test_what_is_over_or_excepted_or_has_no_id_is_never_meant(call: Call, select
 
 
 @given(calls)
-def test_no_selector_means_every_leg_that_may_be_live(call: Call) -> None:
+def test_no_selector_selects_every_leg_that_may_be_live(call: Call) -> None:
     assert matches(call, Selection()) == (call.status not in FINAL and "/" not in call.uuid)
 
 
 @given(calls, selections, st.sampled_from(IDS))
-def test_an_exception_takes_out_one_leg_whichever_way_its_id_is_written(
+def test_an_exception_excludes_one_leg_in_any_form_of_its_id(
     call: Call, selection: Selection, uuid: str
 ) -> None:
     but = replace(selection, except_=selection.except_ | {hyphenated(uuid)})
@@ -112,7 +114,7 @@ def test_globs_are_those_of_call_list(shown: str | None, glob: str | None, is_so
     assert is_like(shown, glob) is is_so
 
 
-# How old it is
+# The age of a leg
 
 
 class Dating(Enum):
@@ -212,7 +214,7 @@ legs = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(legs=legs, seconds=st.floats(1, 100_000))
-def test_no_young_leg_is_ever_taken_for_an_old_one_however_the_server_dates_it(
+def test_no_young_leg_is_ever_taken_for_an_old_one_whatever_date_the_server_sends(
     api: VoiceApi, server: Server, legs: list[Leg], seconds: float
 ) -> None:
     server.legs = legs
@@ -223,12 +225,12 @@ def test_no_young_leg_is_ever_taken_for_an_old_one_however_the_server_dates_it(
 
 
 @pytest.mark.parametrize("dating", [Dating.IGNORED, Dating.NO_END, Dating.EPOCH, Dating.DAYS])
-def test_a_server_that_is_taken_on_trust_would_end_the_youngest_leg(
+def test_a_server_whose_dates_are_trusted_would_end_the_youngest_leg(
     api: VoiceApi, server: Server, dating: Dating
 ) -> None:
     server.legs = [Leg(IDS[0], 1.0, dating)]
 
-    assert naively_older(api, 7200) == {IDS[0]}, "or these servers would show nothing"
+    assert naively_older(api, 7200) == {IDS[0]}, "otherwise these servers would test nothing"
     assert older(api, 7200) == set()
 
 
@@ -241,7 +243,7 @@ def test_the_cut_off_is_a_whole_second_and_never_too_late(
     assert (IDS[0] in older(api, 7200)) is is_older
 
 
-def test_a_server_that_ignores_every_filter_shows_no_leg_that_is_not_meant(
+def test_a_server_that_ignores_every_filter_adds_no_leg_to_the_selection(
     api: VoiceApi, server: Server
 ) -> None:
     server.legs = [Leg(IDS[0], 9000, Dating.RIGHT)]

@@ -42,7 +42,7 @@ def test_any_readable_rsa_key_works(key: RSAPrivateKey, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PKCS#8", "PKCS#1 with CRLF", r"typed \n", "base64 of the PEM"])
-def test_a_key_may_come_as_text(key: RSAPrivateKey, form: str) -> None:
+def test_a_key_may_be_given_as_text(key: RSAPrivateKey, form: str) -> None:
     found = keys.parse(WORKS[form](key).decode(), where=WHERE)
 
     assert found.private_numbers() == key.private_numbers()
@@ -60,7 +60,7 @@ def usual(key: RSAPrivateKey) -> float:
 
 
 @pytest.mark.parametrize("form", FAILS)
-def test_anything_else_is_named_in_one_line_at_once(key: RSAPrivateKey, usual: float, form: str) -> None:
+def test_anything_else_is_refused_at_once_in_one_line(key: RSAPrivateKey, usual: float, form: str) -> None:
     make, reason = FAILS[form]
     content = make(key)
     started = time.thread_time()
@@ -74,7 +74,7 @@ def test_anything_else_is_named_in_one_line_at_once(key: RSAPrivateKey, usual: f
     assert_not_echoed(content, refused.value)
 
 
-def test_a_key_whose_numbers_do_not_belong_together_is_refused_when_it_is_stored(key: RSAPrivateKey) -> None:
+def test_a_key_whose_numbers_do_not_match_is_refused_when_it_is_stored(key: RSAPrivateKey) -> None:
     der = bytearray(key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption()))
     der[200] ^= 1  # in the modulus
 
@@ -84,7 +84,7 @@ def test_a_key_whose_numbers_do_not_belong_together_is_refused_when_it_is_stored
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-def test_a_damaged_file_works_or_is_refused_and_nothing_else(key: RSAPrivateKey, data: st.DataObject) -> None:
+def test_a_damaged_file_either_works_or_is_refused(key: RSAPrivateKey, data: st.DataObject) -> None:
     label, pem = data.draw(st.sampled_from([("PRIVATE KEY", pkcs8(key)), ("RSA PRIVATE KEY", pkcs1(key))]))
     in_der = data.draw(st.booleans())
     content = bytearray(base64.b64decode(b"".join(pem.split(b"\n")[1:-2])) if in_der else pem)
@@ -109,12 +109,12 @@ def test_a_damaged_file_works_or_is_refused_and_nothing_else(key: RSAPrivateKey,
 
 @given(st.binary(max_size=300) | st.text(max_size=300))
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
-def test_what_is_no_key_is_refused(content: bytes | str) -> None:
+def test_an_invalid_key_is_refused(content: bytes | str) -> None:
     with pytest.raises(ConfigError):
         keys.parse(content, where=WHERE)
 
 
-def test_the_check_for_echoes_sees_one(key: RSAPrivateKey) -> None:
+def test_the_check_for_echoes_detects_one(key: RSAPrivateKey) -> None:
     content = pkcs8(key)
 
     with pytest.raises(AssertionError):
@@ -147,7 +147,7 @@ def test_a_command_runs_without_a_shell(tmp_path: Path) -> None:
     ],
     ids=["hangs", "closes its output and hangs", "drips", "leaves a child with its output"],
 )
-def test_a_command_that_does_not_end_is_ended(program: str) -> None:
+def test_a_command_that_does_not_end_is_killed(program: str) -> None:
     command = shlex.join([sys.executable, "-c", program])
 
     with pytest.raises(ConfigError, match=re.escape("took longer than 0.3 s")):
@@ -164,7 +164,7 @@ def test_a_command_that_does_not_end_is_ended(program: str) -> None:
     ],
     ids=["floods", "fails", "dies", "prints text"],
 )
-def test_a_command_that_prints_no_key_is_named(program: str, reason: str) -> None:
+def test_a_command_that_prints_no_key_is_reported(program: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(reason)):
         keys.from_command(shlex.join([sys.executable, "-c", program]))
 
@@ -174,7 +174,7 @@ def test_a_command_has_ten_seconds() -> None:
 
 
 @pytest.mark.parametrize("command", ["", "   ", "'unfinished", "/nowhere/command", "/", "nul\0"])
-def test_what_is_no_command_is_named(command: str) -> None:
+def test_an_invalid_command_is_reported(command: str) -> None:
     with pytest.raises(ConfigError, match="cannot be run"):
         keys.from_command(command)
 
@@ -185,8 +185,8 @@ def test_nothing_of_a_command_s_standard_error_is_shown(capfd: pytest.CaptureFix
     with pytest.raises(ConfigError) as refused:
         keys.from_command(shlex.join([sys.executable, "-c", program]))
 
-    told = capfd.readouterr()
-    assert "hunter2" not in f"{told.out}{told.err}{refused.value.message}{refused.value.hint}"
+    captured = capfd.readouterr()
+    assert "hunter2" not in f"{captured.out}{captured.err}{refused.value.message}{refused.value.hint}"
 
 
 def as_pem(der: bytes | bytearray, label: str) -> bytes:
@@ -196,8 +196,8 @@ def as_pem(der: bytes | bytearray, label: str) -> bytes:
 
 def assert_not_echoed(content: bytes, refused: ConfigError) -> None:
     """No 8 consecutive characters of a word in *content* are in the error, except the name of a missing part."""
-    told = f"{refused.message} {refused.hint}".replace("-----BEGIN PRIVATE KEY-----", "")
+    message = f"{refused.message} {refused.hint}".replace("-----BEGIN PRIVATE KEY-----", "")
     for word in set(re.findall(rb"[A-Za-z0-9+/=_-]{8,}", content[:100_000])):
         for start in range(0, len(word) - 7, 4):
             piece = word[start : start + 8].decode()
-            assert piece not in told, piece
+            assert piece not in message, piece

@@ -34,11 +34,11 @@ def source(desk: Room, environ: dict[str, str], profile: str | None = None) -> o
     return found and found()
 
 
-def test_there_may_be_none(desk: Room) -> None:
+def test_there_may_be_no_secret(desk: Room) -> None:
     assert source(desk, {}) is None
 
 
-def test_they_belong_to_the_account_that_the_same_source_names(desk: Room) -> None:
+def test_secrets_belong_to_the_account_of_the_same_source(desk: Room) -> None:
     keep(desk, "stored")
 
     assert source(desk, {}) == {"b2": ("stored",)}
@@ -65,7 +65,9 @@ def test_the_order_of_the_sources(
     assert list(found.values()) == [(expected,)]
 
 
-def test_an_application_of_the_environment_has_the_environments(desk: Room, application: Application) -> None:
+def test_an_application_of_the_environment_uses_the_environment_s_secrets(
+    desk: Room, application: Application
+) -> None:
     keep(desk, "stored")
     own = {
         "VONAGE_APPLICATION_ID": application[0].application_id,
@@ -77,7 +79,7 @@ def test_an_application_of_the_environment_has_the_environments(desk: Room, appl
     assert source(desk, own | THEIRS) == {None: ("theirs",)}
 
 
-def test_a_rehearsal_has_its_sandboxs_and_no_others(room: Room, application: Application) -> None:
+def test_a_rehearsal_uses_only_its_sandbox_s_secrets(room: Room, application: Application) -> None:
     identity = application[0]
 
     found = source(room, OURS | {"VOICECTL_SANDBOX": room.url})
@@ -86,7 +88,7 @@ def test_a_rehearsal_has_its_sandboxs_and_no_others(room: Room, application: App
 
 
 @pytest.mark.parametrize("text", ["one\ntwo", " one \r\n\n two\n"])
-def test_two_are_good_at_once(desk: Room, text: str) -> None:
+def test_two_secrets_are_valid_at_once(desk: Room, text: str) -> None:
     keep(desk, text)
 
     assert source(desk, {}) == {"b2": ("one", "two")}
@@ -94,7 +96,7 @@ def test_two_are_good_at_once(desk: Room, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["one\ntwo\nthree", " \n", "\x00", "z\u00ebro"])
-def test_what_is_none(desk: Room, text: str) -> None:
+def test_invalid_secrets_are_refused(desk: Room, text: str) -> None:
     keep(desk, text)
 
     with pytest.raises(ConfigError) as caught:
@@ -102,7 +104,7 @@ def test_what_is_none(desk: Room, text: str) -> None:
     assert "two\nthree" not in caught.value.message
 
 
-def test_a_change_is_taken_up_and_what_cannot_be_read_changes_nothing(desk: Room) -> None:
+def test_a_change_is_picked_up_and_an_unreadable_file_changes_nothing(desk: Room) -> None:
     keep(desk, "old")
     found = signature_secrets.load(target.resolve(desk.environ, ProfileStore(desk.config)).signature)
     assert found is not None

@@ -36,12 +36,12 @@ def iso(second: float) -> str:
 
 
 def event(number: int, status: str | None = None, second: float | None = 0, **fields: Any) -> Stored:
-    """An event in a store; without a *status* of the kind that its *fields* make it."""
-    told: dict[str, Any] = {"uuid": LEG} | ({} if status is None else {"status": status})
-    told |= {} if second is None else {"timestamp": iso(second)}
-    told |= {} if "conversation_uuid_to" in fields else {"conversation_uuid": CONVERSATION}
+    """Return a stored event; without a *status*, its *fields* determine its kind."""
+    content: dict[str, Any] = {"uuid": LEG} | ({} if status is None else {"status": status})
+    content |= {} if second is None else {"timestamp": iso(second)}
+    content |= {} if "conversation_uuid_to" in fields else {"conversation_uuid": CONVERSATION}
     is_signed = fields.pop("is_signed", True)
-    return Stored(number, arrival(told | fields, is_signed=is_signed, received=BEGAN + 500), 0)
+    return Stored(number, arrival(content | fields, is_signed=is_signed, received=BEGAN + 500), 0)
 
 
 def moved(number: int, second: float, left: str = CONVERSATION, to: str = ELSEWHERE) -> Stored:
@@ -112,7 +112,7 @@ def joined_by_create(late: float = 0.0) -> list[Stored]:
     """All events of a leg that ``call create --join`` moved from its own conversation into a room.
 
     Args:
-        late: How much later each further report of the move is told, in seconds.
+        late: How much later each further report of the move is, in seconds.
     """
     base = {"channel": CHANNEL}
     return [
@@ -155,11 +155,11 @@ def gaps(found: Trace) -> list[tuple[int | None, str]]:
 @pytest.mark.parametrize("all_events", [False, True])
 @pytest.mark.parametrize("late", [0.0, 0.001, 0.2])
 def test_leaving_and_joining_at_once_is_one_move_and_no_gap(late: float, all_events: bool) -> None:
-    told = joined_by_create(late)
+    events = joined_by_create(late)
     record_there = record("completed", conversation_uuid=ELSEWHERE, duration="17")
 
-    assert gaps(traced(*told, call=record_there, all_events=all_events)) == []
-    without_call_event = [each for each in told if each.arrival.kind != "transfer"]
+    assert gaps(traced(*events, call=record_there, all_events=all_events)) == []
+    without_call_event = [each for each in events if each.arrival.kind != "transfer"]
     assert gaps(traced(*without_call_event, call=record_there, all_events=all_events)) == []
 
 
@@ -175,10 +175,12 @@ def test_an_event_that_repeats_another_is_folded_into_it() -> None:
     assert events["answered"] == (8, 9, 10, 11)
     assert events["transfer"] == (12, 13, 14, 15)
     assert events["completed"] == (18, 19, 20, 21, 22)
-    assert sorted(number for each in events.values() for number in each) == list(range(1, 23)), "none is lost"
+    assert sorted(number for each in events.values() for number in each) == list(range(1, 23)), (
+        "every event is in one entry"
+    )
 
 
-def test_all_events_are_told_apart_if_wanted() -> None:
+def test_all_events_are_listed_separately_on_request() -> None:
     found = traced(*joined_by_create(), all_events=True)
 
     assert [step.happening.events for step in found.steps if step.happening.number] == [
@@ -188,18 +190,18 @@ def test_all_events_are_told_apart_if_wanted() -> None:
     ]
 
 
-def test_rtc_events_of_one_time_are_in_the_order_of_their_numbers_then_of_arrival() -> None:
-    told = [
+def test_rtc_events_of_the_same_time_are_in_the_order_of_their_numbers_then_of_arrival() -> None:
+    events = [
         rtc(number, f"custom:{number}", 5, of, channel=CHANNEL)
         for number, of in ((1, 7), (2, 10), (4, 9), (3, 9))
     ]
-    told[0], told[2] = told[2], told[0]
+    events[0], events[2] = events[2], events[0]
 
-    assert whats(traced(*told)) == ["custom:1", "custom:3", "custom:4", "custom:2"]
+    assert whats(traced(*events)) == ["custom:1", "custom:3", "custom:4", "custom:2"]
 
 
-def test_where_no_call_event_tells_it_the_rtc_event_does() -> None:
-    """A status that only an RTC event reports is no gap."""
+def test_an_rtc_event_stands_in_for_a_missing_call_event() -> None:
+    """A status that only an RTC event reports is not a gap."""
     found = traced(
         rtc(1, "leg:status:update", 0, 1, leg_id=LEG, status="started"),
         rtc(2, "sip:answered", 3, 2, channel=CHANNEL),
@@ -224,14 +226,14 @@ def test_a_move_that_rtc_events_alone_report_is_one_entry() -> None:
     assert gaps(found) == []
 
 
-def test_a_leg_that_is_elsewhere_though_nothing_reports_a_move_is_a_gap_still() -> None:
-    told = [each for each in joined_by_create() if each.id not in (12, 13, 15)]
+def test_a_leg_found_elsewhere_without_a_reported_move_is_still_a_gap() -> None:
+    events = [each for each in joined_by_create() if each.id not in (12, 13, 15)]
 
-    assert gaps(traced(*told)) == [(6, "transfer")]
-    assert gaps(traced(*told, all_events=True))[0][1] == "transfer"
+    assert gaps(traced(*events)) == [(6, "transfer")]
+    assert gaps(traced(*events, all_events=True))[0][1] == "transfer"
 
 
-def test_a_record_is_told_once() -> None:
+def test_a_record_is_listed_once() -> None:
     found = traced(
         event(1, None, 30, recording_url="https://api.nexmo.com/v1/files/x", recording_uuid="r-1", uuid=None),
         rtc(2, "audio:record:done", 30.5, 9, recording_id="r-1"),
@@ -245,19 +247,19 @@ def test_a_record_is_told_once() -> None:
 
 
 @given(st.randoms())
-def test_it_does_not_matter_in_which_order_rtc_events_are_read(source: random.Random) -> None:
-    told = joined_by_create()
-    shuffled = [*told]
+def test_the_order_in_which_rtc_events_are_read_does_not_matter(source: random.Random) -> None:
+    events = joined_by_create()
+    shuffled = [*events]
     source.shuffle(shuffled)
 
-    assert traced(*shuffled) == traced(*told)
-    assert traced(*shuffled, all_events=True) == traced(*told, all_events=True)
+    assert traced(*shuffled) == traced(*events)
+    assert traced(*shuffled, all_events=True) == traced(*events, all_events=True)
 
 
-# order
+# Order
 
 
-def test_what_happened_is_told_in_the_order_of_its_times() -> None:
+def test_entries_are_in_the_order_of_their_times() -> None:
     found = traced(
         event(1, "completed", 20, duration="14"),
         event(2, "answered", 6),
@@ -267,7 +269,7 @@ def test_what_happened_is_told_in_the_order_of_its_times() -> None:
     )
 
     assert whats(found) == ["create", "created", "started", "answered", "mute", "input", "completed"]
-    assert found.steps[5].happening.facts == {"keys": "4"}, "which keys is nobody's business"
+    assert found.steps[5].happening.facts == {"keys": "4"}, "the trace shows no other detail of the keys"
     assert gaps(found) == []
 
 
@@ -299,7 +301,7 @@ def test_no_clock_puts_an_effect_before_its_cause(ahead: float) -> None:
     assert [what for _, what in gaps(found)] == (["clock"] if abs(ahead) > 10 or ahead > 2 else [])
 
 
-def test_what_took_long_says_nothing_of_clocks() -> None:
+def test_long_actions_prove_no_clock_difference() -> None:
     """A hang-up is repeated for up to 20 s, and noted when it is done."""
     stored = [event(1, "started", 1), event(2, "answered", 3), event(3, "completed", 20, duration="17")]
     found = traced(*stored, ours=[note("mute", 2), note("hangup", 32)])
@@ -308,7 +310,7 @@ def test_what_took_long_says_nothing_of_clocks() -> None:
     assert gaps(found) == []
 
 
-def test_a_difference_of_clocks_is_told() -> None:
+def test_a_clock_difference_is_reported() -> None:
     (gap,) = (gap for _, gap in traced(event(1, "started", 1), ours=[intent(61)]).gaps)
     assert (
         gap.detail
@@ -316,14 +318,14 @@ def test_a_difference_of_clocks_is_told() -> None:
     )
 
 
-def test_statuses_of_one_leg_come_in_their_order_whatever_their_times_say() -> None:
+def test_statuses_of_one_leg_are_in_their_legal_order_whatever_their_times() -> None:
     found = traced(event(1, "answered", 3), event(2, "ringing", 5), event(3, "started", 5))
 
     assert whats(found) == ["started", "ringing", "answered"]
     assert [step.is_reordered for step in found.steps] == [True, True, False]
 
 
-def test_what_has_no_time_comes_when_it_was_known_or_before_what_follows_it() -> None:
+def test_an_entry_without_a_time_is_placed_when_it_was_known_or_before_its_effect() -> None:
     found = traced(
         event(1, "ringing", None),
         event(2, "answered", 6),
@@ -343,7 +345,7 @@ def test_of_several_moves_each_comes_before_its_transfer() -> None:
     assert [step.happening.sort for step in found.steps][1:] == [Sort.ACTION, Sort.OTHER] * 2
 
 
-def test_somebody_elses_transfer_is_not_what_ours_led_to() -> None:
+def test_a_transfer_by_another_program_is_not_the_effect_of_our_move() -> None:
     stored = [event(1, "started", 1), moved(2, 5), moved(3, 3000, ELSEWHERE, CONVERSATION)]
     found = traced(*stored, ours=[note("move", 2999.9, room="a")])
 
@@ -375,7 +377,7 @@ def test_a_move_is_paired_with_the_nearest_transfer_not_with_the_entry_by_a_flow
 
 
 @pytest.mark.parametrize("ahead", [0.0, 30.0, 3600.0])
-def test_a_noted_entry_is_left_out_whatever_the_clock_says(ahead: float) -> None:
+def test_a_noted_entry_is_left_out_whatever_the_clocks_show(ahead: float) -> None:
     found = traced(
         *(event(1, "started", 1), ENTRY, BY_US),
         ours=[intent(0.5 + ahead), note("move", 42.1 + ahead, room="blue")],
@@ -387,7 +389,7 @@ def test_a_noted_entry_is_left_out_whatever_the_clock_says(ahead: float) -> None
     assert [what for _, what in gaps(found)] == (["clock"] if ahead else [])
 
 
-def test_a_noted_entry_and_a_move_tell_of_clocks_if_there_are_two_transfers() -> None:
+def test_a_noted_entry_and_a_move_show_a_clock_difference_if_there_are_two_transfers() -> None:
     found = traced(ENTRY, BY_US, ours=[note("move", 642, room="blue")], has_entered=True)
 
     assert whats(found) == ["transfer", "move", "transfer"]
@@ -395,7 +397,7 @@ def test_a_noted_entry_and_a_move_tell_of_clocks_if_there_are_two_transfers() ->
 
 
 @pytest.mark.parametrize("has_entered", [False, True])
-def test_the_entry_by_a_flow_tells_nothing_of_clocks_though_the_transfer_by_us_is_missing(
+def test_the_entry_by_a_flow_shows_no_clock_difference_though_our_transfer_is_missing(
     has_entered: bool,
 ) -> None:
     ours = [note("move", 42.1, room="blue")]
@@ -405,7 +407,7 @@ def test_the_entry_by_a_flow_tells_nothing_of_clocks_though_the_transfer_by_us_i
     assert gaps(found) == []
 
 
-def test_who_is_moved_before_the_flow_gets_to_the_room_is_moved_by_us() -> None:
+def test_a_leg_moved_before_its_flow_reaches_the_room_was_moved_by_us() -> None:
     found = traced(
         event(1, "started", 1), moved(2, 5), ours=[note("move", 5.1, room="blue")], has_entered=True
     )
@@ -413,8 +415,8 @@ def test_who_is_moved_before_the_flow_gets_to_the_room_is_moved_by_us() -> None:
     assert whats(found) == ["started", "move", "transfer"]
 
 
-def test_of_two_moves_one_of_which_no_event_told_the_other_has_the_transfer() -> None:
-    """The first transfer is by a flow that nobody noted, so there are as many transfers as moves."""
+def test_of_two_moves_one_of_which_has_no_event_the_other_has_the_transfer() -> None:
+    """The first transfer is by a flow without a note, so there are as many transfers as moves."""
     ours = [note("move", 42.1, room="blue"), note("move", 52, room="green")]
     found = traced(event(1, "started", 1), ENTRY, BY_US, ours=ours)
 
@@ -431,7 +433,7 @@ def test_quick_moves_after_a_noted_entry_are_not_paired_with_it() -> None:
 
 
 def test_moves_in_quick_succession_have_their_own_transfers() -> None:
-    """This machine's clock is ahead by as much as is between the moves."""
+    """This machine's clock is ahead by as much as the time between the moves."""
     stored = [event(1, "started", 1), moved(2, 30), moved(3, 31.5, ELSEWHERE, "CON-x")]
     found = traced(*stored, ours=[note("move", 31.5, room="a"), note("move", 33, room="b")])
 
@@ -440,24 +442,24 @@ def test_moves_in_quick_succession_have_their_own_transfers() -> None:
 
 @pytest.mark.parametrize("ahead", [0.0, 3600.0])
 def test_a_move_is_paired_with_the_transfer_to_its_room(ahead: float) -> None:
-    """Somebody else moved the leg at the same time, and RTC events told the names of the rooms."""
+    """Another program moved the leg at the same time, and RTC events gave the names of the rooms."""
     rooms = [named(4, ELSEWHERE, "red"), named(5, "CON-x", "blue"), named(6, THERE, "green")]
-    told = [
+    events = [
         event(1, "started", 1),
         moved(2, 41.9),
         moved(3, 42, ELSEWHERE, "CON-x"),
         moved(7, 42.1, "CON-x", THERE),
     ]
-    found = traced(*told, *rooms, ours=[intent(0.5 + ahead), note("move", 42.2 + ahead, room="blue")])
+    found = traced(*events, *rooms, ours=[intent(0.5 + ahead), note("move", 42.2 + ahead, room="blue")])
 
     order = [step.happening.events for step in found.steps if step.happening.what in ("move", "transfer")]
     assert order == [(2,), (), (3,), (7,)]
 
 
-# each thing once
+# Duplicates
 
 
-def test_a_status_that_two_tell_is_told_once_and_names_both() -> None:
+def test_a_status_from_two_sources_is_listed_once_and_names_both() -> None:
     call = record("completed", start_time=iso(6), end_time=iso(20), duration="14")
     found = traced(event(1, "started", 0), event(2, "answered", 6), event(3, "completed", 20.3), call=call)
 
@@ -467,18 +469,18 @@ def test_a_status_that_two_tell_is_told_once_and_names_both() -> None:
         ("api", "event"),
         ("api", "event"),
     ]
-    assert found.steps[2].happening.at == BEGAN + 20.3, "an event tells when; a record tells it later"
+    assert found.steps[2].happening.at == BEGAN + 20.3, "the time is the event's; a record reports it later"
     assert found.steps[2].happening.facts["duration"] == "14"
 
 
-def test_a_record_joins_the_first_event_that_tells_its_status() -> None:
+def test_a_record_joins_the_first_event_with_its_status() -> None:
     early, late = event(1, "answered", 3), event(2, "answered", 9)
     for stored in ([early, late], [late, early]):
         found = traced(*stored, call=record("answered"))
         assert [step.happening.sources for step in found.steps] == [("api", "event"), ("event",)]
 
 
-def test_an_event_that_the_fallback_was_told_too_is_told_once() -> None:
+def test_an_event_that_also_went_to_the_fallback_is_listed_once() -> None:
     fields = {"dtmf": {"digits": "1"}}
     again = {**fields, "reason": "x", "original_request": {"type": "event", "url": "https://x.org"}}
     found = traced(event(1, None, 5, **fields), event(2, None, 5, **again))
@@ -486,27 +488,27 @@ def test_an_event_that_the_fallback_was_told_too_is_told_once() -> None:
     assert [step.happening.events for step in found.steps] == [(1, 2)]
 
 
-def test_a_machine_and_its_beep_are_two_things() -> None:
+def test_a_machine_and_its_beep_are_two_entries() -> None:
     stored = [event(1, "machine", 5), event(2, "machine", 5, sub_state="beep_start"), event(3, "machine", 5)]
     assert [step.happening.events for step in traced(*stored).steps] == [(1, 3), (2,)]
 
 
-def test_that_a_call_was_created_stands_in_the_journal_and_in_our_notes() -> None:
+def test_the_creation_of_a_call_is_in_the_journal_and_in_the_notes() -> None:
     found = traced(event(1, "started", 1), ours=[intent(0), note("create", 0.6)])
 
     assert whats(found) == ["create", "created", "started"]
     assert found.steps[1].happening.sources == ("journal", "here")
 
 
-def test_nobody_who_signed_it_is_told_apart() -> None:
+def test_an_unsigned_event_is_marked() -> None:
     found = traced(event(1, "started", 1), event(2, "answered", 2, is_signed=False))
     assert [step.happening.sources for step in found.steps] == [("event",), ("unsigned event",)]
 
 
-# gaps
+# Gaps
 
 
-def test_an_end_after_an_answer_that_nobody_told_is_a_gap() -> None:
+def test_an_end_after_a_missing_answer_is_a_gap() -> None:
     found = traced(event(1, "ringing", 1), event(2, "completed", 20, duration="14", start_time=iso(6)))
     ((place, gap),) = found.gaps
 
@@ -537,28 +539,28 @@ def test_an_end_after_an_answer_that_nobody_told_is_a_gap() -> None:
         ([event(1, "started", 1)], record("ringing", conversation_uuid=ELSEWHERE), [(2, "transfer")]),
     ],
 )
-def test_what_must_have_happened_and_nobody_tells_is_a_gap(
+def test_a_necessary_event_that_no_source_reports_is_a_gap(
     stored: list[Stored], call: Call | None, expected: list[tuple[int, str]]
 ) -> None:
     assert gaps(traced(*stored, call=call)) == expected
 
 
-def test_a_leg_without_record_whose_end_nobody_told_has_a_gap_at_its_end() -> None:
+def test_a_leg_without_a_record_and_without_an_end_has_a_gap_at_its_end() -> None:
     assert gaps(traced(event(1, "started", 1), is_gone=True)) == [(1, "end")]
     assert gaps(traced(event(1, "started", 1), event(2, "busy", 2), is_gone=True)) == []
     assert gaps(traced(call=record("answered"), has_events=False)) == [], (
-        "nothing is missed that nobody keeps"
+        "without stored events, no event is missing"
     )
 
 
-def test_what_the_api_said_of_a_leg_without_record_is_told_whoever_else_tells_of_it() -> None:
+def test_the_api_s_error_for_a_leg_without_a_record_is_shown_even_if_other_sources_know_the_leg() -> None:
     for has_events, kept in [(True, ["events", "end"]), (False, ["end"])]:
         found = traced(ours=[note("mute", 5)], is_gone=True, has_events=has_events)
         assert [gap.what for _, gap in found.gaps] == kept
         assert "Profile other has it." in found.gaps[-1][1].detail
 
 
-def told_in(second: float, conversation: str) -> Stored:
+def seen_in(second: float, conversation: str) -> Stored:
     return event(int(second * 10), None, second, dtmf={"digits": "1"}, conversation_uuid=conversation)
 
 
@@ -567,40 +569,43 @@ def told_in(second: float, conversation: str) -> Stored:
     [
         (note("move", 5, room="r"), True),
         (note("transfer", 5), True),
-        (note("move", 7.4, room="r"), True),  # noted once it was answered, when its effect was told already
+        (
+            note("move", 7.4, room="r"),
+            True,
+        ),  # noted once it was answered, when its effect was already reported
         (note("move", 40, room="r"), False),
         (note("move", 1, room="r"), False),
         (note("move", 5, "failed", room="r"), False),
         (note("mute", 5), False),
     ],
 )
-def test_a_move_from_here_explains_a_change_that_no_event_told(deed: Note, is_explained: bool) -> None:
-    stored = [event(1, "started", 0), told_in(3, CONVERSATION), told_in(7, ELSEWHERE)]
+def test_a_move_from_here_explains_a_change_that_no_event_reported(deed: Note, is_explained: bool) -> None:
+    stored = [event(1, "started", 0), seen_in(3, CONVERSATION), seen_in(7, ELSEWHERE)]
     assert ("transfer" in {gap.what for _, gap in traced(*stored, ours=[deed]).gaps}) != is_explained
 
 
-def test_a_move_from_here_explains_where_the_record_has_the_leg_and_only_one_change() -> None:
+def test_a_move_from_here_explains_the_conversation_of_the_record_and_only_one_change() -> None:
     stored = [event(1, "started", 0), event(2, "answered", 1)]
     ours = [note("move", 5, room="r"), note("hangup", 9)]
     ended = record("completed", conversation_uuid=ELSEWHERE, end_time=iso(9.5), duration="8")
 
     assert gaps(traced(*stored, call=ended, ours=ours)) == []
     assert [what for _, what in gaps(traced(*stored, call=ended, ours=ours[1:]))] == ["transfer"]
-    again = [*stored, told_in(7, ELSEWHERE), told_in(8, "CON-x")]
+    again = [*stored, seen_in(7, ELSEWHERE), seen_in(8, "CON-x")]
     assert [what for _, what in gaps(traced(*again, ours=ours))] == ["transfer"], "one of the two"
     late = [note("move", 8.5, room="r")]
     assert [what for _, what in gaps(traced(*again, ours=late))] == ["transfer"], "one of the two"
 
 
-def test_a_move_whose_transfer_was_told_explains_nothing_else() -> None:
+def test_a_move_with_a_reported_transfer_explains_nothing_else() -> None:
     deed = note("move", 5.1, room="r")
-    after = [event(1, "started", 0), moved(2, 5), told_in(7, "CON-x")]
-    before = [event(1, "started", 0), told_in(4, ELSEWHERE), moved(2, 5, ELSEWHERE, "CON-x")]
+    after = [event(1, "started", 0), moved(2, 5), seen_in(7, "CON-x")]
+    before = [event(1, "started", 0), seen_in(4, ELSEWHERE), moved(2, 5, ELSEWHERE, "CON-x")]
     for stored in (after, before):
         assert [what for _, what in gaps(traced(*stored, ours=[deed]))] == ["transfer"]
 
 
-def test_what_may_have_been_done_or_not_is_a_gap() -> None:
+def test_an_action_with_an_unknown_outcome_is_a_gap() -> None:
     found = traced(event(1, "started", 1), ours=[note("dtmf", 5, "unknown", keys=4)])
 
     assert found.steps[1].happening.facts == {"outcome": "unknown", "keys": "4"}
@@ -622,7 +627,7 @@ def test_a_call_in_doubt_is_proved_by_its_events() -> None:
     assert gaps(alone) == [(2, "in-doubt")]
 
 
-# whatever comes
+# Properties of any set of reports
 
 
 times = st.one_of(st.none(), st.floats(-30, 300).map(lambda second: round(second, 1)))
@@ -665,33 +670,33 @@ def ordered(happenings: Iterable[Happening]) -> Trace:
 
 
 @given(worlds(), st.randoms(use_true_random=False))
-def test_any_order_and_any_repetition_of_what_is_told_gives_the_same_trace(
-    told: list[Happening], chance: random.Random
+def test_reports_in_any_order_and_repetition_give_the_same_trace(
+    happenings: list[Happening], chance: random.Random
 ) -> None:
-    again = told + chance.choices(told, k=3) if told else []
+    again = happenings + chance.choices(happenings, k=3) if happenings else []
     chance.shuffle(again)
 
-    assert ordered(again) == ordered(told)
+    assert ordered(again) == ordered(happenings)
 
 
 @given(worlds())
-def test_nothing_that_is_told_is_lost(told: list[Happening]) -> None:
-    found = [step.happening for step in ordered(told).steps]
+def test_no_report_is_lost(happenings: list[Happening]) -> None:
+    found = [step.happening for step in ordered(happenings).steps]
 
     assert sorted(number for each in found for number in each.events) == [
-        number for each in told for number in each.events
+        number for each in happenings for number in each.events
     ]
-    for each in told:
+    for each in happenings:
         assert any(
             (same.uuid, same.what) == (each.uuid, each.what) and set(each.sources) <= set(same.sources)
             for same in found
         ) or (each.what, each.sources) == ("create", (Source.HERE,))
-    assert len(found) <= len(told)
+    assert len(found) <= len(happenings)
 
 
 @given(worlds())
-def test_causes_come_before_effects(told: list[Happening]) -> None:
-    found = ordered(told)
+def test_causes_come_before_effects(happenings: list[Happening]) -> None:
+    found = ordered(happenings)
     for leg in found.legs:
         own = [step.happening for step in found.steps if step.happening.uuid == leg]
         ranks = [rank(each.what) for each in own if each.sort is Sort.STATUS and rank(each.what)]
@@ -716,15 +721,15 @@ def test_causes_come_before_effects(told: list[Happening]) -> None:
 
 
 @given(worlds())
-def test_what_one_clock_tells_of_different_legs_stays_in_its_order(told: list[Happening]) -> None:
-    """The control of the test above: where nothing forces it, times rule."""
-    free = [each for each in told if each.sort is Sort.OTHER and each.events and each.at is not None]
+def test_reports_of_one_clock_about_different_legs_keep_their_order(happenings: list[Happening]) -> None:
+    """The control of the test above: without a constraint, the times decide."""
+    free = [each for each in happenings if each.sort is Sort.OTHER and each.events and each.at is not None]
     found = [step.happening.at for step in ordered(free).steps]
 
     assert found == sorted(found, key=lambda at: math.inf if at is None else at)
 
 
-def test_ten_thousand_events_of_a_hundred_legs_are_put_in_order() -> None:
+def test_ten_thousand_events_of_a_hundred_legs_are_ordered() -> None:
     legs = [f"{number:08x}-5e6f-4788-99aa-bbccddeeff00" for number in range(100)]
     found = ordered(
         of_event(event(number, STATUSES[number // 100 % 9], number / 50, uuid=legs[number % 100]))

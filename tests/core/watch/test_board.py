@@ -30,15 +30,15 @@ def record(status: str, uuid: str = LEG, **fields: Any) -> Call:
     )
 
 
-def stored(number: int, told: str, *, leg: str = LEG, second: int = 0, **fields: Any) -> Stored:
-    return Stored(number, arrival(status(told, leg=leg, second=second, **fields)), 0)
+def stored(number: int, reported: str, *, leg: str = LEG, second: int = 0, **fields: Any) -> Stored:
+    return Stored(number, arrival(status(reported, leg=leg, second=second, **fields)), 0)
 
 
 def statuses(changes: list[Change]) -> list[str]:
     return [each.sight.call.status for each in changes if each.kind in (ChangeKind.SEEN, ChangeKind.STATUS)]
 
 
-# whatever the order
+# Properties of any order of reports
 
 LIVES = (
     ("started", "ringing", "answered", "completed"),
@@ -127,7 +127,7 @@ def test_any_interleaving_gives_one_ordered_stream_without_repeats(
 
 @settings(max_examples=100, deadline=None)
 @given(arrivals())
-def test_what_was_told_already_changes_nothing(both: tuple[list[Call | Stored], list[Call | Stored]]) -> None:
+def test_repeated_reports_change_nothing(both: tuple[list[Call | Stored], list[Call | Stored]]) -> None:
     _, come = both
     board = Board()
     play(board, come)
@@ -144,7 +144,7 @@ def test_without_the_guard_against_late_records_a_leg_would_go_back() -> None:
     assert statuses(play(Board(), list(come))) == ["answered"]
 
 
-def test_what_came_together_is_told_in_the_order_in_which_it_happened() -> None:
+def test_reports_that_arrive_together_are_shown_in_the_order_of_their_times() -> None:
     late = [stored(1, "completed", second=9), stored(2, "answered", second=5), stored(3, "ringing", second=2)]
     other = [stored(4, "ringing", leg=OTHER, second=3), stored(5, "answered", leg=OTHER, second=7)]
 
@@ -159,13 +159,13 @@ def test_what_came_together_is_told_in_the_order_in_which_it_happened() -> None:
     ]
 
 
-def test_words_that_nobody_knows_are_shown_and_end_nothing() -> None:
+def test_unknown_statuses_are_shown_and_end_nothing() -> None:
     come = [record("answered"), record("parked"), record("ringing"), record("completed"), record("parked")]
 
     assert statuses(play(Board(), come)) == ["answered", "parked", "completed"]
 
 
-def test_a_clock_that_is_set_back_turns_no_stream_around() -> None:
+def test_a_clock_that_is_set_back_does_not_reverse_the_stream() -> None:
     board = Board()
 
     changes = board.records([record("ringing")], T0) + board.records([record("answered")], T0 - 100)
@@ -173,10 +173,10 @@ def test_a_clock_that_is_set_back_turns_no_stream_around() -> None:
     assert [each.at for each in changes] == [T0, T0]
 
 
-# which legs
+# Which legs are watched
 
 
-def test_a_leg_is_the_same_in_every_form_of_its_id() -> None:
+def test_a_leg_is_the_same_in_any_form_of_its_id() -> None:
     board = Board()
     plain = LEG.replace("-", "").upper()
 
@@ -196,7 +196,7 @@ def test_only_named_legs_are_watched() -> None:
     assert [each.call.uuid for each in board.sights()] == [LEG]
 
 
-def test_only_legs_of_the_conversation_are_watched_and_one_that_leaves_is_told() -> None:
+def test_only_legs_of_the_conversation_are_watched_and_one_that_leaves_is_reported() -> None:
     board = Board(conversation=CONVERSATION)
     board.records([record("answered"), record("answered", OTHER, conversation_uuid=ROOM)], T0)
     board.events([stored(1, "answered", leg=OTHER, conversation_uuid=ROOM)], T0)
@@ -209,7 +209,7 @@ def test_only_legs_of_the_conversation_are_watched_and_one_that_leaves_is_told()
     assert (came.kind, came.sight.call.uuid) == (ChangeKind.SEEN, OTHER)
 
 
-def test_a_leg_that_is_not_listed_any_more_is_to_be_asked_for() -> None:
+def test_a_leg_that_is_no_longer_listed_has_to_be_requested() -> None:
     board = Board()
     board.records([record("answered"), record("ringing", OTHER)], T0)
 
@@ -219,7 +219,7 @@ def test_a_leg_that_is_not_listed_any_more_is_to_be_asked_for() -> None:
     assert board.is_closed(OTHER)
 
 
-def test_a_leg_that_an_event_told_of_is_not_gone_before_the_api_could_know_it() -> None:
+def test_a_leg_reported_by_an_event_is_not_gone_before_the_api_could_know_it() -> None:
     board = Board()
     board.events([stored(1, "ringing")], T0)
 
@@ -237,7 +237,7 @@ def test_a_leg_that_was_gone_and_comes_back_is_live() -> None:
     assert (again.kind, again.sight.is_over) == (ChangeKind.STATUS, False)
 
 
-def test_a_late_event_does_not_bring_back_a_leg_that_is_over() -> None:
+def test_a_late_event_does_not_revive_a_leg_that_has_ended() -> None:
     board = Board()
     board.records([record("answered")], T0)
     board.events([stored(1, "completed", second=3)], T0 + 3)
@@ -248,11 +248,11 @@ def test_a_late_event_does_not_bring_back_a_leg_that_is_over() -> None:
     assert board.sights() == []
 
 
-# since when
+# The age of a leg
 
 
 @pytest.mark.parametrize(
-    ("board", "told", "birth"),
+    ("board", "reported", "birth"),
     [
         (Board(born=lambda _: T0 - 90), [], (T0 - 90, Since.JOURNAL, True)),
         (Board(born=lambda _: T0 - 90), ["started"], (T0 - 90, Since.JOURNAL, True)),
@@ -263,16 +263,18 @@ def test_a_late_event_does_not_bring_back_a_leg_that_is_over() -> None:
         (Board(), [], (T0 + 30, Since.FIRST_SIGHT, False)),
     ],
 )
-def test_since_when_there_is_a_leg(board: Board, told: list[str], birth: tuple[float, Since, bool]) -> None:
+def test_the_start_of_a_leg_is_known_from_its_best_source(
+    board: Board, reported: list[str], birth: tuple[float, Since, bool]
+) -> None:
     board.records([record("answered")], T0 + 30)
-    board.events([stored(number, each) for number, each in enumerate(told, 1)], T0 + 31)
+    board.events([stored(number, each) for number, each in enumerate(reported, 1)], T0 + 31)
 
     (sight,) = board.sights()
 
     assert tuple(sight.birth) == birth
 
 
-def test_a_leg_that_was_over_before_has_the_age_of_its_record() -> None:
+def test_a_leg_that_had_ended_before_has_the_age_of_its_record() -> None:
     board = Board()
     times = {"start_time": "2026-02-02T02:00:00Z", "end_time": "2026-02-02 02:03:00"}
 
@@ -282,7 +284,7 @@ def test_a_leg_that_was_over_before_has_the_age_of_its_record() -> None:
     assert (sight.birth.source, sight.age(T0 + 999)) == (Since.RECORD, 180.0)
 
 
-def test_a_time_that_no_calendar_has_is_no_birth() -> None:
+def test_an_impossible_time_is_not_a_start() -> None:
     board = Board()
 
     board.events([stored(1, "started", timestamp="0001-01-01T00:00:00Z")], T0)
@@ -294,7 +296,7 @@ def test_a_time_that_no_calendar_has_is_no_birth() -> None:
     assert board.sights()[-1].ended == T0
 
 
-def test_the_age_of_a_leg_stops_when_it_is_over() -> None:
+def test_the_age_of_a_leg_stops_at_its_end() -> None:
     board = Board()
     board.records([record("answered")], T0)
     board.records([record("completed")], T0 + 40)
@@ -318,10 +320,10 @@ def test_an_age_is_short(seconds: float, is_exact: bool, shown: str) -> None:
     assert age_text(seconds, is_exact=is_exact) == shown
 
 
-# who is muted, and who is right
+# Marks: muted legs, and contradictions between the sources
 
 
-def test_marks_are_shown_from_first_sight_on_and_told_when_they_change() -> None:
+def test_marks_are_shown_from_the_first_sight_and_reported_when_they_change() -> None:
     board = Board()
     assert board.mark({LEG: Marks(muted=True)}, T0) == []
     (seen,) = board.records([record("answered")], T0)
@@ -349,10 +351,10 @@ def test_a_disagreement_is_marked_once_it_has_lasted() -> None:
     assert (settled.kind, settled.sight.disagreement) == (ChangeKind.DISAGREEMENT, None)
 
 
-# frames
+# Frames
 
 
-def test_a_frame_has_the_newest_that_fit_and_counts_the_rest() -> None:
+def test_a_frame_shows_the_newest_that_fit_and_counts_the_rest() -> None:
     board = Board()
     for number in range(10):
         uuid = f"{number:08x}-5e6f-4788-99aa-bbccddeeff00"
@@ -369,7 +371,7 @@ def test_a_frame_has_the_newest_that_fit_and_counts_the_rest() -> None:
     assert (frame.hidden, frame.live, frame.conversations, frame.over) == (5, 10, 5, 0)
 
 
-def test_what_is_over_leaves_the_table_and_is_there_in_the_end() -> None:
+def test_an_ended_leg_leaves_the_table_and_is_included_at_the_end() -> None:
     board = Board()
     board.records([record("answered"), record("answered", OTHER)], T0)
     board.records([record("completed")], T0 + 1)

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from voicectl.core.watch.schedule import PollSchedule, PollStatus
 
-# when the API is asked
+# Times of the requests
 
 
-def test_it_is_asked_less_often_while_nothing_changes_and_soon_once_something_does() -> None:
+def test_it_polls_less_often_while_nothing_changes_and_soon_after_a_change() -> None:
     rhythm, now, pauses = PollSchedule(2.0, 0.0), 0.0, []
     assert rhythm.due == 0
     for _ in range(7):
@@ -29,7 +29,7 @@ def test_it_is_asked_less_often_while_nothing_changes_and_soon_once_something_do
 
 
 @given(st.floats(0.1, 60), st.lists(st.tuples(st.integers(1, 400), st.booleans(), st.booleans())))
-def test_it_never_takes_more_than_a_third_of_what_all_may_ask(
+def test_it_never_uses_more_than_a_third_of_the_shared_rate_limit(
     interval: float, polls: list[tuple[int, bool, bool]]
 ) -> None:
     rhythm, now = PollSchedule(interval, 0.0), 0.0
@@ -44,7 +44,7 @@ def test_it_never_takes_more_than_a_third_of_what_all_may_ask(
         assert asked <= PollSchedule.REQUESTS_PER_SECOND * rhythm.due * 1.000001
 
 
-def test_a_steady_one_stays_as_it_is_and_troubles_slow_every_one() -> None:
+def test_a_steady_interval_stays_the_same_and_trouble_slows_every_one() -> None:
     rhythm = PollSchedule(2.0, 0.0, is_steady=True)
     rhythm.asked(0, 0, requests=4, is_changed=False)
     assert rhythm.due == 2
@@ -55,10 +55,10 @@ def test_a_steady_one_stays_as_it_is_and_troubles_slow_every_one() -> None:
     assert rhythm.due == 34
 
 
-# what is said of it
+# The status line
 
 
-def test_it_says_what_it_does_not_know() -> None:
+def test_the_status_line_shows_the_state_of_each_source() -> None:
     standing = PollStatus(began=100.0, pause=2.0)
     assert standing.text(101) == "Asking the API."
 

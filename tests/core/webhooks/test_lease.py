@@ -120,7 +120,7 @@ class Office:
         self.identity = room.sandbox.identity
         self.id = self.identity.application_id
         self.directory = room.home / "state"
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self.request_timeout = REQUEST_SECONDS
 
     @property
@@ -128,13 +128,13 @@ class Office:
         return self.directory / lease.FILE
 
     def set(self, capabilities: dict[str, Any]) -> None:
-        """Have the application be so, behind everybody's back."""
+        """Set the application's capabilities without any receiver."""
         applications = self.sandbox.applications
         own = applications.by_id[self.id]
         applications.by_id[self.id] = replace(own, capabilities=json.loads(json.dumps(capabilities)))
 
     def change(self, capability: str, name: str, **fields: Any) -> None:
-        """Have somebody else change a webhook; no fields take it away."""
+        """Change a webhook as another program would, or remove it if there are no fields."""
         capabilities = self.capabilities
         webhooks = capabilities[capability]["webhooks"]
         if fields:
@@ -185,18 +185,18 @@ class Office:
         with (
             self.api(url, session) as api,
             lease.urls(
-                api, self.room.clock, self.id, self.directory, public, self.told.append, **options
+                api, self.room.clock, self.id, self.directory, public, self.messages.append, **options
             ) as application,
         ):
             yield application
 
     def restore(self, url: str | None = None) -> None:
         with self.api(url) as api:
-            lease.restore_left(api, self.room.clock, self.id, self.directory, self.told.append)
+            lease.restore_left(api, self.room.clock, self.id, self.directory, self.messages.append)
 
     @contextmanager
     def child(self, url: str | None = None) -> Iterator[subprocess.Popen[str]]:
-        """A receiver that is a process of its own; it ends when its standard input does."""
+        """A receiver in its own process, which ends when its standard input is closed."""
         arguments = [
             *(url or self.room.url, self.identity.api_key, self.identity.api_secret, self.id),
             *(str(self.directory), PUBLIC),
@@ -224,11 +224,11 @@ def is_inside(process: subprocess.Popen[str]) -> bool:
     return any(line == "inside\n" for line in process.stdout)
 
 
-# Taking and giving back
+# Taking and restoring webhooks
 
 
 @pytest.mark.parametrize("case", BEFORE)
-def test_the_webhooks_are_ours_inside_and_afterwards_what_they_were(office: Office, case: str) -> None:
+def test_the_webhooks_are_ours_inside_and_restored_afterwards(office: Office, case: str) -> None:
     office.set(BEFORE[case])
     with office.borrowed() as application:
         inside = office.capabilities
@@ -241,7 +241,7 @@ def test_the_webhooks_are_ours_inside_and_afterwards_what_they_were(office: Offi
             kept = {name: hook.get("http_method") for name, hook in had.items()}
             assert {name: hook.get("http_method") for name, hook in hooks.items()} == {
                 name: kept.get(name, "POST") for name in hooks
-            }, "the application is asked as it was before"
+            }, "the application is requested as before"
         assert office.file.stat().st_mode & 0o777 == 0o600
 
     assert what_was_set(office.capabilities) == what_was_set(BEFORE[case])
@@ -259,7 +259,7 @@ def what_was_set(capabilities: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_all_else_of_the_application_is_the_same_to_the_last_field(office: Office) -> None:
+def test_all_other_settings_of_the_application_stay_the_same(office: Office) -> None:
     office.set(FULL)
     with office.borrowed():
         timeouts = office.capabilities["voice"]["webhooks"]["answer_url"]
@@ -268,23 +268,23 @@ def test_all_else_of_the_application_is_the_same_to_the_last_field(office: Offic
     assert office.capabilities == FULL
 
 
-def test_what_is_changed_is_told(office: Office) -> None:
+def test_each_change_is_reported(office: Office) -> None:
     office.set(FULL)
     with office.borrowed():
         assert "rtc.event_url: https://ops.example.org/rtc (POST) -> " + OURS["rtc"]["event_url"] in str(
-            office.told
+            office.messages
         )
-        office.told.clear()
+        office.messages.clear()
 
     assert (
         f"rtc.event_url: {OURS['rtc']['event_url']} (POST) -> https://ops.example.org/rtc (POST)"
-        in office.told
+        in office.messages
     )
-    assert "warning" not in str(office.told)
+    assert "warning" not in str(office.messages)
 
 
 @pytest.mark.parametrize("exc", [RuntimeError("x"), KeyboardInterrupt(), SystemExit(3), Interrupted(15)])
-def test_whatever_ends_the_block_they_are_put_back(office: Office, exc: BaseException) -> None:
+def test_however_the_block_ends_they_are_restored(office: Office, exc: BaseException) -> None:
     office.set(FULL)
     with pytest.raises(type(exc)) as caught, office.borrowed():
         raise exc
@@ -300,7 +300,7 @@ def catch(interrupts: Interrupts) -> None:
     interrupts.check()
 
 
-def test_after_a_signal_that_was_caught_they_are_put_back(office: Office) -> None:
+def test_after_a_caught_signal_they_are_restored(office: Office) -> None:
     office.set(FULL)
     interrupts = Interrupts()
     with pytest.raises(Interrupted), office.borrowed(session=interrupts, interrupts=interrupts):
@@ -310,8 +310,8 @@ def test_after_a_signal_that_was_caught_they_are_put_back(office: Office) -> Non
     assert interrupts.pending == signal.SIGTERM
 
 
-def test_a_signal_that_nobody_tells_of_keeps_them_from_being_put_back(office: Office) -> None:
-    """The control: a session that starts nothing new after a signal would not put back either."""
+def test_without_the_handling_of_signals_they_would_not_be_restored(office: Office) -> None:
+    """The control: a session that starts no request after a signal would not restore them either."""
     office.set(FULL)
     interrupts = Interrupts()
     with pytest.raises(Interrupted), office.borrowed(session=interrupts):
@@ -321,10 +321,10 @@ def test_a_signal_that_nobody_tells_of_keeps_them_from_being_put_back(office: Of
     assert office.file.exists()
 
 
-# What somebody else changes meanwhile
+# Changes by other programs in the meantime
 
 
-def test_a_webhook_that_somebody_else_has_changed_is_left_alone_and_told(office: Office) -> None:
+def test_a_webhook_changed_by_another_program_is_left_alone_and_reported(office: Office) -> None:
     office.set(FULL)
     with office.borrowed():
         office.change("voice", "answer_url", address="https://new.example.org/a", http_method="POST")
@@ -336,15 +336,15 @@ def test_a_webhook_that_somebody_else_has_changed_is_left_alone_and_told(office:
     assert webhooks["event_url"] == FULL["voice"]["webhooks"]["event_url"]
     assert "fallback_answer_url" not in webhooks
     assert office.capabilities["rtc"]["webhooks"] == {}
-    told = [line for line in office.told if "in the meantime" in line]
-    assert told == [
+    changed = [line for line in office.messages if "in the meantime" in line]
+    assert changed == [
         "voice.answer_url was changed in the meantime, and was left as it is: https://new.example.org/a",
         "rtc.event_url was changed in the meantime, and was left as it is: none",
     ]
     assert not office.file.exists()
 
 
-def test_what_else_is_changed_of_a_webhook_of_ours_stays(office: Office) -> None:
+def test_other_changed_fields_of_our_webhook_stay(office: Office) -> None:
     office.set(FULL)
     with office.borrowed():
         office.change("voice", "answer_url", socket_timeout=1000)
@@ -355,7 +355,7 @@ def test_what_else_is_changed_of_a_webhook_of_ours_stays(office: Office) -> None
     assert webhooks["event_url"] == {"address": "https://ops.example.org/event", "http_method": "GET"}
 
 
-def test_a_capability_that_came_with_us_stays_if_somebody_else_uses_it(office: Office) -> None:
+def test_a_capability_that_we_added_stays_if_it_is_used_otherwise(office: Office) -> None:
     office.set({})
     with office.borrowed():
         capabilities = office.capabilities
@@ -367,7 +367,7 @@ def test_a_capability_that_came_with_us_stays_if_somebody_else_uses_it(office: O
 
 
 @pytest.mark.parametrize("at", range(3))
-def test_what_is_changed_just_before_is_what_is_put_back(office: Office, at: int) -> None:
+def test_the_restored_value_is_that_of_the_last_change_before(office: Office, at: int) -> None:
     office.set(FULL)
     with FaultProxy(office.room.url) as proxy:
 
@@ -396,7 +396,7 @@ def test_an_application_that_changes_all_the_time_is_not_taken(office: Office) -
         assert {request.method for request in proxy.requests} == {"GET"}
 
 
-def test_an_address_that_the_api_writes_in_its_own_way_is_put_back_too(office: Office) -> None:
+def test_an_address_that_the_api_normalizes_is_restored_too(office: Office) -> None:
     application = {"id": office.id, "name": "x", "keys": {"public_key": "PEM"}, "capabilities": {"voice": {}}}
 
     def answer(request: Request) -> bytes:
@@ -414,7 +414,7 @@ def test_an_address_that_the_api_writes_in_its_own_way_is_put_back_too(office: O
     assert not office.file.exists()
 
 
-def test_an_api_that_gives_nothing_back_is_not_believed(office: Office) -> None:
+def test_an_api_that_returns_nothing_is_not_trusted(office: Office) -> None:
     application = {"id": office.id, "name": "x", "keys": {"public_key": "PEM"}, "capabilities": {"voice": {}}}
     puts: list[Any] = []
 
@@ -443,7 +443,7 @@ STEPS = [*((number, False) for number in range(1, 8)), (4, True), (7, True)]
 
 
 @pytest.mark.parametrize(("number", "is_lost"), STEPS)
-def test_after_a_kill_at_any_request_the_next_start_puts_them_back(
+def test_after_a_kill_at_any_request_the_next_start_restores_them(
     office: Office, number: int, is_lost: bool
 ) -> None:
     office.set(FULL)
@@ -469,21 +469,21 @@ def test_after_a_kill_at_any_request_the_next_start_puts_them_back(
         assert child.returncode == -signal.SIGKILL
         assert len(proxy.requests) == number
         is_ours = number in (5, 6) or (number, is_lost) in ((4, False), (7, True))
-        eventually(lambda: (office.addresses == OURS) is is_ours)  # the sandbox may still be at it
+        eventually(lambda: (office.addresses == OURS) is is_ours)  # the sandbox may still process it
 
     assert lease.is_left(office.directory) is (number > 1)
-    office.told.clear()
+    office.messages.clear()
     with office.borrowed() as application:
-        if application is None:  # the block has begun before
+        if application is None:  # the block has started before
             eventually(
-                lambda: any(OURS["rtc"]["event_url"] in line.partition("->")[2] for line in office.told)
+                lambda: any(OURS["rtc"]["event_url"] in line.partition("->")[2] for line in office.messages)
             )
         assert office.addresses == OURS
     assert office.capabilities == FULL
     assert not office.file.exists()
 
 
-def test_a_life_has_as_many_requests_as_were_struck_at(office: Office) -> None:
+def test_the_kills_cover_every_request(office: Office) -> None:
     office.set(FULL)
     with FaultProxy(office.room.url) as proxy:
         with office.borrowed(proxy.url):
@@ -499,7 +499,7 @@ def test_a_life_has_as_many_requests_as_were_struck_at(office: Office) -> None:
         ]
 
 
-def test_a_signal_to_a_receiver_puts_them_back(office: Office) -> None:
+def test_after_a_signal_to_a_receiver_they_are_restored(office: Office) -> None:
     office.set(FULL)
     with office.child() as child:
         assert is_inside(child)
@@ -531,15 +531,15 @@ def test_a_second_receiver_is_refused_while_the_first_runs(office: Office) -> No
     office.restore()
 
 
-def test_so_is_a_second_one_of_the_same_process(office: Office) -> None:
+def test_a_second_receiver_of_the_same_process_is_refused_too(office: Office) -> None:
     with office.borrowed():
         with pytest.raises(GuardError), office.borrowed():
             pytest.fail("it was taken")
         assert office.addresses["voice"] == OURS["voice"]
 
 
-def test_an_exception_at_any_remark_leaves_nothing_that_is_not_put_back(office: Office) -> None:
-    """Remarks go to a terminal that may be gone: each of them is made to fail once."""
+def test_an_exception_at_any_message_leaves_nothing_unrestored(office: Office) -> None:
+    """Messages go to a terminal that may be closed, so each of them fails once."""
     for number in range(20):
         office.set(FULL)
         left = [number]
@@ -564,10 +564,10 @@ def test_an_exception_at_any_remark_leaves_nothing_that_is_not_put_back(office: 
     assert number > 5
 
 
-# What cannot be put back
+# Webhooks that cannot be restored
 
 
-def test_without_a_network_at_the_end_it_is_said_how_to_put_them_back(office: Office) -> None:
+def test_without_a_network_at_the_end_it_says_how_to_restore_them(office: Office) -> None:
     office.set(FULL)
     with ExitStack() as network:
         proxy = network.enter_context(FaultProxy(office.room.url))
@@ -582,7 +582,7 @@ def test_without_a_network_at_the_end_it_is_said_how_to_put_them_back(office: Of
     ran = office.room(shlex.split(command)[1:])
     assert ran.exit_code == 0, ran.stderr
 
-    told = len(office.told)
+    earlier = len(office.messages)
     assert (
         what_was_set(office.capabilities)["voice"]["webhooks"]["answer_url"]
         == (FULL["voice"]["webhooks"]["answer_url"])
@@ -593,7 +593,7 @@ def test_without_a_network_at_the_end_it_is_said_how_to_put_them_back(office: Of
     }
     office.restore()
     assert not office.file.exists()
-    assert not [line for line in office.told[told:] if "warning" in line]
+    assert not [line for line in office.messages[earlier:] if "warning" in line]
 
 
 def test_a_lease_that_cannot_be_restored_at_the_start_stays(office: Office) -> None:
@@ -605,9 +605,9 @@ def test_a_lease_that_cannot_be_restored_at_the_start_stays(office: Office) -> N
         with pytest.raises(TransportError):
             office.restore(server.url)
         assert office.file.read_bytes() == content
-        assert "voicectl app urls --answer" in office.told.pop()
+        assert "voicectl app urls --answer" in office.messages.pop()
         with pytest.raises(TransportError) as caught, office.borrowed(server.url):
-            eventually(lambda: "voicectl app urls --answer" in office.told[-1])
+            eventually(lambda: "voicectl app urls --answer" in office.messages[-1])
         assert "voicectl app urls --answer" in str(caught.value.hint)
         assert office.file.read_bytes() == content
 
@@ -628,10 +628,10 @@ class Stuck(Listener):
         await reader.read()
 
 
-def test_an_api_that_hangs_holds_nobody_up_where_a_receiver_was_killed(
+def test_an_api_that_hangs_does_not_block_the_start_after_a_kill(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls may arrive at any time, so the block begins; and its end does not take long either."""
+    """Calls may arrive at any time, so the block starts; and its end does not take long either."""
     monkeypatch.setattr(lease, "END_SECONDS", 0.3)
     office.set(FULL)
     with office.child() as child:
@@ -675,7 +675,7 @@ def test_an_api_that_hangs_at_the_end_is_not_waited_for(
     assert office.capabilities == FULL
 
 
-def test_a_fault_of_the_block_is_told_rather_than_that_of_the_end(office: Office) -> None:
+def test_an_error_of_the_block_takes_precedence_over_one_of_the_end(office: Office) -> None:
     office.set(FULL)
     with ExitStack() as network:
         url = network.enter_context(FaultProxy(office.room.url)).url
@@ -686,8 +686,8 @@ def test_a_fault_of_the_block_is_told_rather_than_that_of_the_end(office: Office
 
         with pytest.raises(RuntimeError, match="mine"), office.borrowed(url):
             fail()
-    assert f"still go to {PUBLIC}: No usable answer" in office.told[-2]
-    assert "voicectl app urls --answer" in office.told[-1]
+    assert f"still go to {PUBLIC}: No usable answer" in office.messages[-2]
+    assert "voicectl app urls --answer" in office.messages[-1]
     office.restore()
 
 
@@ -703,12 +703,12 @@ def test_an_application_at_the_usual_paths_is_not_taken_for_a_receiver(
     office.set({"voice": {"webhooks": hooks}})
     taken: list[Any] = []
     with office.borrowed(on_lease=taken.append):
-        assert "warning" not in str(office.told)
+        assert "warning" not in str(office.messages)
         assert taken[-1].earlier == {name.partition("_")[0]: url for name, url in (usual | rest).items()}
 
 
-def test_a_lease_that_set_the_method_gives_it_back(office: Office) -> None:
-    """So did the leases of earlier versions."""
+def test_a_lease_that_set_the_method_restores_it(office: Office) -> None:
+    """Leases of earlier versions set it too."""
     office.set(FULL)
     with office.borrowed():
         raw = json.loads(office.file.read_text())
@@ -717,7 +717,9 @@ def test_a_lease_that_set_the_method_gives_it_back(office: Office) -> None:
             {name: value for name, value in each.items() if name != "keeps_method"} for each in raw["lent"]
         ]
         left = raw | {"lent": lent}
-    assert office.capabilities["voice"]["webhooks"]["answer_url"]["http_method"] == "POST", "by somebody else"
+    assert office.capabilities["voice"]["webhooks"]["answer_url"]["http_method"] == "POST", (
+        "by another program"
+    )
 
     office.set(FULL)
     for each in lent:
@@ -732,25 +734,25 @@ def test_a_lease_that_set_the_method_gives_it_back(office: Office) -> None:
 # Two receivers that do not know of each other
 
 
-def test_what_another_receiver_took_and_lost_can_be_put_back_by_hand(office: Office) -> None:
-    """Each has a state directory of its own, so that no lock keeps them apart."""
+def test_a_webhook_that_another_receiver_took_can_be_restored_by_hand(office: Office) -> None:
+    """Each has its own state directory, so no lock prevents a conflict."""
     office.set(FULL)
     first = office.borrowed()
     first.__enter__()
-    assert "warning" not in str(office.told)
-    office.told.clear()
+    assert "warning" not in str(office.messages)
+    office.messages.clear()
     office.directory = office.directory.with_name("other")
     with office.borrowed(public="http://127.0.0.1:3001"):
-        warned = [line for line in office.told if "apparently by another receiver" in line]
+        warned = [line for line in office.messages if "apparently by another receiver" in line]
         assert [line.split()[1] for line in warned] == [
             "voice.answer_url",
             "voice.event_url",
             "voice.fallback_answer_url",
             "rtc.event_url",
         ]
-        office.told.clear()
+        office.messages.clear()
         first.__exit__(None, None, None)
-        (command,) = (line for line in office.told if line.startswith("To restore the earlier value: "))
+        (command,) = (line for line in office.messages if line.startswith("To restore the earlier value: "))
     assert office.addresses == OURS  # whose receiver is gone
 
     ran = office.room(shlex.split(command.partition(": ")[2])[1:])
@@ -785,7 +787,7 @@ DAMAGED: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_a_damaged_lease_is_told_and_set_aside(office: Office, case: str) -> None:
+def test_a_damaged_lease_is_reported_and_set_aside(office: Office, case: str) -> None:
     office.set(FULL)
     with office.borrowed():
         raw = json.loads(office.file.read_bytes())
@@ -793,19 +795,19 @@ def test_a_damaged_lease_is_told_and_set_aside(office: Office, case: str) -> Non
     content = damaged if isinstance(damaged, bytes) else json.dumps(damaged).encode()
     office.file.write_bytes(content)
     office.file.chmod(0o600)
-    office.told.clear()
+    office.messages.clear()
 
     with office.borrowed() as application:
         assert application is not None
         assert office.addresses == OURS
     assert office.capabilities == FULL
-    assert "warning" in office.told[0]
-    assert "voicectl app urls" in office.told[1]
+    assert "warning" in office.messages[0]
+    assert "voicectl app urls" in office.messages[1]
     assert office.file.with_name(f"{lease.FILE}.damaged").read_bytes() == content
 
 
 @pytest.mark.parametrize("case", ["others can write it", "a link", "a directory"])
-def test_a_lease_that_somebody_else_may_have_written_is_not_believed(office: Office, case: str) -> None:
+def test_a_lease_that_others_may_have_written_is_refused(office: Office, case: str) -> None:
     office.set(FULL)
     with office.child() as child:
         assert is_inside(child)
@@ -821,11 +823,11 @@ def test_a_lease_that_somebody_else_may_have_written_is_not_believed(office: Off
 
     office.restore()
     assert office.addresses == OURS
-    assert "warning" in office.told[0]
+    assert "warning" in office.messages[0]
     assert not os.path.lexists(office.file)
 
 
-def test_without_a_place_for_the_lease_nothing_is_sent(office: Office) -> None:
+def test_without_a_directory_for_the_lease_nothing_is_sent(office: Office) -> None:
     office.directory.write_text("in the way")
     with pytest.raises(ConfigError), office.borrowed():
         pytest.fail("it was taken")
@@ -836,7 +838,7 @@ def test_without_a_place_for_the_lease_nothing_is_sent(office: Office) -> None:
 def test_without_a_lease_on_disk_nothing_is_changed(office: Office) -> None:
     office.set(FULL)
     with FaultProxy(office.room.url) as proxy:
-        # The new file is made beside the lease under this name; a directory there makes that fail.
+        # The new lease is written under this name in the same directory; a directory of that name makes that fail.
         office.directory.mkdir(mode=0o700)
         (office.directory / f".{lease.FILE}.{os.getpid()}.new").mkdir()
         with pytest.raises(ConfigError), office.borrowed(proxy.url):
@@ -867,7 +869,7 @@ def test_an_application_of_another_account_is_not_touched(start_room: StartRoom)
         ("http://localhost", "http://localhost"),
     ],
 )
-def test_a_public_url_is_https_or_this_machine(text: str, checked: str) -> None:
+def test_a_public_url_is_https_or_on_this_machine(text: str, checked: str) -> None:
     assert lease.check_public_url(text) == checked
 
 
@@ -893,7 +895,7 @@ def test_a_public_url_is_https_or_this_machine(text: str, checked: str) -> None:
         *("https://ex\u00e4mple.org", "https://x.org/\u202e"),
     ],
 )
-def test_another_one_is_refused_before_anything_is_done(office: Office, text: str) -> None:
+def test_another_url_is_refused_before_anything_is_done(office: Office, text: str) -> None:
     with pytest.raises(InputError) as caught, office.borrowed(public=text):
         pytest.fail("it was taken")
 
@@ -902,12 +904,12 @@ def test_another_one_is_refused_before_anything_is_done(office: Office, text: st
     assert not office.directory.exists()
 
 
-def test_a_url_that_a_sandbox_does_not_reach_is_told(office: Office) -> None:
+def test_a_url_that_a_sandbox_cannot_reach_is_reported(office: Office) -> None:
     with office.borrowed(public="https://voice.example.org"):
-        assert "sandbox start --allow-host voice.example.org" in office.told[0]
+        assert "sandbox start --allow-host voice.example.org" in office.messages[0]
 
 
-def test_a_url_that_the_platform_does_not_reach_is_told(office: Office) -> None:
+def test_a_url_that_the_platform_cannot_reach_is_reported(office: Office) -> None:
     application = "0c0e6f1a-52f4-4f0e-9b5a-6f1f5f0f9a10"
     answer = {"id": application, "keys": {"public_key": "PEM"}, "capabilities": {"voice": {}}}
     office.id = application
@@ -915,12 +917,12 @@ def test_a_url_that_the_platform_does_not_reach_is_told(office: Office) -> None:
         lambda request: reply(200, request.json | {"id": application} if request.body else answer)
     ) as server:
         with office.borrowed(server.url):
-            assert "is on this machine, so the platform cannot reach it" in office.told[0]
-        office.told.clear()
+            assert "is on this machine, so the platform cannot reach it" in office.messages[0]
+        office.messages.clear()
         with office.borrowed(server.url, public="https://voice.example.org"):
-            assert "warning" not in str(office.told)
+            assert "warning" not in str(office.messages)
 
 
-def test_asking_whether_one_is_left_makes_nothing(tmp_path: Path) -> None:
+def test_checking_for_a_lease_creates_nothing(tmp_path: Path) -> None:
     assert lease.is_left(tmp_path / "state") is False
     assert list(tmp_path.iterdir()) == []
