@@ -54,7 +54,9 @@ class Places(Protocol):
         """Return the leg id *uuid* as the API spells it, or unchanged if no search has found another spelling."""
         ...
 
-    def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
+    def find(
+        self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float, is_exact: bool = False
+    ) -> Session:
         """Search for the leg *uuid*, and return the session for the host that has the leg.
 
         Call this method if the host chosen by :meth:`of` responded with 404. The search also asks for the other
@@ -64,6 +66,7 @@ class Places(Protocol):
             refusal: The error for the 404 response.
             is_read: True if the refused request only reads the leg's record.
             within: The time limit for the search, in seconds.
+            is_exact: True if no other spelling of the id need be asked for.
 
         Raises:
             NotFoundError: No host has the leg. The error names the hosts that were searched.
@@ -140,12 +143,15 @@ class VoiceApi:
             query = following
             barren = 0 if len(seen) > known else barren + 1
 
-    def get_call(self, uuid: str, *, within: float = math.inf, urgent: bool = False) -> Call:
+    def get_call(
+        self, uuid: str, *, within: float = math.inf, urgent: bool = False, is_exact: bool = False
+    ) -> Call:
         """Fetch one leg (``GET /v1/calls/{uuid}``).
 
         Args:
             within: The time limit for all attempts together, in seconds.
             urgent: True to send the request before others, with the same priority as a hangup.
+            is_exact: True if the platform has reported the id as it is, so that no other spelling need be asked for.
         """
 
         def read(body: Any) -> Call:
@@ -154,7 +160,8 @@ class VoiceApi:
                 raise NoAnswer("the answer is about another leg")
             return call
 
-        return self._send(uuid, Request(Repeat.READ, "GET", "", read, within=within, is_urgent=urgent))
+        request = Request(Repeat.READ, "GET", "", read, within=within, is_urgent=urgent)
+        return self._send(uuid, request, is_exact=is_exact)
 
     def create_call(self, body: dict[str, Any], *, dials: int = 1) -> CreatedCall:
         """Place a call (``POST /v1/calls``). The request is never retried once any part of it has been sent.
@@ -234,7 +241,7 @@ class VoiceApi:
     def _at(self, uuid: str) -> Session:
         return self._session if self._places is None else self._places.of(uuid)
 
-    def _send(self, uuid: str, request: Request[T]) -> T:
+    def _send(self, uuid: str, request: Request[T], *, is_exact: bool = False) -> T:
         """Send *request* to the leg's host.
 
         After a 404 response, the request is sent again if the leg is found on another host or by another spelling of
@@ -242,6 +249,7 @@ class VoiceApi:
 
         Args:
             request: The request. Its target is what follows the leg's id in the path, such as ``/talk``.
+            is_exact: True if no other spelling of the id need be asked for.
         """
         try:
             return self._at(uuid).send(self._about(uuid, request))
@@ -249,7 +257,9 @@ class VoiceApi:
             if self._places is None:
                 raise
             refusal = exc
-        session = self._places.find(uuid, refusal, is_read=request.is_read, within=request.within)
+        session = self._places.find(
+            uuid, refusal, is_read=request.is_read, within=request.within, is_exact=is_exact
+        )
         return session.send(self._about(uuid, request))
 
     def _about(self, uuid: str, request: Request[T]) -> Request[T]:

@@ -115,7 +115,9 @@ class RegionFinder:
         """Return the leg id *uuid* as the API spells it, or unchanged if no search has found another spelling."""
         return self._spelled.get(hyphenated(uuid), uuid)
 
-    def find(self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float) -> Session:
+    def find(
+        self, uuid: str, refusal: NotFoundError, *, is_read: bool, within: float, is_exact: bool = False
+    ) -> Session:
         """Search for a leg after a 404 from the host chosen by :meth:`of`, and return a session with the leg's host.
 
         If the leg is found by another spelling of its id, :meth:`spelling` returns that spelling from then on.
@@ -127,6 +129,7 @@ class RegionFinder:
             refusal: The error for the 404 from the host chosen by :meth:`of`.
             is_read: True if the refused request was a read of the leg's record.
             within: How long the search may take, in seconds.
+            is_exact: True if no other spelling of the id need be asked for.
 
         Raises:
             NotFoundError: No host has the leg, or the host that returned 404 has the leg but cannot make the change.
@@ -135,6 +138,7 @@ class RegionFinder:
         # Waiting for threads takes real time, which a test's clock does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
         uuid = self.spelling(uuid)
+        others = [] if is_exact else spellings(uuid)[1:]
         with self._sessions.interrupts.waiting():
             here = self.of(uuid)
             found: dict[str, Call | VoicectlError] = {here.origin: refusal}
@@ -149,16 +153,16 @@ class RegionFinder:
                     raise _not_possible(refusal, uuid, seen)
             if (known := self._nowhere.get(hyphenated(uuid))) is not None:
                 raise known
-            if self._is_respelled(uuid, here.origin, give_up):
+            if self._is_respelled(uuid, others, here.origin, give_up):
                 return here
-            url = self._elsewhere(uuid, here.origin, found, give_up)
+            url = self._elsewhere([uuid, *others], here.origin, found, give_up)
             if url is not None:
                 return self._remember(self.spelling(uuid), url)
             raise self._unknown(uuid, refusal, found, give_up)
 
-    def _is_respelled(self, uuid: str, url: str, give_up: float) -> bool:
-        """Return True if the host at *url* has the leg by another spelling of its id, and remember the spelling."""
-        for spelling in spellings(uuid)[1:]:
+    def _is_respelled(self, uuid: str, others: Iterable[str], url: str, give_up: float) -> bool:
+        """Return True if the host at *url* has the leg by one of the *others*, and remember this spelling."""
+        for spelling in others:
             seen = self._ask_alone(url, spelling, give_up)
             if not isinstance(seen, VoicectlError):
                 self._respell(uuid, spelling)
@@ -168,23 +172,24 @@ class RegionFinder:
         return False
 
     def _elsewhere(
-        self, uuid: str, here: str, found: dict[str, Call | VoicectlError], give_up: float
+        self, uuids: Sequence[str], here: str, found: dict[str, Call | VoicectlError], give_up: float
     ) -> str | None:
-        """Return the URL of another host that has the leg, by any spelling of its id, or None if none is found.
+        """Return the URL of another host that has the leg, or None if none is found.
 
         Args:
+            uuids: The leg's id as it was given, and its other spellings to ask for.
             here: The URL of the host that was asked by all spellings before.
             found: The hosts' answers so far, by URL. The new answers are added.
         """
-        urls = [url for url in self._others(uuid) if url not in found]
+        urls = [url for url in self._others(uuids[0]) if url not in found]
         seconds = REGIONS_SECONDS
-        for spelling in spellings(uuid):
+        for spelling in uuids:
             until = min(give_up, time.monotonic() + seconds * self._times)
             if urls and time.monotonic() < until:
                 found |= self._ask(self._readers(urls), spelling, until, is_first_enough=True)
             for url in urls:
                 if not isinstance(found[url], VoicectlError):
-                    self._respell(uuid, spelling)
+                    self._respell(uuids[0], spelling)
                     return url
             urls = [url for url, seen in found.items() if url != here and isinstance(seen, NotFoundError)]
             seconds = HERE_SECONDS

@@ -231,7 +231,8 @@ class Gatherer:
         if self._failure is not None or not is_leg_id(uuid):
             return  # no other id may be put into a URL
         try:
-            self._found.calls[leg_key(uuid)] = self._api.get_call(uuid)
+            is_reported = any(stored.arrival.leg == uuid for stored in self._found.events.values())
+            self._found.calls[leg_key(uuid)] = self._api.get_call(uuid, is_exact=is_reported)
         except NotFoundError as exc:
             is_asked_for = self._found.asked_for is not None and leg_key(uuid) == leg_key(
                 self._found.asked_for
