@@ -17,6 +17,8 @@ from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.core.identity.profiles import ProfileStore
+from voicectl.core.sandbox_control import SandboxControl
+from voicectl.errors import TransportError
 
 
 @pytest.fixture
@@ -698,6 +700,21 @@ def test_exec_passes_on_a_termination_and_leaves_nothing_behind(bare: Room) -> N
         running.terminate()
         assert running.wait(PATIENCE_SECONDS) == 143
     assert not Path(state).exists()
+
+
+def test_exec_stops_a_sandbox_that_the_command_started(bare: Room) -> None:
+    script = f"""
+        set -e
+        v() {{ {sys.executable} -m voicectl "$@" 2>/dev/null; }}
+        v sandbox stop
+        v sandbox start --detach --port 0 --fields url
+    """
+
+    ran = bare.process(["sandbox", "exec", "--", "bash", "-c", script])
+
+    assert ran.exit_code == 0, ran.stderr
+    with pytest.raises(TransportError, match="No sandbox answers"):
+        SandboxControl(ran.stdout.strip(), source="The test's sandbox").identity()
 
 
 def test_a_script_with_pipefail_runs_a_call_from_end_to_end(bare: Room) -> None:

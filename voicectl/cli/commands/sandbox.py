@@ -254,11 +254,23 @@ def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
         sandbox = Sandbox(identity, options, clock=app.clock)
         with running(sandbox) as url:
             store_address(store, sandbox)
-            yield sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
+            environ = sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
                 "VOICECTL_SANDBOX": url,
                 "VOICECTL_CONFIG_DIR": str(store.directory),
                 "VOICECTL_STATE_DIR": str(room / "state"),
             }
+            try:
+                yield environ
+            finally:
+                _stop_started(store, environ, url)
+
+
+def _stop_started(profiles: ProfileStore, environ: Mapping[str, str], url: str) -> None:
+    """Stop a sandbox that was started within the private one at *url*, and whose files are about to be removed."""
+    found = own_sandbox.known(profiles, target.state_directory(environ))
+    if found is not None and found.url != url:
+        with suppress(VoicectlError):
+            SandboxControl(found.url, source="The sandbox's address").stop(found.application_id)
 
 
 def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
