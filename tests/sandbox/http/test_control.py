@@ -21,6 +21,7 @@ class TestStatus:
         client.fault("lost-reply")
 
         assert client.http.get("/sandbox/status").json() == {
+            "url": client.url,
             "regions": client.sandbox.region_urls,
             "pid": os.getpid(),
             "application_id": client.identity.application_id,
