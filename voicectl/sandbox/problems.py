@@ -26,7 +26,8 @@ _GATEWAY = {
     500: ("internal-error", "Internal Error"),
 }
 
-_CONVERSATION_PATHS = ("/v1/conversations", "/v1/users", "/v0.1/legs", "/v0.3/legs", "/v0.3/conversations")
+_USER_PATHS = ("/v1/users", "/v0.3/users")
+_CONVERSATION_PATHS = ("/v1/conversations", "/v0.3/conversations", "/v0.1/legs", "/v0.3/legs", *_USER_PATHS)
 _CONVERSATION_TYPES = "https://developer.nexmo.com/api/conversation#"
 
 _CONVERSATION = {
@@ -143,7 +144,7 @@ def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
     api = next((each for each in _CONVERSATION_PATHS if path == each or path.startswith(f"{each}/")), None)
     if api is None or "code" in problem.body:
         return problem
-    status = 406 if problem.status == 415 and api == "/v1/users" else problem.status
+    status = 406 if problem.status == 415 and api in _USER_PATHS else problem.status
     code, _ = _CONVERSATION.get(status, _CONVERSATION[500])
     if status == 401 and not is_signed:
         code = "system:error:missing-token"

@@ -51,7 +51,7 @@ class Desk:
         return member
 
     def events(self, page: ConversationLog) -> list[dict[str, Any]]:
-        return [self.logs.event(page, number, note, "http://host") for number, note in page.events()]
+        return [self.logs.event(page, number, note, "http://host/v1") for number, note in page.events()]
 
     def event(self, page: ConversationLog, type_: str) -> dict[str, Any]:
         """Return the last event of a type."""

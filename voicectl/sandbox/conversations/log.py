@@ -106,7 +106,7 @@ class ConversationLogs:
         embedded = {}
         if member is not None:
             embedded = {"_embedded": {"from_user": person(member), "from_member": {"id": member.id}}}
-        href = f"{base}/v1/conversations/{log.conversation.uuid}/events/{number}"
+        href = f"{base}/conversations/{log.conversation.uuid}/events/{number}"
         return {"id": number, **fields, **embedded, "_links": {"self": {"href": href}}}
 
     def event_fields(self, log: ConversationLog, number: int | None, note: Note) -> dict[str, Any]:

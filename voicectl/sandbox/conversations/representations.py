@@ -99,7 +99,7 @@ def member_record(log: ConversationLog, member: Member, leg: Leg | None, base: s
         "media": media(member, leg),
         **{name: given[name] for name in ("knocking_id", "invited_by") if name in given},
         "_embedded": {"user": _linked(person(member), base)},
-        "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}/members/{member.id}"),
+        "_links": _self(f"{base}/conversations/{log.conversation.uuid}/members/{member.id}"),
     }
 
 
@@ -109,7 +109,7 @@ def member_in_list(log: ConversationLog, member: Member, base: str) -> dict[str,
         "id": member.id,
         "state": member.state,
         "_embedded": {"user": _linked(person(member), base)},
-        "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}/members/{member.id}"),
+        "_links": _self(f"{base}/conversations/{log.conversation.uuid}/members/{member.id}"),
     }
 
 
@@ -161,7 +161,7 @@ def conversation_record(log: ConversationLog, base: str, *, with_custom_data: bo
         **conversation_body(log),
         "sequence_number": log.last_id,
         **given,
-        "_links": _self(f"{base}/v1/conversations/{log.conversation.uuid}"),
+        "_links": _self(f"{base}/conversations/{log.conversation.uuid}"),
     }
 
 
@@ -172,7 +172,7 @@ def settings(log: ConversationLog, *names: str) -> dict[str, Any]:
 
 def user_record(user: User, base: str) -> dict[str, Any]:
     """Return *user* in the format of an API response about a single user."""
-    return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/v1/users/{user.id}")}
+    return {"id": user.id, "name": user.name, **user.details, "_links": _self(f"{base}/users/{user.id}")}
 
 
 def user_in_list(user: User, base: str) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def session_record(user: User, leg: Leg, api_key: str) -> dict[str, Any]:
 
 
 def _linked(user: dict[str, Any], base: str) -> dict[str, Any]:
-    return {**user, "_links": _self(f"{base}/v1/users/{user['id']}")}
+    return {**user, "_links": _self(f"{base}/users/{user['id']}")}
 
 
 def _known(user: User) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -10,17 +10,41 @@ from starlette.requests import Request
 from voicectl import tokens
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, Member, MemberState
-from voicectl.sandbox.http.pipeline import may_see
+from voicectl.sandbox.http.pipeline import OperationRoute, may_see
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.record import Search, find, is_kept
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.state import Leg
 
+VERSIONS = ("v1", "v0.3")
+"""The versions of the Conversation API in which conversations and users exist."""
+
 
 def base(request: Request) -> str:
     """Return ``http://`` and the host to which *request* was sent. All absolute links begin with this text."""
     return f"http://{request.headers['host']}"
+
+
+def api_root(request: Request) -> str:
+    """Return the URL of the API to which *request* was sent, up to and including its version, such as ``v1``."""
+    version = request.scope["path"].split("/")[1]
+    return f"{base(request)}/{version}"
+
+
+def list_url(request: Request) -> str:
+    """Return the absolute URL of the list that *request* asks for, without the query or a slash at the end."""
+    return f"{base(request)}{request.scope['path'].rstrip('/')}"
+
+
+def in_each_version(*operations: OperationRoute) -> Iterator[OperationRoute]:
+    """Yield *operations* once for each version of the Conversation API. Their paths are given without a version.
+
+    Version 0.3 is older than version 1, and is still used by some clients, such as the vendor's command-line tool.
+    """
+    for version in VERSIONS:
+        for operation, method, path, do in operations:
+            yield operation, method, f"/{version}{path}", do
 
 
 def region_of(request: Request) -> str:

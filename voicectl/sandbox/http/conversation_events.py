@@ -28,7 +28,7 @@ from voicectl.sandbox.conversations.requests import (
     read_event,
     read_record,
 )
-from voicectl.sandbox.http.access import base, note_of, requested_log, speaker
+from voicectl.sandbox.http.access import api_root, in_each_version, list_url, note_of, requested_log, speaker
 from voicectl.sandbox.http.conversations import start_recording, stop_recording
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
@@ -44,19 +44,19 @@ from voicectl.sandbox.telephony.state import Leg
 Do = Callable[[Sandbox, ConversationLog, Leg | None, Fields], None]
 
 
-ALL = "/v1/conversations/{conversation}/events"
-ONE = "/v1/conversations/{conversation}/events/{event}"
+ALL = "/conversations/{conversation}/events"
+ONE = "/conversations/{conversation}/events/{event}"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/conversations/{id}/events``."""
-    return routes_of(
-        sandbox,
+    """Return the routes of ``/v1/conversations/{id}/events`` and ``/v0.3/conversations/{id}/events``."""
+    operations = in_each_version(
         (Operation.LIST_EVENTS, "GET", ALL, _list),
         (Operation.CREATE_EVENT, "POST", ALL, _create),
         (Operation.GET_EVENT, "GET", ONE, _get),
         (Operation.DELETE_EVENT, "DELETE", ONE, _delete),
     )
+    return routes_of(sandbox, *operations)
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -68,10 +68,13 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
         for number, note in log.events(search.first, search.last)
         if number not in hidden and (not search.types or note.type in search.types)
     )
-    url = f"{base(request)}{request.scope['path']}"
+    root = api_root(request)
     return Json(
         paging.listing(
-            found, search.window, url, lambda event: sandbox.conversations.event(log, *event, base(request))
+            found,
+            search.window,
+            list_url(request),
+            lambda event: sandbox.conversations.event(log, *event, root),
         )
     )
 
@@ -88,12 +91,12 @@ async def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         if posted.type == EPHEMERAL:
             return Json(sandbox.conversations.event_fields(log, None, note), 201)
         number = log.last_id
-    return Json(sandbox.conversations.event(log, number, note, base(request)), 201)
+    return Json(sandbox.conversations.event(log, number, note, api_root(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     log = requested_log(sandbox, request)
-    return Json(sandbox.conversations.event(log, *_asked(request, log), base(request)))
+    return Json(sandbox.conversations.event(log, *_asked(request, log), api_root(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:

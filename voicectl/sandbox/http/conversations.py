@@ -16,7 +16,16 @@ from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, searches
 from voicectl.sandbox.conversations.conversation_log import ConversationLog
 from voicectl.sandbox.conversations.requests import read_conversation, read_recording_change
-from voicectl.sandbox.http.access import base, is_there, media_answer, note_of, region_of, requested_log
+from voicectl.sandbox.http.access import (
+    api_root,
+    in_each_version,
+    is_there,
+    list_url,
+    media_answer,
+    note_of,
+    region_of,
+    requested_log,
+)
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.parsing import call_requests
@@ -26,24 +35,30 @@ from voicectl.sandbox.telephony.actions import Record
 from voicectl.sandbox.telephony.exchange import NoAnsweredLeg
 from voicectl.sandbox.telephony.sounds import Sound
 
-ALL = "/v1/conversations"
-ONE = "/v1/conversations/{conversation}"
+ALL = "/conversations"
+ONE = "/conversations/{conversation}"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/conversations``, except the routes for members and events."""
-    return routes_of(
-        sandbox,
+    """Return the routes of ``/v1/conversations`` and ``/v0.3/conversations``, except those for members and events.
+
+    Talking and streaming to a whole conversation exist only in version 1.
+    """
+    operations = in_each_version(
         (Operation.LIST_CONVERSATIONS, "GET", ALL, _list),
         (Operation.CREATE_CONVERSATION, "POST", ALL, _create),
         (Operation.GET_CONVERSATION, "GET", ONE, _get),
         (Operation.UPDATE_CONVERSATION, "PUT", ONE, _update),
         (Operation.DELETE_CONVERSATION, "DELETE", ONE, _delete),
-        (Operation.START_CONVERSATION_TALK, "PUT", f"{ONE}/talk", _talk),
-        (Operation.STOP_CONVERSATION_TALK, "DELETE", f"{ONE}/talk", _talk),
-        (Operation.START_CONVERSATION_STREAM, "PUT", f"{ONE}/stream", _stream),
-        (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"{ONE}/stream", _stream),
         (Operation.RECORD_CONVERSATION, "PUT", f"{ONE}/record", _record),
+    )
+    return routes_of(
+        sandbox,
+        *operations,
+        (Operation.START_CONVERSATION_TALK, "PUT", f"/v1{ONE}/talk", _talk),
+        (Operation.STOP_CONVERSATION_TALK, "DELETE", f"/v1{ONE}/talk", _talk),
+        (Operation.START_CONVERSATION_STREAM, "PUT", f"/v1{ONE}/stream", _stream),
+        (Operation.STOP_CONVERSATION_STREAM, "DELETE", f"/v1{ONE}/stream", _stream),
     )
 
 
@@ -54,8 +69,8 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
         for log in list(sandbox.conversations)
         if search.finds(log) and is_there(sandbox, request, log)
     )
-    show = partial(representations.conversation_record, base=base(request))
-    return Json(paging.listing(found, search.window, f"{base(request)}{ALL}", show, "conversations"))
+    show = partial(representations.conversation_record, base=api_root(request))
+    return Json(paging.listing(found, search.window, list_url(request), show, "conversations"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -65,11 +80,11 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         _require_free(sandbox, request, name, application_id, region)
     conversation = sandbox.exchange.rooms.create(name, application_id=application_id, region=region)
     log = sandbox.conversations.open(conversation, settings)
-    return Json(representations.conversation_record(log, base(request)), 201)
+    return Json(representations.conversation_record(log, api_root(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return Json(representations.conversation_record(requested_log(sandbox, request), base(request)))
+    return Json(representations.conversation_record(requested_log(sandbox, request), api_root(request)))
 
 
 def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -82,7 +97,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     log.settings |= settings
     log.updated = sandbox.exchange.now
     sandbox.note(note_of(sandbox, log, "conversation:updated", None, {}))
-    return Json(representations.conversation_record(log, base(request)))
+    return Json(representations.conversation_record(log, api_root(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:

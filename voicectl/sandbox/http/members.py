@@ -18,7 +18,16 @@ from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.conversations import paging, representations, requests, searches
 from voicectl.sandbox.conversations.conversation_log import ConversationLog, IllegalState, Member, MemberState
 from voicectl.sandbox.conversations.requests import MemberChange
-from voicectl.sandbox.http.access import base, note_of, own_member, requested_log, speaker, token_user
+from voicectl.sandbox.http.access import (
+    api_root,
+    in_each_version,
+    list_url,
+    note_of,
+    own_member,
+    requested_log,
+    speaker,
+    token_user,
+)
 from voicectl.sandbox.http.pipeline import routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.platform import Sandbox
@@ -26,15 +35,14 @@ from voicectl.sandbox.problems import no_such, refused
 from voicectl.sandbox.telephony.exchange import ExchangeError
 from voicectl.sandbox.telephony.state import MAX_LEGS
 
-ALL = "/v1/conversations/{conversation}/members"
-ONE = "/v1/conversations/{conversation}/members/{member}"
-ME = "/v1/conversations/{conversation}/members/me"
+ALL = "/conversations/{conversation}/members"
+ONE = "/conversations/{conversation}/members/{member}"
+ME = "/conversations/{conversation}/members/me"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/conversations/{id}/members``."""
-    return routes_of(
-        sandbox,
+    """Return the routes of ``/v1/conversations/{id}/members`` and ``/v0.3/conversations/{id}/members``."""
+    operations = in_each_version(
         (Operation.LIST_MEMBERS, "GET", ALL, _list),
         (Operation.CREATE_MEMBER, "POST", ALL, _create),
         (Operation.GET_ME, "GET", ME, _get_me),
@@ -42,17 +50,16 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.UPDATE_MEMBER, "PATCH", ONE, _update),
         (Operation.UPDATE_MEMBER, "PUT", ONE, _update),  # used by the API's 2021 version and its examples
         (Operation.DELETE_MEMBER, "DELETE", ONE, _delete),  # likewise
-        (Operation.DELETE_MEMBER, "DELETE", ONE.replace("/v1/", "/v0.3/"), _delete),
     )
+    return routes_of(sandbox, *operations)
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params)
     log = requested_log(sandbox, request)
     found = ((("", i), member) for i, member in enumerate(log.members.values()))
-    url = f"{base(request)}{request.scope['path']}"
-    show = partial(representations.member_in_list, log, base=base(request))
-    return Json(paging.listing(found, window, url, show, "members"))
+    show = partial(representations.member_in_list, log, base=api_root(request))
+    return Json(paging.listing(found, window, list_url(request), show, "members"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -83,7 +90,7 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         Member(id=sandbox.conversations.new_member_id(), user=user, given=wanted.given | invited_by)
     )
     _note_step(sandbox, request, log, member, wanted.state)
-    return Json(representations.member_record(log, member, None, base(request)), 201)
+    return Json(representations.member_record(log, member, None, api_root(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -156,4 +163,6 @@ def _no_such_member() -> Exception:
 
 
 def _shown(sandbox: Sandbox, request: Request, log: ConversationLog, member: Member) -> Json:
-    return Json(representations.member_record(log, member, sandbox.conversations.leg(member), base(request)))
+    return Json(
+        representations.member_record(log, member, sandbox.conversations.leg(member), api_root(request))
+    )

@@ -22,22 +22,23 @@ from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wr
 from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
 
 Handler = Callable[[Sandbox, Request, Any], Response | Awaitable[Response]]
+OperationRoute = tuple[Operation, str, str, Handler]
+"""An operation, its HTTP method, its path and its handler."""
 
 
 def routes_of(
     sandbox: Sandbox,
-    *operations: tuple[Operation, str, str, Handler],
+    *operations: OperationRoute,
     admit: Callable[[Request], None] | None = None,
 ) -> list[Route]:
     """Return one route for each of *operations*.
 
     Args:
         sandbox: The sandbox that the operations act on.
-        operations: Tuples that contain an operation, its HTTP method, its path and its handler. The handler is called
-            with the sandbox, the request, and the parsed JSON body or None. ``request.state.application`` is the
-            application whose token was sent. ``request.state.region`` is the region whose port received the request,
-            or None for the port of the base URL. A handler can raise :class:`Problem`, :class:`Invalid`,
-            :class:`LegOver` and :class:`LegNotAnswered`.
+        operations: The operations. A handler is called with the sandbox, the request, and the parsed JSON body or
+            None. ``request.state.application`` is the application whose token was sent. ``request.state.region`` is
+            the region whose port received the request, or None for the port of the base URL. A handler can raise
+            :class:`Problem`, :class:`Invalid`, :class:`LegOver` and :class:`LegNotAnswered`.
         admit: A function that is called instead of the check of the token. It raises :class:`Problem` to refuse a
             request. If *admit* is given, ``request.state.application`` is not set.
     """

@@ -19,20 +19,19 @@ from voicectl.sandbox.conversations.conversation_log import ConversationLog
 from voicectl.sandbox.conversations.paging import Key
 from voicectl.sandbox.conversations.requests import is_user_name, read_user
 from voicectl.sandbox.conversations.users import User
-from voicectl.sandbox.http.access import base, is_there, region_of, token_user
+from voicectl.sandbox.http.access import api_root, in_each_version, is_there, list_url, region_of, token_user
 from voicectl.sandbox.http.pipeline import may_see, routes_of
 from voicectl.sandbox.operations import Operation
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import no_such, refused
 
-ALL = "/v1/users"
-ONE = "/v1/users/{user}"
+ALL = "/users"
+ONE = "/users/{user}"
 
 
 def routes(sandbox: Sandbox) -> list[Route]:
-    """Return the routes of ``/v1/users``."""
-    return routes_of(
-        sandbox,
+    """Return the routes of ``/v1/users`` and ``/v0.3/users``."""
+    operations = in_each_version(
         (Operation.LIST_USERS, "GET", ALL, _list),
         (Operation.CREATE_USER, "POST", ALL, _create),
         (Operation.GET_USER, "GET", ONE, _get),
@@ -40,16 +39,18 @@ def routes(sandbox: Sandbox) -> list[Route]:
         (Operation.UPDATE_USER, "PUT", ONE, _update),  # used by the 2021 version of the API and some clients
         (Operation.DELETE_USER, "DELETE", ONE, _delete),
         (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations", _list_conversations),
+        (Operation.LIST_USER_CONVERSATIONS, "GET", f"{ONE}/conversations/", _list_conversations),  # likewise
         (Operation.LIST_SESSIONS, "GET", f"{ONE}/sessions", _list_sessions),
     )
+    return routes_of(sandbox, *operations)
 
 
 def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     window = searches.read_list(request.query_params, "name")
     name = request.query_params.get("name")
     found = ((("", user.number), user) for user in _visible(sandbox, request) if name in (None, user.name))
-    show = partial(representations.user_in_list, base=base(request))
-    return Json(paging.listing(found, window, f"{base(request)}{ALL}", show, "users"))
+    show = partial(representations.user_in_list, base=api_root(request))
+    return Json(paging.listing(found, window, list_url(request), show, "users"))
 
 
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -60,11 +61,11 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     user = sandbox.users.add(
         name, details, application_id=request.state.application.id, region=region_of(request)
     )
-    return Json(representations.user_record(user, base(request)), 201)
+    return Json(representations.user_record(user, api_root(request)), 201)
 
 
 def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    return Json(representations.user_record(_named(sandbox, request), base(request)))
+    return Json(representations.user_record(_named(sandbox, request), api_root(request)))
 
 
 def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
@@ -72,7 +73,7 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
     user = _asked(sandbox, request)
     _check_name(name)
     sandbox.users.change(user, name, details)
-    return Json(representations.user_record(user, base(request)))
+    return Json(representations.user_record(user, api_root(request)))
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
@@ -92,9 +93,9 @@ def _list_conversations(sandbox: Sandbox, request: Request, _body: Any) -> Respo
                 key = log.settings.get("properties", {}).get("custom_sort_key", "")
                 yield (key if search.by_sort_key else "", log.number), log
 
-    url = f"{base(request)}{ALL}/{user.id}/conversations"
+    url = f"{api_root(request)}{ALL}/{user.id}/conversations"
     show = partial(
-        representations.conversation_record, base=base(request), with_custom_data=search.with_custom_data
+        representations.conversation_record, base=api_root(request), with_custom_data=search.with_custom_data
     )
     return Json(paging.listing(found(), search.window, url, show, "conversations"))
 
@@ -108,7 +109,7 @@ def _list_sessions(sandbox: Sandbox, request: Request, _body: Any) -> Response:
         if representations.party(leg) == {"type": "app", "user": user.name}
         and (leg.application_id, leg.region) == (user.application_id, user.region)
     )
-    url = f"{base(request)}{ALL}/{user.id}/sessions"
+    url = f"{api_root(request)}{ALL}/{user.id}/sessions"
     show = partial(representations.session_record, user, api_key=sandbox.identity.api_key)
     return Json(paging.listing(found, window, url, show, "sessions"))
 
