@@ -19,7 +19,8 @@ from tests.support.machines import Application, Unpaced, machine
 from tests.support.room import Room
 from tests.support.servers import LEG, Canned, Request, reply
 from voicectl.api.auth import Bearer
-from voicectl.api.conversations import MAX_PAGES, ConversationApi
+from voicectl.api.conversations import ConversationApi
+from voicectl.api.pages import MAX_PAGES
 from voicectl.api.session import Session
 from voicectl.api.wire import Wire
 from voicectl.errors import NotFoundError, TransportError

@@ -151,6 +151,8 @@ def prepare(room: Room, words: str) -> dict[str, str]:
 
 def named_in(example: str, room: Room) -> dict[str, str]:
     """The legs that an example names, in the state that it means, and the reference of a call in doubt."""
+    if "alice" in example and "user create" not in example:
+        room("user create alice")
     if "$FAULT" in example:
         return {"FAULT": room("sandbox fault add region -q").stdout.strip()}
     if "$EVENT" in example:

@@ -15,6 +15,7 @@ LISTS = (
     "webhook list",
     "recording list",
     "profile list",
+    "user list",
     "sandbox log",
     "sandbox hear x",
     "sandbox fault list",

@@ -6,14 +6,13 @@ Source: Conversation API reference, sections 2, 3 and 6.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
+from voicectl.api.pages import rows
 from voicectl.api.repetition import Repeat, Request
-from voicectl.api.replies import done, next_query, record, whole_object
+from voicectl.api.replies import done, record, whole_object
 from voicectl.errors import NoAnswer
-from voicectl.strict_json import fields
 from voicectl.voice.conversation import Conversation, ConversationState, Member
 
 if TYPE_CHECKING:
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 T = TypeVar("T")
-
-PAGE_SIZE = 100
-MAX_PAGES = 50
-"""The maximum number of pages to read, which contain up to 5,000 conversations or members in total."""
 
 _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
 """The names of a conversation's settings, except ``name``. A PUT request deletes every setting that it omits."""
@@ -54,11 +49,10 @@ class ConversationApi:
         """Yield each of the application's conversations once, newest first (``GET /v1/conversations``).
 
         Args:
-            on_cut: A function that is called if the API lists more than :data:`MAX_PAGES` pages. Further pages are
-                not read.
+            on_cut: A function that is called if the API lists more conversations than can be read.
             within: The time limit for each page, including retries, in seconds.
         """
-        return self._rows(_ALL, "conversations", Conversation.from_json, on_cut, within)
+        return self._rows(_ALL, "conversations", Conversation.from_json, on_cut=on_cut, within=within)
 
     def find(self, name: str) -> Conversation | None:
         """Return the conversation named *name*, or None if it is not among the newest 5,000 conversations.
@@ -99,12 +93,12 @@ class ConversationApi:
 
         The list does not contain the members' legs or mute states, which :meth:`member` fetches for one member. The
         newest members come first, since most of the older members of a busy conversation have left. At most
-        :data:`MAX_PAGES` pages are read.
+        5,000 members are read.
 
         Args:
             within: The time limit for each page, including retries, in seconds.
         """
-        return self._rows(_path(id_, "/members"), "members", Member.from_json, None, within)
+        return self._rows(_path(id_, "/members"), "members", Member.from_json, within=within)
 
     def member(self, id_: str, member_id: str, *, within: float = math.inf) -> Member:
         """Fetch one member, with the member's leg and mute state (``GET /v1/conversations/{id}/members/{id}``).
@@ -172,48 +166,10 @@ class ConversationApi:
         return self._session.send(Request(Repeat.READ, "GET", target, read, within=within, if_absent=_GONE))
 
     def _rows(
-        self,
-        path: str,
-        name: str,
-        from_json: Callable[[dict[str, Any]], T],
-        on_cut: Callable[[], None] | None,
-        within: float,
+        self, path: str, name: str, from_json: Callable[[dict[str, Any]], T], **options: Any
     ) -> Iterator[T]:
-        """Read the list at *path* page by page, convert its rows with *from_json*, and yield each row once.
-
-        Only the cursor in the link ``_links.next`` is used, since the path and host of the link cannot be trusted. No
-        cursor is used twice.
-        """
-        query = {"page_size": str(PAGE_SIZE), "order": "desc"}
-        seen: set[str] = set()
-        cursors: set[str] = set()
-        for _ in range(MAX_PAGES):
-            page, cursor = self._get(f"{path}?{urlencode(query)}", partial(_page, name), within)
-            for row in page:
-                if row["id"] not in seen:
-                    seen.add(row["id"])
-                    yield from_json(row)
-            if cursor is None or cursor in cursors:
-                return
-            cursors.add(cursor)
-            query["cursor"] = cursor
-        if on_cut:
-            on_cut()
+        return rows(self._session, path, name, from_json, if_absent=_GONE, **options)
 
 
 def _path(id_: str, below: str = "") -> str:
     return f"{_ALL}/{quote(id_, safe='')}{below}"
-
-
-def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the rows on a page, and the cursor for the next page (None on the last page).
-
-    In the API's 2021 format, the rows are nested one level deeper, in an object named ``data``.
-    """
-    embedded = fields(whole_object(body).get("_embedded"))
-    rows = embedded.get(name, fields(embedded.get("data")).get(name))
-    if not isinstance(rows, list):
-        raise NoAnswer(f"the answer contains no list of {name}")
-    cursor = next((value for key, value in next_query(body) if key == "cursor"), None)
-    found = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str) and row["id"]]
-    return found, cursor

@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
     trace_id: str | None
 
     def __str__(self) -> str:
-        words = f"{self.status} {self.title}".strip()
+        words = f"{self.status} {self.title}".strip().rstrip(".")
         return (f"{words}: {self.detail}" if self.detail else words).rstrip(".")
 
     def error(self, kind: type[E], message: str, hint: str) -> E:

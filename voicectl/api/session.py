@@ -197,7 +197,7 @@ class Session:
             with self._interrupts.waiting():
                 waited += self._limiter.take(
                     creates=request.dials,
-                    others=int(request.method != "POST"),
+                    others=int(not (request.method == "POST" and request.dials)),
                     urgent=request.is_urgent,
                     budget=WAIT_BUDGET_SECONDS - waited,
                 )

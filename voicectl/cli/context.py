@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from voicectl.api.applications import ApplicationApi
     from voicectl.api.client import VoiceApi
     from voicectl.api.conversations import ConversationApi
+    from voicectl.api.users import UserApi
     from voicectl.cli.consent import Consent
     from voicectl.cli.named_legs import NamedLegs
     from voicectl.clock import Clock
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from voicectl.core.identity.target import Target
     from voicectl.core.recordings.fetch import Fetcher, Progress
     from voicectl.core.sandbox_control import SandboxControl
-    from voicectl.core.webhooks.replay import Replayer
     from voicectl.interrupts import Interrupts
     from voicectl.store.action_log import ActionLog
     from voicectl.store.events import EventStore
@@ -213,6 +213,13 @@ class App:
         return ConversationApi(self.sessions.home)
 
     @cached_property
+    def users(self) -> UserApi:
+        """The Users API, which uses the same host and token as the Voice API."""
+        from voicectl.api.users import UserApi
+
+        return UserApi(self.sessions.home)
+
+    @cached_property
     def account(self) -> Account:
         """The API key and secret of the application's account.
 
@@ -328,20 +335,6 @@ class App:
                 " VOICECTL_SIGNATURE_SECRET.",
             )
         return found
-
-    def replayer(self, url: str, *, is_signed: bool) -> Replayer:
-        """Return a replayer that sends stored webhooks to *url*.
-
-        Raises:
-            ConfigError: The webhooks should be signed, but no valid secret is set.
-        """
-        from voicectl.core.webhooks.replay import Replayer, signer
-
-        parts = urlsplit(url)
-        wire = self.sessions.wire(f"{parts.scheme}://{parts.netloc}")
-        secrets = self.signature_secrets() if is_signed else None
-        sign = None if secrets is None else signer(secrets, self.target.application_id, self.clock)
-        return Replayer(wire, url, timeout=self.sessions.timeout, sign=sign)
 
     @cached_property
     def event_store(self) -> EventStore | None:

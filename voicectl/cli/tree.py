@@ -104,6 +104,12 @@ COMMANDS: Tree = {
         "show": Entry("application:show", "Show the application's settings on the platform.", ":VIEW"),
         "urls": Entry("application:urls", "Show or set the application's webhook URLs.", ":URLS"),
     },
+    "user": {
+        "list": Entry("user:list_", "List the application's users, newest first.", ":LISTED"),
+        "create": Entry("user:create", "Create an app user, whom calls to app:NAME reach.", ":VIEW"),
+        "show": Entry("user:show", "Show an app user.", ":VIEW"),
+        "remove": Entry("user:remove", "Delete an app user.", ":REMOVED"),
+    },
     "doctor": Entry("doctor:doctor", "Check the set-up, from the private key to the API.", ":VIEW"),
     "sandbox": {
         "start": Entry("sandbox:start", "Start a sandbox on this machine.", ":VIEW"),
@@ -160,7 +166,7 @@ SECTIONS = {
     "Calls": ("call", "conversation"),
     "Call flows": ("ncco",),
     "Webhooks": ("webhook", "recording"),
-    "Identity": ("profile", "jwt", "app", "doctor"),
+    "Identity": ("profile", "jwt", "app", "user", "doctor"),
     "Sandbox": ("sandbox", "demo"),
     "Help and shell": ("help", "commands", "completion"),
 }
@@ -190,6 +196,7 @@ GROUP_HELP = {
     "profile": "Manage profiles: applications, their keys and guards (limits on their calls).",
     "jwt": "Create and decode an application's tokens.",
     "app": "Show the application's settings, and set its webhook URLs.",
+    "user": "Manage app users, who sign in to the application with a Client SDK.",
     "sandbox": """Run a stand-in for the voice platform: no account, no phone, no cost.
 
     The last three digits of a number from 447700900000 to 447700900999 determine how the other party behaves. All

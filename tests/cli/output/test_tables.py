@@ -56,6 +56,7 @@ COMMANDS = (
     "webhook list",
     "recording list",
     "profile list",
+    "user list",
     "sandbox fault list",
     "commands --limit 8",
 )
@@ -86,6 +87,9 @@ def busy(room: Room, india: None) -> Room:
     keep(room, status("ringing", leg=uuid), status("answered", leg=uuid, second=2))
     keep(room, recorded("https://api.nexmo.com"), received=room.clock.time() - 86_400)
     assert room.sandbox is not None
+    own = {"application_id": room.sandbox.identity.application_id, "region": "na-east"}
+    room.sandbox.users.add("alice", {"display_name": "Alice Jones"}, **own)
+    room.sandbox.users.add(ROOMS[1], {}, **own)
     room.sandbox.faults.add({"what": "lost-request", "on": "createCall", "times": 1})
     assert room("call create --to 447700900009 --talk Hi").exit_code == 12
     return room

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -189,7 +190,7 @@ def replay(
             "No events are selected.", hint="Give their ids, or select them with --leg, --since and so on."
         )
     app.check_reach(to)
-    replayer = app.replayer(to, is_signed=sign)
+    replayer = _replayer(app, to, is_signed=sign)
     kept = event_options.open_store(app, store)
     if kept is None:
         raise LegError("There are no stored events to send.")
@@ -218,6 +219,21 @@ def replay(
             out.flush()
     if statuses:
         raise typer.Exit(errors.combined_status(statuses, count))
+
+
+def _replayer(app: App, url: str, *, is_signed: bool) -> Replayer:
+    """Return a replayer that sends stored webhooks to *url*.
+
+    Raises:
+        ConfigError: The webhooks should be signed, but no valid secret is set.
+    """
+    from voicectl.core.webhooks.replay import Replayer, signer  # noqa: PLC0415 (loads PyJWT, for this command only)
+
+    parts = urlsplit(url)
+    wire = app.sessions.wire(f"{parts.scheme}://{parts.netloc}")
+    secrets = app.signature_secrets() if is_signed else None
+    sign = None if secrets is None else signer(secrets, app.target.application_id, app.clock)
+    return Replayer(wire, url, timeout=app.sessions.timeout, sign=sign)
 
 
 def _show_requests(app: App, replayer: Replayer, chosen: Iterable[Stored], *, is_signed: bool) -> None:
