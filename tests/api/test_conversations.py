@@ -75,6 +75,17 @@ def ask(application: Application) -> Iterator[Callable[[str], ConversationApi]]:
 Ask = Callable[[str], ConversationApi]
 
 
+def test_events_end_at_the_last_known_one_even_if_the_server_lists_more(ask: Ask) -> None:
+    rows = [{"id": number, "type": "custom:x"} for number in (4, 3, 2, 1)]
+
+    with Canned(reply(200, {"_embedded": rows})) as server:
+        found = [event.number for event in ask(server.url).events(ROOM, after=2)]
+        assert [event.number for event in ask(server.url).events(ROOM)] == [4, 3, 2, 1]
+
+    assert found == [4, 3]
+    assert [request.query.get("start_id") for request in server.requests] == ["3", None]
+
+
 def conversation(number: int, **more: Any) -> dict[str, Any]:
     return {"id": f"CON-00000000-0000-4000-8000-{number:012}", "name": f"room-{number}", **more}
 

@@ -12,6 +12,7 @@ LISTS = (
     "call list",
     "call reconcile",
     "conversation list",
+    "conversation events x",
     "webhook list",
     "recording list",
     "profile list",

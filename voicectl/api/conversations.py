@@ -1,11 +1,12 @@
 """A client for the part of the Conversation API that voicectl uses, with one method per operation.
 
-Source: Conversation API reference, sections 2, 3 and 6.
+Source: Conversation API reference, sections 2, 3, 5 and 6.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +14,7 @@ from voicectl.api.pages import rows
 from voicectl.api.repetition import Repeat, Request
 from voicectl.api.replies import done, record, whole_object
 from voicectl.errors import NoAnswer
-from voicectl.voice.conversation import Conversation, ConversationState, Member
+from voicectl.voice.conversation import Conversation, ConversationEvent, ConversationState, Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ _GONE = "It may be over, or belong to another region or application. Look for it
 
 
 class ConversationApi:
-    """A client for operations on conversations, on their members, and on the audio that all members hear.
+    """A client for operations on conversations, their members and events, and the audio that all members hear.
 
     Every method raises the same errors as :meth:`~voicectl.api.session.Session.send`.
     """
@@ -115,6 +116,21 @@ class ConversationApi:
 
         path = _path(id_, f"/members/{quote(member_id, safe='')}")
         return self._get(path, read, within)
+
+    def events(
+        self, id_: str, *, after: int = 0, on_cut: Callable[[], None] | None = None
+    ) -> Iterator[ConversationEvent]:
+        """Yield the events of a conversation, newest first (``GET /v1/conversations/{id}/events``).
+
+        Args:
+            after: A number. Only events with greater numbers are requested.
+            on_cut: A function that is called if the API lists more events than can be read.
+        """
+        query = {"start_id": str(after + 1)} if after else {}
+        found = self._rows(
+            _path(id_, "/events"), "events", ConversationEvent.from_json, query=query, on_cut=on_cut
+        )
+        return takewhile(lambda event: event.number > after, found)
 
     def start_talk(self, id_: str, body: dict[str, Any]) -> None:
         """Speak text to everyone in a conversation (``PUT /v1/conversations/{id}/talk``)."""

@@ -41,6 +41,14 @@ Leg = Annotated[str, typer.Argument(metavar="LEG", help=LEG_HELP, show_default=F
 Legs = Annotated[
     list[str], typer.Argument(metavar="LEG...", help=LEGS_HELP, show_default=False, callback=check_once)
 ]
+Room = Annotated[
+    str,
+    typer.Argument(
+        metavar="ROOM|CON-ID",
+        help="The conversation: its room name, or its id (CON-...).",
+        show_default=False,
+    ),
+]
 Max = Annotated[
     int,
     typer.Option(

@@ -65,6 +65,9 @@ COMMANDS: Tree = {
         "show": Entry(
             "conversation:show", "Show who is in a conversation, who is muted, and who hears whom.", ":LEG"
         ),
+        "events": Entry(
+            "conversation_events:events", "List the events of a conversation, newest last.", ":VIEW"
+        ),
         "talk": Entry("conversation:talk", "Speak text to everyone in a conversation.", ":ACTED"),
         "stream": Entry("conversation:stream", "Play an audio file to everyone in a conversation.", ":ACTED"),
         "record": Entry("conversation:record", "Record everyone in a conversation.", ":ACTED"),

@@ -1,6 +1,6 @@
-"""Conversations and their members. A conversation connects several legs.
+"""Conversations, their members and their events. A conversation connects several legs.
 
-Source: Conversation API reference, "model", "conversations" and "members".
+Source: Conversation API reference, "model", "conversations", "members" and "events".
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from voicectl.strict_json import fields
 from voicectl.voice.call import hyphenated, is_leg_id
+from voicectl.voice.event import rtc_of
 
 _GENERATED = re.compile(r"NAM-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -123,6 +124,36 @@ class Member:
     def is_present(self) -> bool:
         """True if the member has not left the conversation."""
         return self.state != MemberState.LEFT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationEvent:
+    """An event of a conversation, as the Conversation API describes it.
+
+    Attributes:
+        number: The event's ``id``. The events of a conversation are numbered, starting at 1.
+        type: The type, such as ``member:joined``.
+        leg: The id of the leg that the event is about, as received, or None if it is not about a leg.
+        raw: The complete record, as received.
+    """
+
+    number: int
+    type: str
+    leg: str | None
+    raw: dict[str, Any]
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> ConversationEvent:
+        """Create an event from an API record. Only the field ``id`` is required.
+
+        Raises:
+            ValueError: The field ``id`` is missing or not an integer.
+        """
+        match raw.get("id"):
+            case int() as number if number is not True and number is not False:
+                type_, leg, _ = rtc_of(raw)
+                return cls(number=number, type=type_ or "", leg=leg, raw=raw)
+        raise ValueError("an event without a number")
 
 
 def _id(raw: dict[str, Any]) -> str:

@@ -53,6 +53,7 @@ COMMANDS = (
     "call list --match-to '*1' --limit 2",
     "call reconcile",
     "conversation list",
+    "conversation events support-17",
     "webhook list",
     "recording list",
     "profile list",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import check_url, given, grouped, whole_seconds
+from voicectl.cli.arguments import Room, check_url, given, grouped, whole_seconds
 from voicectl.cli.context import App, current
 from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.options.media import Playback, Speech, refuse_with_stop
@@ -50,12 +50,8 @@ LEG = View(
 )
 ACTED = View(columns=("id", "action", "outcome"), id="id", line="{id}  {action}  {outcome}")
 
-ROOM_HELP = "The conversation: its room name, or its id (CON-...)."
 MAX_DAYS = 400
 MAX_SECONDS = 7200
-
-Room = Annotated[str, typer.Argument(metavar="ROOM|CON-ID", help=ROOM_HELP, show_default=False)]
-
 
 _HEARS = {Hears.YES: "hears", Hears.NO: "hears_not", Hears.UNKNOWN: "hears_unknown"}
 
