@@ -63,7 +63,9 @@ COMMANDS: Tree = {
     "conversation": {
         "list": Entry("conversation:list_", "List conversations with live legs.", ":LISTED"),
         "show": Entry(
-            "conversation:show", "Show who is in a conversation, who is muted, and who hears whom.", ":LEG"
+            "conversation_show:show",
+            "Show who is in a conversation, who is muted, and who hears whom.",
+            ":LEG",
         ),
         "events": Entry(
             "conversation_events:events", "List the events of a conversation, newest last.", ":VIEW"
