@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests.support.calls import PARTNER, connected
+from tests.support.kept import keep, status
 from tests.support.machines import Application, machine
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, Request, page, reply
+from voicectl.store.events import Route
 
 THIRD = "447700900003"
 CON = "CON-6f1d2c3b-4a59-4687-9786-a5b4c3d2e1f0"
@@ -433,3 +435,88 @@ def test_actions_on_a_conversation_are_noted_without_the_spoken_text(voicectl: R
     assert row[0] in notes
     assert '"characters": 14' in notes
     assert "1234" not in notes
+
+
+# show, after the end
+
+
+def ended(room: Room) -> tuple[str, list[str]]:
+    """A call with two legs that is over, and the id of its conversation, which the API no longer has."""
+    caller, callee = connected(room)
+    id_ = room(f"call show {caller} -o json").json["conversation_uuid"]
+    room(f"hangup {caller} {callee}")
+    room.clock.sleep(5)
+    assert room.requests("getConversation") == []
+    return id_, [caller, callee]
+
+
+def test_show_of_an_ended_conversation_has_the_legs_that_were_in_it(voicectl: Room) -> None:
+    id_, legs = ended(voicectl)
+
+    rows, shown = voicectl(f"conversation show {id_}"), voicectl(f"conversation show {id_} -o json").json
+
+    assert rows.exit_code == 0
+    assert {row[0]: row[1] for row in rows.rows} == dict.fromkeys(legs, "completed")
+    assert {field for row in rows.rows for field in row[5:]} == {"-"}
+    assert rows.stderr.startswith(
+        "The Conversation API has no record of this conversation: it has ended, or is in"
+    )
+    assert shown["id"] == id_
+    assert {leg["uuid"] for leg in shown["legs"]} == set(legs)
+    assert (shown["hears"], "name" in shown) == ([], False)
+    assert set(voicectl(f"conversation show {id_} -q").stdout.split()) == set(legs)
+
+
+def test_show_says_what_stored_events_know_where_the_api_has_nothing(
+    tmp_path: Path, application: Application
+) -> None:
+    leg, other = LEGS[:2]
+    happened = [
+        status("ringing", leg=leg, conversation_uuid=CON),
+        status("answered", leg=leg, conversation_uuid=CON, second=2),
+        status("completed", leg=leg, conversation_uuid=CON, second=9, duration="7"),
+        status("busy", leg=other, conversation_uuid=CON, second=4, to="447700900002"),
+    ]
+    created = {
+        "id": 1,
+        "type": "conversation:created",
+        "conversation_id": CON,
+        "body": {"name": "support-17"},
+    }
+
+    def answer(request: Request) -> bytes:
+        listed = {"/v1/calls": page(), "/v1/conversations": {"_embedded": {"conversations": []}}}
+        found = listed.get(request.path)
+        return reply(404, {"title": "Not Found"}) if found is None else reply(200, found)
+
+    with Canned(answer) as server:
+        room = machine(tmp_path, application, server.url)
+        before = room(f"conversation show {CON}")
+        keep(room, *happened)
+        keep(room, created, route=Route.RTC)
+        by_id, by_name = room(f"conversation show {CON} -o json"), room("conversation show support-17")
+        seen = room("conversation show support-17", terminal=True, env={"NO_COLOR": "1"})
+        unknown = room("conversation show support-18")
+
+    assert (before.exit_code, before.stdout) == (4, "")
+    assert "Stored events do not mention it either." in before.stderr
+    assert (by_id.json["id"], by_id.json["name"]) == (CON, "support-17")
+    assert {each["uuid"]: (each["status"], each["status_source"]) for each in by_id.json["legs"]} == {
+        leg: ("completed", "event"),
+        other: ("busy", "event"),
+    }
+    assert [row[:2] for row in by_name.rows] == [[leg, "completed"], [other, "busy"]]
+    assert "hears" not in seen.stdout
+    assert unknown.exit_code == 4
+
+
+def test_show_of_an_ended_conversation_does_without_a_broken_event_store(voicectl: Room) -> None:
+    id_, legs = ended(voicectl)
+    keep(voicectl, status("ringing"))
+    for path in voicectl.state.rglob("events.db*"):
+        path.write_bytes(b"no database" * 100)
+
+    ran = voicectl(f"conversation show {id_} -q")
+
+    assert set(ran.stdout.split()) == set(legs)
+    assert "warning: " in ran.stderr

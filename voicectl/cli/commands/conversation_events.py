@@ -17,14 +17,13 @@ from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
 from voicectl.core.calls import conversation_events
 from voicectl.core.calls.conversation_events import ConversationEvents
-from voicectl.errors import InputError, NotFoundError, StoreError
+from voicectl.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from voicectl.cli.output.writer import Writer
     from voicectl.core.calls.conversation_events import Event
-    from voicectl.store.events import EventStore
 
 VIEW = View(
     columns=("id", "timestamp", "type", "uuid", "from", "source", "events"),
@@ -77,7 +76,8 @@ def events(
             raise InputError("--follow cannot be combined with --sort or --limit.", hint="Use --since TIME.")
         app.terminal.stream_records()
     with app.terminal.writer(LINE if follow else VIEW, is_many=True, is_open=not follow) as out:
-        kept = _store(app, store, may_come=follow)
+        may_come = follow or store is not None  # a receiver may be started later
+        kept = app.events(store) if may_come else event_options.usable_store(app)
         found = ConversationEvents(
             app.conversations,
             kept,
@@ -128,18 +128,3 @@ def _record(event: Event) -> dict[str, Any]:
     own = {"id": event.number, "type": event.type, "uuid": event.leg}
     told = {"source": ", ".join(event.sources), "events": list(event.stored) or None}
     return {**event.raw, **own, **told}
-
-
-def _store(app: App, store: str | None, *, may_come: bool) -> EventStore | None:
-    """Open the event store. If the store in the settings does not work, report this and go on without it.
-
-    Args:
-        may_come: True to create a missing store, because a receiver may be started later.
-    """
-    try:
-        return app.events(store) if may_come else event_options.open_store(app, store, is_needed=False)
-    except StoreError as exc:
-        if store is not None:
-            raise
-        remark(f"warning: continuing without the event store: {exc.message}")
-        return None

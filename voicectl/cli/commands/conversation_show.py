@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 from voicectl.cli.arguments import Room
 from voicectl.cli.context import App, current
+from voicectl.cli.options import events as event_options
 from voicectl.cli.output import hearing
 from voicectl.cli.output.fields import find, parse_fields
 from voicectl.cli.output.text import clean, remark, to_json
@@ -17,7 +18,7 @@ from voicectl.cli.output.writer import Format, View
 from voicectl.core.calls import conversations
 from voicectl.core.calls.conversations import Hears, Participant, Participants
 from voicectl.core.calls.live import live_calls
-from voicectl.errors import ApiError, NotFoundError, TransportError, VoicectlError
+from voicectl.errors import ApiError, LegError, NotFoundError, TransportError, VoicectlError
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ def show(ctx: typer.Context, room: Room) -> None:
     moderated room has started. With -o json, the output is one object with "legs", and "hears" for each pair of legs;
     --fields then selects fields of the legs and omits "hears".
 
+    For a conversation that has ended, it shows the legs that were in it, as call records and stored events report
+    them.
+
     Examples:
       $ voicectl conversation show support-17
       $ voicectl conversation show support-17 -o json
@@ -61,40 +65,91 @@ def show(ctx: typer.Context, room: Room) -> None:
         is_deep = not options.quiet and (
             not paths or any(path.partition(".")[0] in OF_MEMBERS for path in paths)
         )
-        id_ = conversations.conversation_id(app.conversations, room)
-        conversation, fault = None, None
-        try:
-            conversation = app.conversations.get(id_)
-        except (ApiError, TransportError) as exc:
-            fault = exc
-        cuts: list[bool] = []
-        live = live_calls(app.api, conversation_uuid=id_, on_cut=lambda: cuts.append(True))
-        if cuts:
-            remark("warning: there are more legs than could be listed")
-        if fault is not None:
-            if not live and isinstance(fault, NotFoundError):
-                raise fault
-            if is_deep:
-                remark(
-                    f"It is unknown which legs are muted, because the Conversation API failed: {fault.message}"
-                )
-        participants = (
-            _participants(app, id_, conversation, live)
-            if is_deep
-            else Participants(is_room=None, legs=[Participant(call=call) for call in live])
-        )
-        heard = list(participants.matrix()) if is_deep else []
+        id_ = _known_id(app, room)
+        seen = _seen(app, id_, is_deep=is_deep)
         if is_json:
-            found = _as_json(
-                {"id": id_} if conversation is None else conversation.raw, participants, heard, paths
-            )
             indent = 2 if app.terminal.format is Format.JSON else None
-            app.terminal.write(to_json(found, indent=indent) + "\n")
+            app.terminal.write(to_json(_as_json(seen, paths), indent=indent) + "\n")
             return
-        for leg in participants.legs:
-            out.add(_row(leg, heard))
-    if app.terminal.format.is_table and not app.options.quiet and not app.options.fields:
-        _draw(app, participants)
+        for leg in seen.participants.legs:
+            out.add(_row(leg, seen.heard))
+    if seen.heard and app.terminal.format.is_table and not app.options.fields:
+        _draw(app, seen.participants)
+
+
+class _Seen(NamedTuple):
+    """A conversation's record or what is known of it, its participants, and which of them hear each other."""
+
+    known: dict[str, Any]
+    participants: Participants
+    heard: list[tuple[Participant, Participant, Heard]]
+
+
+def _known_id(app: App, room: str) -> str:
+    """Return the id of the conversation that *room* names, even if only stored events know the room."""
+    try:
+        return conversations.conversation_id(app.conversations, room)
+    except LegError:
+        from voicectl.core.calls import conversation_events  # noqa: PLC0415 (for ended rooms only)
+
+        store = event_options.usable_store(app)
+        known = None if store is None else conversation_events.known_room(store, room)
+        if known is None:
+            raise
+        return known
+
+
+def _seen(app: App, id_: str, *, is_deep: bool) -> _Seen:
+    """Return a conversation as it is now or, if it has ended, as call records and stored events report it.
+
+    Args:
+        is_deep: True to read the members, which takes one request for each, and to work out who hears whom.
+    """
+    conversation, fault = None, None
+    try:
+        conversation = app.conversations.get(id_)
+    except (ApiError, TransportError) as exc:
+        fault = exc
+    cuts: list[bool] = []
+    live = live_calls(app.api, conversation_uuid=id_, on_cut=lambda: cuts.append(True))
+    if cuts:
+        remark("warning: there are more legs than could be listed")
+    if fault is not None:
+        if not live and isinstance(fault, NotFoundError):
+            return _ended(app, id_, fault)
+        if is_deep:
+            remark(
+                f"It is unknown which legs are muted, because the Conversation API failed: {fault.message}"
+            )
+    known = {"id": id_} if conversation is None else conversation.raw
+    if not is_deep:
+        return _Seen(known, Participants(is_room=None, legs=[Participant(call=call) for call in live]), [])
+    found = _participants(app, id_, conversation, live)
+    return _Seen(known, found, list(found.matrix()))
+
+
+def _ended(app: App, id_: str, fault: NotFoundError) -> _Seen:
+    """Return the legs that were in a conversation of which the Conversation API has no record.
+
+    Raises:
+        NotFoundError: Call records and stored events know nothing of the conversation either.
+    """
+    from voicectl.core.calls.ended import ended  # noqa: PLC0415 (for ended conversations only)
+
+    store = event_options.usable_store(app)
+    try:
+        found = ended(app.api, app.clock, app.action_log, store, id_)
+    except LegError:
+        fault.hint = f"Stored events do not mention it either. {fault.hint}"
+        raise fault from None
+    for gap in found.gaps:
+        remark(f"warning: {gap}")
+    remark(
+        "The Conversation API has no record of this conversation: it has ended, or is in another region. These legs"
+        " were in it, according to call records and stored events."
+    )
+    known = {"id": id_} if found.name is None else {"id": id_, "name": found.name}
+    return _Seen(known, Participants(is_room=None, legs=[Participant(call=leg) for leg in found.legs]), [])
 
 
 def _participants(
@@ -120,23 +175,19 @@ def _participants(
     return found
 
 
-def _as_json(
-    known: dict[str, Any],
-    participants: Participants,
-    heard: list[tuple[Participant, Participant, Heard]],
-    paths: Sequence[str],
-) -> dict[str, Any]:
-    """Return *known*, the record of a conversation, with the records of its legs added.
+def _as_json(seen: _Seen, paths: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a conversation, with the records of its legs added.
 
     If *paths* is empty, the legs have all fields, and "hears" is added. If not, the legs have the fields in *paths*.
     """
+    legs = seen.participants.legs
     if paths:
-        rows = [_row(leg, heard) for leg in participants.legs]
-        return {**known, "legs": [{path: find(row, path) for path in paths} for row in rows]}
+        rows = [_row(leg, seen.heard) for leg in legs]
+        return {**seen.known, "legs": [{path: find(row, path) for path in paths} for row in rows]}
     return {
-        **known,
-        "legs": [_leg(leg) for leg in participants.legs],
-        "hears": [_pair(*each) for each in heard],
+        **seen.known,
+        "legs": [_leg(leg) for leg in legs],
+        "hears": [_pair(*each) for each in seen.heard],
     }
 
 

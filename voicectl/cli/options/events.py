@@ -12,6 +12,7 @@ from voicectl import times
 from voicectl.cli.output import views
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import Writer
+from voicectl.errors import StoreError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -42,6 +43,15 @@ def open_store(app: App, store: str | None, *, is_needed: bool = True) -> EventS
     if found is None and is_needed:
         remark("No events are stored on this machine yet. Run 'voicectl webhook serve'.")
     return found
+
+
+def usable_store(app: App) -> EventStore | None:
+    """Open the default event store, or return None if it does not exist. If it does not work, report this."""
+    try:
+        return app.event_store
+    except StoreError as exc:
+        remark(f"warning: continuing without the event store: {exc.message}")
+        return None
 
 
 AllEvents = Annotated[

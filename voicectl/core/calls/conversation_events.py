@@ -212,12 +212,15 @@ def known_room(store: EventStore, name: str) -> str | None:
         stored
         for type_ in _NAMED_BY
         for stored in store.find(Query(kinds=(Route.RTC,), status=type_, last=MAX_STORED))
-        if _name(stored) == name and stored.arrival.conversation is not None
+        if name_in(stored) == name and stored.arrival.conversation is not None
     ]
     return max(found, key=lambda stored: stored.id).arrival.conversation if found else None
 
 
-def _name(stored: Stored) -> str | None:
+def name_in(stored: Stored) -> str | None:
+    """Return the name of the conversation that a stored event contains, or None if it contains none."""
+    if stored.arrival.kind != Route.RTC or stored.arrival.status not in _NAMED_BY:
+        return None
     body = stored.arrival.fields.get("body")
     name = body.get("name") if isinstance(body, dict) else None
     return name if isinstance(name, str) and name else None
