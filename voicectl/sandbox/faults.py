@@ -25,10 +25,13 @@ RTC = "rtc"
 
 
 _OPERATIONS = tuple(Operation)
-_BY_TOKEN = tuple(operation for operation in Operation if "Application" not in operation)
+_BY_ACCOUNT = ("Application", "Number")
+_BY_TOKEN = tuple(
+    operation for operation in Operation if not any(subject in operation for subject in _BY_ACCOUNT)
+)
 """The operations that require a token.
 
-The operations of the Application API require the account's key and secret instead.
+The operations of the Application API and the Numbers API require the account's key and secret instead.
 """
 
 _EVENTS = (*Kind, RTC)

@@ -29,6 +29,8 @@ class Operation(StrEnum):
     GET_APPLICATION = "getApplication"
     UPDATE_APPLICATION = "updateApplication"
     DELETE_APPLICATION = "deleteApplication"
+    GET_OWNED_NUMBERS = "getOwnedNumbers"
+    UPDATE_NUMBER = "updateANumber"
     LIST_CONVERSATIONS = "listConversations"
     CREATE_CONVERSATION = "createConversation"
     GET_CONVERSATION = "getConversation"

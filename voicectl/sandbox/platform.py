@@ -14,6 +14,7 @@ from voicectl import tokens
 from voicectl.clock import Clock
 from voicectl.sandbox.account.applications import Applications
 from voicectl.sandbox.account.identity import Identity, Options
+from voicectl.sandbox.account.numbers import Numbers
 from voicectl.sandbox.call_clock import CallClock
 from voicectl.sandbox.conversations.log import ConversationLogs
 from voicectl.sandbox.conversations.users import Users
@@ -62,6 +63,7 @@ class Sandbox:
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()
         self.applications = Applications(identity, seed=options.seed)
+        self.numbers = Numbers(identity.number, identity.application_id)
         self._tasks: set[asyncio.Task[None]] = set()
         self._advancing = asyncio.Lock()
         self._waiting_for: int | None = None
@@ -75,15 +77,16 @@ class Sandbox:
     def reset(self) -> None:
         """Discard all calls, faults and log entries, and restart the call clock, rate limits and random generators.
 
-        Keys, applications and users are kept. New ids are still derived from the seed, but no id from before the
-        reset is used again, because clients may have stored it.
+        Keys, applications, numbers and users are kept. New ids are still derived from the seed, but no id from before
+        the reset is used again, because clients may have stored it.
         """
         options, clock = self.options, self.clock
         if self._resets:
             self.webhooks.abandon()
         self._resets += 1
         seed = f"{options.seed} {self._resets}"
-        self.applications.restore()
+        if self.applications.restore():
+            self.numbers.restore()
         self.files.clear()
         self.call_clock = CallClock(clock, speed=options.speed, frozen=options.frozen)
         self.limits = Limits(clock.monotonic, enabled=options.limits)

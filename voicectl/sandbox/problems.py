@@ -1,9 +1,9 @@
 """Error responses in the platform's formats.
 
-There are four formats: A is for invalid fields, B is for a request that the state of a leg does not allow, C is for
-requests that the gateway refuses, and D is for the Conversation API.
+There are five formats: A is for invalid fields, B is for a request that the state of a leg does not allow, C is for
+requests that the gateway refuses, D is for the Conversation API, and E is for the Numbers API.
 
-Source: Voice API reference, "errors".
+Source: Voice API reference, "errors"; Numbers API reference.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _GATEWAY = {
 
 _USER_PATHS = ("/v1/users", "/v0.3/users")
 _CONVERSATION_PATHS = ("/v1/conversations", "/v0.3/conversations", "/v0.1/legs", "/v0.3/legs", *_USER_PATHS)
+_NUMBER_PATHS = ("/account/numbers", "/number/update")
 _CONVERSATION_TYPES = "https://developer.nexmo.com/api/conversation#"
 
 _CONVERSATION = {
@@ -126,6 +127,11 @@ def no_such(name: str, code: str) -> Problem:
     return refused(404, code, f"{name} does not exist, or you do not have access.")
 
 
+def failed_number_request(status: int, label: str) -> Problem:
+    """Return an error in format E, for a request that the Numbers API refuses."""
+    return Problem(status, {"error-code": str(status), "error-code-label": label})
+
+
 def refused_control(status: int, title: str, detail: str, **more: Any) -> Problem:
     """Return an error response for a control route, in the sandbox's own format."""
     return Problem(status, {"title": title, "detail": detail, **more})
@@ -134,13 +140,17 @@ def refused_control(status: int, title: str, detail: str, **more: Any) -> Proble
 def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
     """Convert *problem* to the error format of the API to which *path* belongs.
 
-    The Conversation API and the Users API use format D. For any other API, *problem* is returned unchanged.
+    The Conversation API and the Users API use format D, and the Numbers API uses format E. For any other API,
+    *problem* is returned unchanged.
 
     Args:
         path: The path of the request, without the query.
         problem: The error response, in any format.
         is_signed: True if the request had an ``Authorization`` header.
     """
+    if path in _NUMBER_PATHS and "error-code" not in problem.body:
+        label = str(problem.body.get("detail") or problem.body["title"])
+        return Problem(problem.status, failed_number_request(problem.status, label).body, problem.headers)
     api = next((each for each in _CONVERSATION_PATHS if path == each or path.startswith(f"{each}/")), None)
     if api is None or "code" in problem.body:
         return problem

@@ -163,13 +163,16 @@ class Applications:
         """Remove *application*, so that its tokens are no longer accepted."""
         del self.by_id[application.id]
 
-    def restore(self) -> None:
-        """Restore the sandbox's own application with its original settings. If it was not removed, do nothing.
+    def restore(self) -> bool:
+        """Restore the sandbox's own application with its original settings, and return True.
 
-        This application is needed because the sandbox's profile refers to it.
+        If it was not removed, do nothing and return False. This application is needed because the sandbox's profile
+        refers to it.
         """
-        if self.own not in self.by_id:
-            self.by_id = {self.own: self._first, **self.by_id}
+        if self.own in self.by_id:
+            return False
+        self.by_id = {self.own: self._first, **self.by_id}
+        return True
 
     def room_hours(self, application_id: str) -> float:
         """Return the lifetime of an application's named conversations, in hours."""

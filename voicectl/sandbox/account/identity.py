@@ -27,7 +27,7 @@ class Identity:
         public_key: The public key, in PEM format, with which the application's tokens are verified.
         api_key: The account's API key. The attributes ``api_secret`` and ``signature_secret`` also belong to the
             account.
-        number: The account's only phone number, in E.164 format without ``+``.
+        number: The phone number from which the account calls by default, in E.164 format without ``+``.
     """
 
     application_id: str

@@ -13,6 +13,7 @@ from voicectl.sandbox.http import (
     conversations,
     legs,
     members,
+    numbers,
     users,
 )
 from voicectl.sandbox.http.front import Front, refuse
@@ -22,7 +23,7 @@ from voicectl.sandbox.problems import Problem
 
 def app(sandbox: Sandbox) -> Front:
     """Return the ASGI application that serves *sandbox*."""
-    parts = (calls, applications, conversations, members, legs, conversation_events, users, control)
+    parts = (calls, applications, numbers, conversations, members, legs, conversation_events, users, control)
     routes = Starlette(
         routes=[route for part in parts for route in part.routes(sandbox)],
         exception_handlers=dict.fromkeys((Problem, HTTPException, Exception), refuse),

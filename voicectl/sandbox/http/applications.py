@@ -75,7 +75,7 @@ def _admit(sandbox: Sandbox, request: Request) -> None:
             "Multiple authentication methods",
             "Send the key and secret once, in the Authorization header.",
         )
-    if not _is_account(request, sandbox.identity):
+    if not has_key_and_secret(request, sandbox.identity):
         raise _problem(
             401, "#unauthorized", "Invalid credentials supplied", "The API key or secret is missing or wrong."
         )
@@ -98,8 +98,11 @@ def _signs_twice(request: Request) -> bool:
     return len(headers) + any(name in request.query_params for name in ("api_key", "api_secret")) > 1
 
 
-def _is_account(request: Request, identity: Identity) -> bool:
-    """Return True if *request* carries the account's key and secret. The comparison takes constant time."""
+def has_key_and_secret(request: Request, identity: Identity) -> bool:
+    """Return True if *request* carries the account's key and secret in Basic authentication.
+
+    The comparison takes constant time.
+    """
     sent = request.headers.get("authorization", "")
     if sent[: len(_SCHEME)].lower() != _SCHEME or not identity.api_secret:
         return False
@@ -153,7 +156,9 @@ def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
 
 
 def _delete(sandbox: Sandbox, request: Request, _body: Any) -> Response:
-    sandbox.applications.remove(_named(sandbox, request))
+    application = _named(sandbox, request)
+    sandbox.applications.remove(application)
+    sandbox.numbers.unlink_all(application.id)
     return Response(status_code=204)
 
 

@@ -22,6 +22,7 @@ from voicectl.sandbox.problems import Problem, gateway, invalid, no_such_leg, wr
 from voicectl.sandbox.telephony.exchange import LegNotAnswered, LegOver
 
 Handler = Callable[[Sandbox, Request, Any], Response | Awaitable[Response]]
+Reader = Callable[[Request], Awaitable[Any]]
 OperationRoute = tuple[Operation, str, str, Handler]
 """An operation, its HTTP method, its path and its handler."""
 
@@ -30,6 +31,7 @@ def routes_of(
     sandbox: Sandbox,
     *operations: OperationRoute,
     admit: Callable[[Request], None] | None = None,
+    read: Reader | None = None,
 ) -> list[Route]:
     """Return one route for each of *operations*.
 
@@ -41,21 +43,30 @@ def routes_of(
             :class:`Problem`, :class:`Invalid`, :class:`LegOver` and :class:`LegNotAnswered`.
         admit: A function that is called instead of the check of the token. It raises :class:`Problem` to refuse a
             request. If *admit* is given, ``request.state.application`` is not set.
+        read: A function that is called instead of the JSON parser. It sets ``request.state.size`` to the size of the
+            body in bytes, and returns the parsed body, or a Problem if the body cannot be parsed.
     """
     return [
-        Route(path, _endpoint(sandbox, operation, do, admit), methods=[method])
+        Route(path, _endpoint(sandbox, operation, do, admit, read or _body), methods=[method])
         for operation, method, path, do in operations
     ]
 
 
 def _endpoint(
-    sandbox: Sandbox, operation: Operation, do: Handler, admit: Callable[[Request], None] | None
+    sandbox: Sandbox,
+    operation: Operation,
+    do: Handler,
+    admit: Callable[[Request], None] | None,
+    read: Reader,
 ) -> Callable[[Request], Awaitable[Response]]:
 
     async def endpoint(request: Request) -> Response:
         entry = request.state.entry
         entry["operation"] = operation
-        body = await _body(request)
+        try:
+            body = await read(request)
+        except BodyTooLarge as exc:
+            raise gateway(413, "The body is larger than 1 MiB.") from exc
         if admit is None:
             request.state.application = check_token(
                 request.headers.get("authorization"),
@@ -107,10 +118,7 @@ async def _body(request: Request) -> Any:
 
     If the body cannot be parsed, return a Problem. The caller can make other checks before it raises the Problem.
     """
-    try:
-        data = await read_body(request)
-    except BodyTooLarge as exc:
-        raise gateway(413, "The body is larger than 1 MiB.") from exc
+    data = await read_body(request)
     request.state.size = len(data)
     if not data:
         return None

@@ -1,0 +1,197 @@
+"""The Numbers API: the account's owner lists numbers, and links them to applications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.sandbox.account.test_applications import ask, make, own
+from tests.sandbox.parts import Client
+
+OWN = "442079460000"
+SPARE = "442079460001"
+LIST = "/account/numbers"
+UPDATE = "/number/update"
+SUCCESS = {"error-code": "200", "error-code-label": "success"}
+
+
+def listed(client: Client, **query: Any) -> list[dict[str, Any]]:
+    reply = ask(client, "GET", LIST, params=query)
+    assert reply.status_code == 200, reply.text
+    body = reply.json()
+    assert body.get("count", 0) == len(body.get("numbers", []))
+    return list(body.get("numbers", []))
+
+
+def named(client: Client, **query: Any) -> list[str]:
+    return [each["msisdn"] for each in listed(client, **query)]
+
+
+def update(client: Client, msisdn: str = SPARE, country: str = "GB", **fields: str) -> httpx.Response:
+    return ask(client, "POST", UPDATE, data={"country": country, "msisdn": msisdn} | fields)
+
+
+def refused(reply: httpx.Response, status: int, word: str) -> None:
+    assert reply.status_code == status, reply.text
+    assert reply.json().keys() == {"error-code", "error-code-label"}
+    assert reply.json()["error-code"] == str(status)
+    assert word in reply.json()["error-code-label"]
+
+
+def test_there_are_two_numbers_and_one_is_linked_to_the_sandbox_s_own_application(client: Client) -> None:
+    common = {"country": "GB", "type": "landline", "features": ["VOICE", "SMS"]}
+
+    assert listed(client) == [
+        common | {"msisdn": OWN, "app_id": client.identity.application_id},
+        common | {"msisdn": SPARE},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"pattern": "44207", "search_pattern": 0}, [OWN, SPARE]),
+        ({"pattern": "0001", "search_pattern": 0}, []),
+        ({"pattern": "46000", "search_pattern": 1}, [OWN, SPARE]),
+        ({"pattern": "0001", "search_pattern": 2}, [SPARE]),
+        ({"pattern": SPARE}, [SPARE]),
+        ({"search_pattern": 2}, [OWN, SPARE]),
+        ({"country": "gb"}, [OWN, SPARE]),
+        ({"country": "US"}, []),
+        ({"has_application": "true"}, [OWN]),
+        ({"has_application": "False"}, [SPARE]),
+        ({"application_id": "none"}, []),
+    ],
+)
+def test_numbers_are_searched(client: Client, query: dict[str, Any], found: list[str]) -> None:
+    assert named(client, **query) == found
+
+
+def test_none_found_is_an_empty_object_and_a_page_has_the_count_of_all(client: Client) -> None:
+    assert ask(client, "GET", LIST, params={"country": "US"}).json() == {}
+    for index, found in ((1, [OWN]), (2, [SPARE]), (3, [])):
+        page = ask(client, "GET", LIST, params={"size": 1, "index": index}).json()
+        assert (page["count"], [each["msisdn"] for each in page["numbers"]]) == (2, found)
+
+
+@pytest.mark.parametrize(
+    ("query", "word"),
+    [
+        ({"size": 101}, "size"),
+        ({"size": 0}, "size"),
+        ({"index": "x"}, "index"),
+        ({"search_pattern": 3, "pattern": "4"}, "search_pattern"),
+        ({"has_application": "perhaps"}, "has_application"),
+    ],
+)
+def test_a_wrong_search_fails(client: Client, query: dict[str, Any], word: str) -> None:
+    refused(ask(client, "GET", LIST, params=query), 420, word)
+
+
+def test_a_number_is_linked_and_unlinked(client: Client) -> None:
+    application_id = make(client)["id"]
+
+    linked = update(client, app_id=application_id.upper())
+
+    assert (linked.status_code, linked.json()) == (200, SUCCESS)
+    assert named(client, application_id=application_id) == [SPARE]
+    assert update(client).json() == SUCCESS
+    assert "app_id" not in listed(client, pattern=SPARE)[0]
+
+
+def test_what_an_update_does_not_name_is_cleared(client: Client) -> None:
+    kept = {
+        "moHttpUrl": "https://x.org/sms",
+        "voiceCallbackType": "tel",
+        "voiceCallbackValue": "447700900001",
+        "voiceStatusCallback": "https://x.org/done",
+    }
+    update(client, OWN, app_id=client.identity.application_id, **kept)
+    (shown,) = listed(client, pattern=OWN)
+
+    update(client, OWN, moHttpUrl="")
+
+    del kept["voiceStatusCallback"]
+    assert shown.items() > kept.items()
+    assert "voiceStatusCallback" not in shown
+    assert not listed(client, pattern=OWN)[0].keys() & {*kept, "app_id"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({"msisdn": "442079460999"}, "no such number"),
+        ({"country": "US"}, "no such number in this country"),
+        ({"msisdn": ""}, "msisdn is missing"),
+        ({"country": ""}, "country is missing"),
+        ({"app_id": "5a4db0c5-0000-4000-8000-000000000000"}, "no such application"),
+        ({"voiceCallbackType": "sip"}, "go together"),
+        ({"voiceCallbackValue": "447700900001"}, "go together"),
+        ({"voiceCallbackType": "fax", "voiceCallbackValue": "1"}, "voiceCallbackType"),
+    ],
+)
+def test_an_update_that_cannot_be_fails_is_logged_and_changes_nothing(
+    client: Client, fields: dict[str, str], word: str
+) -> None:
+    before = listed(client)
+
+    refused(update(client, **fields), 420, word)
+
+    assert listed(client) == before
+    entry = next(each for each in client.log() if each["operation"] == "updateANumber")
+    assert (entry["status"], entry["body"]) == (420, {"country": "GB", "msisdn": SPARE} | fields)
+
+
+def test_the_key_and_secret_are_taken_from_parameters_too_and_never_logged(client: Client) -> None:
+    pair = {"api_key": client.identity.api_key, "api_secret": client.identity.api_secret}
+    target = {"country": "GB", "msisdn": SPARE}
+
+    assert client.http.get(LIST, params=pair).json()["count"] == 2
+    assert client.http.post(UPDATE, params=pair, data=target).json() == SUCCESS
+    assert client.http.post(UPDATE, data=pair | target).json() == SUCCESS
+    assert client.identity.api_secret not in str(client.log())
+
+
+def test_without_the_key_and_secret_nothing_is_shown(client: Client) -> None:
+    refused(client.http.get(LIST), 401, "authentication failed")
+    refused(client.get(LIST), 401, "authentication failed")  # a token
+    wrong = {"api_key": client.identity.api_key, "api_secret": "wrong"}
+    refused(client.http.get(LIST, params=wrong), 401, "authentication failed")
+    refused(client.http.post(UPDATE, data=wrong | {"country": "GB", "msisdn": SPARE}), 401, "failed")
+
+
+def test_odd_bodies_methods_and_hosts_are_refused_in_the_same_form(client: Client) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused(ask(client, "POST", UPDATE, {"country": "GB", "msisdn": SPARE}), 415, "form")
+    refused(ask(client, "POST", UPDATE, content=b"country=\xff", headers=form), 400, "form")
+    refused(ask(client, "POST", UPDATE, content=b"a=1&" * 101, headers=form), 400, "form")
+    refused(ask(client, "POST", UPDATE, content=b"a" * 2_000_000, headers=form), 413, "MiB")
+    refused(ask(client, "POST", UPDATE), 420, "country is missing")
+    refused(ask(client, "DELETE", LIST), 405, "method")
+    region = client.sandbox.region_urls["eu-west"]
+    refused(ask(client, "GET", f"{region}{LIST}"), 404, "global host")
+    client.fault("status", on="updateANumber", code=503)
+    refused(update(client), 503, "fault")
+
+
+def test_a_deleted_application_leaves_its_numbers_without_a_link(client: Client) -> None:
+    application_id = make(client)["id"]
+    update(client, app_id=application_id, moHttpUrl="https://x.org/sms")
+
+    ask(client, "DELETE", f"/v2/applications/{application_id}")
+    ask(client, "DELETE", own(client))
+
+    assert named(client, has_application="true") == []
+    assert listed(client, pattern=SPARE)[0]["moHttpUrl"] == "https://x.org/sms"
+    client.control("reset")
+    assert named(client, application_id=client.identity.application_id) == [OWN]
+
+
+def test_links_outlive_a_reset(client: Client) -> None:
+    update(client, app_id=client.identity.application_id)
+
+    client.control("reset")
+
+    assert named(client, has_application="true") == [OWN, SPARE]
