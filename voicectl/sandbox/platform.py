@@ -26,6 +26,7 @@ from voicectl.sandbox.recordings.files import Files
 from voicectl.sandbox.sockets.bridge import Sockets
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
+from voicectl.sandbox.telephony.twins import LOBBY, Route
 from voicectl.sandbox.webhooks.sender import Webhooks
 
 logger = logging.getLogger(__name__)
@@ -110,8 +111,17 @@ class Sandbox:
             host_time=self.clock.time,
             may_dial=self.limits.allow_create,
             knows_user=self.users.knows,
+            find_route=self._find_route,
             room_hours=self.applications.room_hours,
         )
+
+    def _find_route(self, msisdn: str) -> Route | None:
+        number = self.numbers.find(msisdn)
+        if number is None or number.forwards_to is not None or number.application_id is None:
+            return None
+        application = self.applications.by_id[number.application_id]
+        flow = LOBBY if application.answer is None else None
+        return Route(application_id=application.id, region=application.region, flow=flow)
 
     def _new_sockets(self) -> Sockets:
         return Sockets(

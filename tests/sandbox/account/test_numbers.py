@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.sandbox.account.test_applications import ask, make, own
-from tests.sandbox.parts import Client
+from tests.sandbox.parts import HELLO, ROOM, Client
+from tests.sandbox.webhooks.receiver import Receiver, ncco, set_up
 
 OWN = "442079460000"
 SPARE = "442079460001"
@@ -195,3 +196,106 @@ def test_links_outlive_a_reset(client: Client) -> None:
     client.control("reset")
 
     assert named(client, has_application="true") == [OWN, SPARE]
+
+
+# Calls to the numbers
+
+
+def other(client: Client, receiver: Receiver, path: str, *flow: dict[str, Any]) -> str:
+    """Make another application, whose answer_url is *path* of the receiver, and return its id."""
+    hooks = {"answer_url": {"address": receiver.on(path, ncco(*flow))}}
+    return str(make(client, capabilities={"voice": {"webhooks": hooks, "region": "eu-west"}})["id"])
+
+
+def test_a_call_to_a_linked_number_rings_its_application(client: Client, receiver: Receiver) -> None:
+    update(client, app_id=other(client, receiver, "/other", HELLO))
+    set_up(client, answer=receiver.on("/own"), event=receiver.url + "/event")
+
+    uuid = client.call(SPARE, HELLO | {"loop": 0})
+    client.advance(1.5)
+
+    (asked,) = receiver.at("/other")
+    assert receiver.at("/own") == []
+    assert (asked.fields["from"], asked.fields["to"]) == ("447700900456", SPARE)
+    assert asked.fields["uuid"] != uuid
+    assert client.status(uuid) == "answered"
+    client.advance(10)
+    assert client.status(uuid) == "completed"
+    assert receiver.statuses() == ["started", "ringing", "answered", "completed"]
+
+
+def test_an_application_that_calls_itself_hears_its_own_keys(client: Client, receiver: Receiver) -> None:
+    menu = {"action": "input", "type": ["dtmf"], "dtmf": {"maxDigits": 1}}
+    set_up(client, answer=receiver.on("/answer", ncco(HELLO, menu, ROOM)), event=receiver.url + "/event")
+
+    uuid = client.call(OWN, {"action": "conversation", "name": "test"})
+    client.advance(4)
+    assert client.put(f"/v1/calls/{uuid}/dtmf", {"digits": "4"}).status_code == 200
+    client.advance(1)
+
+    (asked,) = receiver.at("/answer")
+    events = [each.fields for each in receiver.at("/event")]
+    (pressed,) = [event for event in events if "dtmf" in event]
+    assert (pressed["uuid"], pressed["dtmf"]["digits"]) == (asked.fields["uuid"], "4")
+    found = client.get("/v1/calls").json()["_embedded"]["calls"]
+    assert [(each["direction"], each["status"]) for each in found] == [
+        ("outbound", "answered"),
+        ("inbound", "answered"),
+    ]
+
+
+def test_without_an_answer_url_the_call_joins_the_lobby(client: Client) -> None:
+    uuid = client.call(OWN, ROOM)
+    client.advance(1.5)
+
+    assert client.status(uuid) == "answered"
+
+
+@pytest.mark.parametrize("settings", [{}, {"voiceCallbackType": "tel", "voiceCallbackValue": "447700900200"}])
+def test_a_number_without_a_link_or_with_another_callback_rings_no_application(
+    client: Client, settings: dict[str, str]
+) -> None:
+    update(client, OWN, **settings)
+
+    uuid = client.call(OWN, ROOM)
+    client.advance(2.5)
+
+    assert client.status(uuid) == "answered"
+    assert client.get("/v1/calls").json()["count"] == 1
+
+
+def test_ring_reaches_the_application_to_which_the_number_is_linked(
+    client: Client, receiver: Receiver
+) -> None:
+    update(client, app_id=other(client, receiver, "/other", HELLO))
+
+    rung = client.control("ring", to=SPARE)
+
+    assert rung.status_code == 201
+    assert "remark" not in rung.json()
+    assert [each.fields["uuid"] for each in receiver.at("/other")] == [rung.json()["uuid"]]
+    assert client.get("/v1/calls").json()["count"] == 0  # the leg is the other application's
+
+
+@pytest.mark.parametrize(
+    ("number", "remark"),
+    [(SPARE, f"{SPARE} is not linked to an application"), ("12025550123", "has no number 12025550123")],
+)
+def test_ring_to_any_other_number_reaches_the_sandbox_s_own_with_a_remark(
+    client: Client, number: str, remark: str
+) -> None:
+    rung = client.control("ring", to=number, ncco=[ROOM])
+
+    assert rung.status_code == 201
+    assert remark in rung.json()["remark"]
+    assert client.status(rung.json()["uuid"]) == "ringing"
+    assert [each["reason"] for each in client.log() if each["kind"] == "remark"] == [rung.json()["remark"]]
+
+
+def test_ring_to_a_number_that_forwards_its_calls_is_refused(client: Client) -> None:
+    update(client, OWN, voiceCallbackType="sip", voiceCallbackValue="sip:desk@example.org")
+
+    rung = client.control("ring", to=OWN)
+
+    assert rung.status_code == 409
+    assert "forwards its calls to sip:desk@example.org" in rung.json()["detail"]

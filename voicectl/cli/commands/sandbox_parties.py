@@ -92,8 +92,9 @@ def ring(
 ) -> None:
     """Make an inbound call, as a caller would.
 
-    The call runs the --ncco flow. Without --ncco, the sandbox fetches one from its application's answer_url, as the
-    platform does, passing on the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
+    The call reaches the application to which the number is linked, or else the sandbox's own. It runs the --ncco
+    flow. Without --ncco, the sandbox fetches one from the application's answer_url, as the platform does, passing on
+    the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
 
     Example:
       $ voicectl sandbox ring --to 442079460000 --from 447700900001
@@ -108,11 +109,6 @@ def ring(
         "sip_headers": dict(map(parse_header, sip_header or ())) or None,
     }
     _act(app, "/sandbox/ring", given(**body))
-    if ncco_file is None and app.control.identity().get("answer_url") is None:
-        remark(
-            "The application has no answer_url, so the call joins the room 'lobby'. To set one: voicectl app urls"
-            " --answer URL"
-        )
 
 
 def _caller(text: str) -> str:
@@ -286,5 +282,6 @@ def _act(app: App, path: str, body: dict[str, Any]) -> None:
     with app.terminal.writer(views.CALL, is_many=False) as out:
         record = app.control.post(path, body)
         if (said := record.pop("remark", None)) is not None:
-            remark(f"The sandbox says: {said}")
+            for line in said.splitlines():
+                remark(f"The sandbox says: {line}")
         out.add(record)

@@ -14,24 +14,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from voicectl.errors import InputError
+from voicectl.sandbox.account.applications import Application
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.parsing.fields import Fields
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.platform import Sandbox
-from voicectl.sandbox.problems import refused_control
+from voicectl.sandbox.problems import Problem, refused_control
 from voicectl.sandbox.record import call_record
-from voicectl.sandbox.telephony.actions import Actions, Join, Order
+from voicectl.sandbox.telephony.actions import Order
 from voicectl.sandbox.telephony.state import Leg
+from voicectl.sandbox.telephony.twins import LOBBY
 from voicectl.voice import dtmf, endpoint
 from voicectl.voice.call import Region, hyphenated, plain
 from voicectl.voice.endpoint import label
 from voicectl.voice.speech import MAX_CHARACTERS
-
-LOBBY: Actions = (Join(name="lobby"),)
-"""The default NCCO for an inbound call.
-
-This NCCO is used if the control request has no ``ncco`` and the application has no ``answer_url``.
-"""
 
 CALLER = "447700900000"
 """The default phone number of the caller, which is used if the control request has no ``from``."""
@@ -48,6 +44,12 @@ _KEPT_BACK = "x-nexmo"
 NO_KEY_LISTENER = "No input action, DTMF listener or other leg was listening, so the keys had no effect."
 NO_LISTENER = "No input action, recording or other leg was listening, so the words had no effect."
 
+NO_ANSWER_URL = (
+    "The application has no answer_url, so the call joins the room 'lobby'."
+    " To set one: voicectl app urls --answer URL"
+)
+OWN_INSTEAD = "the call reaches the sandbox's own application."
+
 NCCO_SECONDS = 1.0
 """How long ``ring`` waits for the NCCO, in seconds on the host clock.
 
@@ -60,30 +62,60 @@ CANDIDATES = 100
 
 
 async def ring(sandbox: Sandbox, _request: Request, fields: Fields) -> Response:
-    """Make a simulated party call the sandbox's own application (``POST /sandbox/ring``)."""
-    application = sandbox.applications.by_id.get(sandbox.applications.own)
-    if application is None:
-        raise refused_control(
-            409, "Conflict", "The sandbox's own application was deleted; a reset restores it."
-        )
+    """Make a simulated party call an application of the account (``POST /sandbox/ring``)."""
     to, from_ = fields.text("to", required=True), fields.text("from")
-    flow = None if application.answer is not None else LOBBY
-    if "ncco" in fields.raw:
-        flow = read_ncco(fields.raw["ncco"], fields.errors)
-    region = fields.choice("region", Region) or application.region
+    flow = read_ncco(fields.raw["ncco"], fields.errors) if "ncco" in fields.raw else None
+    region = fields.choice("region", Region)
     sip_headers = _sip_headers(fields)
     fields.done()
     callee = endpoint.parse(to or "")
     if callee["type"] not in ("phone", "app"):
         raise refused_control(400, "Bad Request", "An inbound call must be to a number or to app:USER.")
     caller = _caller(CALLER if from_ is None else from_)
+    application, remarks = _called(sandbox, callee)
+    if flow is None and application.answer is None:
+        flow = LOBBY
+        remarks.append(NO_ANSWER_URL)
     order = Order(to=callee, from_=caller, flow=flow, sip_headers=sip_headers)
-    leg = sandbox.exchange.ring(order, application_id=application.id, region=region)
+    leg = sandbox.exchange.ring(order, application_id=application.id, region=region or application.region)
     parties: dict[str, Any] = {"from": label(leg.from_), "to": label(leg.to)}
     sandbox.log.add("party", uuid=leg.uuid, what="ring", **parties)
+    for each in remarks:
+        sandbox.log.add("remark", uuid=leg.uuid, reason=each)
     await sandbox.catch_up()
     await sandbox.wait_until(lambda: leg.flow.awaiting is None, NCCO_SECONDS)
-    return _record(leg, leg.remark, 201)
+    if leg.remark is not None:
+        remarks.append(leg.remark)
+    return _record(leg, "\n".join(remarks) or None, 201)
+
+
+def _called(sandbox: Sandbox, callee: dict[str, Any]) -> tuple[Application, list[str]]:
+    """Return the application that a call to *callee* reaches, and remarks on why it is that application.
+
+    Raises:
+        Problem: The call would reach no application.
+    """
+    linked, remarks = None, []
+    if callee["type"] == "phone":
+        msisdn, number = callee["number"], sandbox.numbers.find(callee["number"])
+        linked = None if number is None else number.application_id
+        if number is None:
+            remarks.append(f"The account has no number {msisdn}, so {OWN_INSTEAD}")
+        elif number.forwards_to is not None:
+            raise _conflict(
+                f"{msisdn} forwards its calls to {number.forwards_to}, so they reach no application."
+            )
+        elif linked is None:
+            how = f"To link it: voicectl number link {msisdn}"
+            remarks.append(f"{msisdn} is not linked to an application, so {OWN_INSTEAD} {how}")
+    application = sandbox.applications.by_id.get(linked or sandbox.applications.own)
+    if application is None:
+        raise _conflict("The sandbox's own application was deleted; a reset restores it.")
+    return application, remarks
+
+
+def _conflict(detail: str) -> Problem:
+    return refused_control(409, "Conflict", detail)
 
 
 def _caller(text: str) -> dict[str, str]:

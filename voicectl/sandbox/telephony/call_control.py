@@ -21,6 +21,7 @@ from voicectl.sandbox.telephony.media import Media
 from voicectl.sandbox.telephony.rooms import Rooms
 from voicectl.sandbox.telephony.sounds import BEEP, keys
 from voicectl.sandbox.telephony.state import Conversation, Direction, Leg, Seat
+from voicectl.sandbox.telephony.twins import Route, Twins
 from voicectl.voice.call import FINAL, NEXT, CallStatus
 from voicectl.voice.endpoint import label
 
@@ -57,6 +58,11 @@ class CallControl:
             limit is exceeded.
         knows_user: A function that takes a user name, an application id and a region, and returns True if that app
             user exists.
+        find_route: A function that takes a phone number, and returns the route of calls to that number, or None if
+            they do not lead to an application of the account.
+
+    Attributes:
+        twins: The object that connects the two legs of a call to one of the account's numbers.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class CallControl:
         number: str,
         may_dial: Callable[[], bool],
         knows_user: Callable[[str, str, str], bool],
+        find_route: Callable[[str], Route | None],
     ) -> None:
         self._base = base
         self._media = media
@@ -75,12 +82,26 @@ class CallControl:
         self._number = number
         self._may_dial = may_dial
         self._knows_user = knows_user
+        self.twins = Twins(base, media, rooms, self, find_route)
 
-    def place(self, order: Order, conversation: Conversation, *, dialled_by: FlowRun | None = None) -> Leg:
+    def place(
+        self,
+        order: Order,
+        conversation: Conversation,
+        *,
+        caller: Leg | None = None,
+        dialled_by: FlowRun | None = None,
+    ) -> Leg:
         """Place the outbound call that *order* describes, and return the leg of the callee.
 
         After that, the call rings or is refused. If the callee is a WebSocket, a connection to the WebSocket is
-        opened.
+        opened. If the callee is a number of an application of the account, the call reaches the application, too.
+
+        Args:
+            order: The call to place.
+            conversation: The conversation that the callee joins.
+            caller: The leg whose ``connect`` action places the call, or None if a request does.
+            dialled_by: The run of that ``connect`` action.
         """
         leg = self._new_leg(order, conversation, Direction.OUTBOUND)
         leg.flow.pending, leg.flow.dialled_by = order.flow, dialled_by
@@ -91,10 +112,12 @@ class CallControl:
         elif leg.to["type"] == "app" and not self._knows_user(leg.to["user"], leg.application_id, leg.region):
             self._base.remark(leg, f"no user {leg.to['user']!r}: create one with POST /v1/users")
             self._refuse_in(leg, far_end.UNKNOWN_USER)
+        elif self.twins.call(leg, caller):
+            pass
         elif refusal is not None and not refusal.rings:
             self._refuse_in(leg, refusal)
         else:
-            self._base.schedule(leg, far_end.RINGING_AFTER, partial(self._ring, leg))
+            self._base.schedule(leg, far_end.RINGING_AFTER, partial(self.ring, leg))
         return leg
 
     def receive(self, order: Order, conversation: Conversation) -> Leg:
@@ -125,7 +148,7 @@ class CallControl:
         if dial.caller is None and dial.order.to["type"] == "app" and caller.direction is Direction.INBOUND:
             from_ = caller.from_
         order = replace(dial.order, from_=from_, events=dial.order.events or caller.order.events)
-        return self.place(order, caller.conversation, dialled_by=run)
+        return self.place(order, caller.conversation, caller=caller, dialled_by=run)
 
     def fetch(self, leg: Leg, webhook: Webhook | None, purpose: Purpose) -> None:
         """Request an NCCO for *leg* from *webhook*. If *webhook* is None, use the application's ``answer_url``."""
@@ -241,6 +264,7 @@ class CallControl:
         leg.flow.leave_caller()
         self._media.stop_recordings(leg.audio.recordings)
         self._rooms.leave(leg, status)
+        self.twins.ended(leg)
 
     def _new_leg(self, order: Order, conversation: Conversation, direction: Direction) -> Leg:
         uuid = self._base.new_uuid()
@@ -265,7 +289,8 @@ class CallControl:
         self._report(leg)
         return leg
 
-    def _ring(self, leg: Leg) -> None:
+    def ring(self, leg: Leg) -> None:
+        """Let *leg*, which is outbound, ring until its party answers or its time is out."""
         self._set_status(leg, CallStatus.RINGING)
         # This timer is set before the answer's timer, so that the time-out comes first if both are due together.
         self._base.schedule(leg, leg.order.ringing_timer, partial(self.end, leg, CallStatus.TIMEOUT))
@@ -290,6 +315,7 @@ class CallControl:
             self._media.speak(leg, far_end.GREETING)
             if leg.far_end.beeps_after is not None:
                 self._base.schedule(leg, leg.far_end.beeps_after, partial(self._media.make_sound, leg, BEEP))
+        self.twins.answered(leg)
 
     def _report_detection(
         self, leg: Leg, detection: Detection, event: DetectionEvent, *, starts_flow: bool

@@ -19,6 +19,7 @@ from voicectl.sandbox.telephony.recording import Recording
 from voicectl.sandbox.telephony.rooms import Rooms
 from voicectl.sandbox.telephony.sounds import Prompt, Sound, keys, speech
 from voicectl.sandbox.telephony.state import DEFAULT_REGION, Conversation, Direction, Leg
+from voicectl.sandbox.telephony.twins import Route
 from voicectl.voice.call import CallStatus
 
 
@@ -58,6 +59,8 @@ class Exchange:
             limit is exceeded.
         knows_user: A function that takes a user name, an application id and a region, and returns True if that app
             user exists.
+        find_route: A function that takes a phone number, and returns the route of calls to that number, or None if
+            they do not lead to an application of the account.
         room_hours: A function that takes an application id, and returns the number of hours for which the rooms of
             that application are kept.
 
@@ -81,15 +84,22 @@ class Exchange:
         host_time: Callable[[], float],
         may_dial: Callable[[], bool] = lambda: True,
         knows_user: Callable[[str, str, str], bool] = lambda _name, _application_id, _region: True,
+        find_route: Callable[[str], Route | None] = lambda _number: None,
         room_hours: Callable[[str], float] = lambda _application_id: 48,
     ) -> None:
         self.base = base = Base(seed=seed, now=now, host_time=host_time)
         self.legs, self.live, self.conversations = base.legs, base.live, base.conversations
         self.register = base.register
-        self.media = media = Media(base)
+        self.media = media = Media(base, pass_on=lambda leg, heard: self.calls.twins.pass_on(leg, heard))
         self.rooms = Rooms(base, media, finish=lambda leg: self.calls.finish(leg), hours=room_hours)
         self.calls = CallControl(
-            base, media, self.rooms, number=number, may_dial=may_dial, knows_user=knows_user
+            base,
+            media,
+            self.rooms,
+            number=number,
+            may_dial=may_dial,
+            knows_user=knows_user,
+            find_route=find_route,
         )
 
     @property
@@ -211,6 +221,8 @@ class Exchange:
             raise LegNotAnswered(
                 "An inbound leg cannot be answered by its party, who is the caller: the platform answers it."
             )
+        if leg.twin is not None:
+            raise LegNotAnswered("The called party is an application: its call flow answers the call.")
         if leg.status is not CallStatus.RINGING:
             refusal = LegTooEarly if leg.status is CallStatus.STARTED else LegNotAnswered
             raise refusal(f"The leg is not ringing: its status is {leg.status}.")

@@ -85,6 +85,9 @@ class FarEnd:
 PERSON = FarEnd()
 """A person who answers after 2 s, says nothing, and does not hang up."""
 
+APPLICATION = FarEnd(answers_after=None)
+"""An application whose number is called. Its call flow determines when it answers."""
+
 DECLINED = Refusal(status=CallStatus.REJECTED, after=2, rings=True, detail="declined", sip_code=603)
 """The way in which a call fails if the called party declines it."""
 

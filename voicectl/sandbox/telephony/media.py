@@ -32,10 +32,16 @@ _HASH_SECONDS = 0.5
 
 
 class Media:
-    """An object that plays, stops and records the sounds of all legs."""
+    """An object that plays, stops and records the sounds of all legs.
 
-    def __init__(self, base: Base) -> None:
+    Args:
+        base: The shared state: the legs, the conversations and the call clock.
+        pass_on: A function that is called with each leg that hears a sound, and with that sound.
+    """
+
+    def __init__(self, base: Base, *, pass_on: Callable[[Leg, Heard], None]) -> None:
         self._base = base
+        self._pass_on = pass_on
         self._unreported: dict[str, Conversation] = {}
         self._when_reported: dict[str, Callable[[], None]] = {}
 
@@ -68,13 +74,20 @@ class Media:
             heard.cut(self._base.now)
             if heard.on_end is not None:
                 heard.on_end("stop")
+            self._cut_copies(heard)
 
-    def make_sound(self, leg: Leg, prompt: Prompt) -> Heard:
+    def _cut_copies(self, heard: Heard) -> None:
+        for copy in heard.copies.values():
+            self.cut(copy)
+
+    def make_sound(self, leg: Leg, prompt: Prompt, *, heard_by: frozenset[str] = frozenset()) -> Heard:
         """Start the sound *prompt* on behalf of the party on *leg*, and return a record of the sound.
 
-        All legs that hear this leg hear the sound. An endless sound lasts until :meth:`end_sound` is called.
+        All legs that hear this leg hear the sound. An endless sound lasts until :meth:`end_sound` is called. For
+        *heard_by*, see :class:`~voicectl.sandbox.telephony.sounds.Heard`.
         """
         heard = self._sound(prompt, leg.uuid)
+        heard.heard_by = heard_by
         leg.audio.said = [each for each in leg.audio.said if each.is_on(self._base.now)] + [heard]
         self._let_hear([other for other in leg.conversation.legs.values() if other.hears(leg)], heard)
         if not leg.is_muted:
@@ -86,6 +99,7 @@ class Media:
     def end_sound(self, heard: Heard) -> None:
         """End the sound *heard*, because the party who made the sound is silent again."""
         heard.cut(self._base.now)
+        self._cut_copies(heard)
         leg = self._base.live.get(heard.source)
         if leg is not None:
             self._sounds_until(leg, heard.until)
@@ -98,6 +112,7 @@ class Media:
         for i, heard in enumerate(leg.audio.heard):
             if heard.is_on(self._base.now) and (heard.source != PLATFORM or heard in shared):
                 # End a copy, because other legs may go on hearing the original.
+                self.cut(heard.copies.pop(leg.uuid, None))
                 leg.audio.heard[i] = replace(heard, until=self._base.now, on_end=None)
 
     def silence(self, leg: Leg) -> None:
@@ -106,13 +121,13 @@ class Media:
         for heard in leg.audio.heard:
             self.cut(heard)
 
-    def speak(self, leg: Leg, prompt: Prompt) -> bool:
+    def speak(self, leg: Leg, prompt: Prompt, *, heard_by: frozenset[str] = frozenset()) -> bool:
         """Say *prompt* on behalf of the party on *leg*, and pass it to the ``input`` actions that are listening.
 
         Returns:
             False if the speech has no effect because no action, recording or other leg receives it.
         """
-        heard = self.make_sound(leg, prompt)
+        heard = self.make_sound(leg, prompt, heard_by=heard_by)
         conversation = leg.conversation
         self._base.note(conversation, "audio:speaking:on", leg)
         heard.on_end = lambda _how: self._base.note(conversation, "audio:speaking:off", leg)
@@ -122,13 +137,13 @@ class Media:
         is_recorded = bool(not leg.is_muted and self._recordings_of(leg))
         return any(taken) or is_recorded or self._is_heard(leg)
 
-    def press(self, leg: Leg, digits: str) -> bool:
+    def press(self, leg: Leg, digits: str, *, heard_by: frozenset[str] = frozenset()) -> bool:
         """Press the keys in *digits*, in immediate succession, on behalf of the party on *leg*.
 
         Returns:
             False if the key presses have no effect because no action, webhook, recording or other leg receives them.
         """
-        self.make_sound(leg, keys(digits))
+        self.make_sound(leg, keys(digits), heard_by=heard_by)
         is_taken = self._is_heard(leg) or leg.audio.dtmf_url is not None
         for digit in digits.replace("p", ""):
             self._base.note(leg.conversation, "audio:dtmf", leg, digit=digit)
@@ -363,6 +378,7 @@ class Media:
             leg.audio.heard.append(heard)
             if leg.is_socket:
                 self._base.emit(SendSound(uuid=leg.uuid, heard=heard))
+            self._pass_on(leg, heard)
 
     def _recordings_of(self, leg: Leg) -> list[Recording]:
         """Return the recordings in progress that include the party on *leg*."""

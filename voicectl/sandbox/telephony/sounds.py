@@ -114,6 +114,10 @@ class Heard:
         source: :data:`PLATFORM`, or the UUID of the leg whose party made the sound.
         on_end: A function that is called with ``done`` when the sound ends by itself, or with ``stop`` when it is
             stopped.
+        heard_by: The UUIDs of the twins through which the sound came to its present listeners, if it came from
+            another call.
+        copies: The sounds that the twins of listeners make because of this sound, keyed by the listener's UUID. See
+            :mod:`voicectl.sandbox.telephony.twins`.
     """
 
     at: int
@@ -121,6 +125,16 @@ class Heard:
     prompt: Prompt
     source: str
     on_end: Callable[[str], None] | None = None
+    heard_by: frozenset[str] = frozenset()
+    copies: dict[str, Heard] = field(default_factory=dict)
+
+    @property
+    def was_cut(self) -> bool:
+        """True if the sound was stopped before its end, or is endless and was stopped."""
+        if self.until is None:
+            return False
+        seconds = self.prompt.seconds
+        return seconds is None or self.until < self.at + round(seconds * 1000)
 
     def is_on(self, now: int) -> bool:
         """Return True if the sound has not ended at the time *now*."""
@@ -152,9 +166,8 @@ class Heard:
         return fields | (self._as_cut(heard) if self._is_cut(now) else {})
 
     def _is_cut(self, now: int) -> bool:
-        if self.until is None or self.until > now or self.prompt.seconds is None:
-            return False
-        return self.until < self.at + round(self.prompt.seconds * 1000)
+        is_over = self.until is not None and self.until <= now
+        return is_over and self.prompt.seconds is not None and self.was_cut
 
     def _as_cut(self, heard: float) -> dict[str, Any]:
         text = self.prompt.content.get("text")

@@ -10,6 +10,7 @@
 #   - call control and the run (flow_run): flow, which says what the leg runs and what it waits for;
 #   - rooms: conversation, seat, is_joined, is_muted, is_earmuffed;
 #   - media: audio, except for the listeners, which the input actions add and remove;
+#   - twins: twin, hops, and far_end of the two legs of a call to one of the account's numbers;
 #   - base: timers, which Base.schedule() sets and call control cancels.
 #
 # Status: started -> ringing -> answered (-> machine) -> completed, or another final status before the answer (busy,
@@ -219,6 +220,9 @@ class Leg:
         made_at: The time at which the leg was created, in Unix seconds on the host clock.
         number: The position of the leg in the order of creation of all legs, counted from 0.
         timers: The timers that are cancelled when the leg ends.
+        twin: The other leg of a call to one of the account's numbers, or None if there is no such leg. See
+            :mod:`voicectl.sandbox.telephony.twins`.
+        hops: The number of such calls through which the call came to this leg.
         is_joined: True if the leg and the other legs in its conversation can hear each other.
         remark: The reason why the leg's flow did not run as written, or None if it did.
     """
@@ -235,6 +239,10 @@ class Leg:
     made_at: float
     number: int
     timers: list[Timer] = field(default_factory=list)
+
+    # Written by Twins.
+    twin: Leg | None = None
+    hops: int = 0
 
     # Written by call control.
     status: CallStatus = CallStatus.STARTED
