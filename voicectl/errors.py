@@ -198,13 +198,18 @@ class Interrupted(VoicectlError):
 
 
 class DryRun(Exception):
-    """A request was not sent because of ``--dry-run``."""
+    """A request was not sent because of ``--dry-run``.
 
-    def __init__(self, method: str, url: str, body: dict[str, Any] | None) -> None:
+    Attributes:
+        is_form: True if the body is sent as a form, not as JSON.
+    """
+
+    def __init__(self, method: str, url: str, body: dict[str, Any] | None, *, is_form: bool = False) -> None:
         super().__init__(f"{method} {url}")
         self.method = method
         self.url = url
         self.body = body
+        self.is_form = is_form
 
 
 def causes(exc: BaseException | None) -> Iterator[BaseException]:

@@ -80,6 +80,7 @@ def loaded(room: Room, *words: str, **env: str) -> set[str]:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, application: Application) -> Iterator[Room]:
     record = {"uuid": LEG, "status": "answered", "id": application[0].application_id}
+    record["numbers"] = []
     with Canned(reply(200, {**page(record), **record})) as server:
         room = machine(tmp_path_factory.mktemp("imports"), application, server.url)
         room.environ |= {"VOICECTL_API_KEY": "k", "VOICECTL_API_SECRET": "s"}
@@ -118,6 +119,7 @@ REQUEST = {"cryptography", "http.client", "ssl", "voicectl.api", "voicectl.store
         ("profile list", REQUEST),
         ("app show", REQUEST),
         ("app urls", REQUEST),
+        ("number list", REQUEST),
     ],
 )
 def test_a_command_loads_only_the_modules_it_needs(desk: Room, words: str, needs: set[str]) -> None:

@@ -19,6 +19,7 @@ LISTS = (
     "user list",
     "sandbox log",
     "sandbox hear x",
+    "number list",
     "sandbox fault list",
     "commands",
 )

@@ -107,6 +107,8 @@ COMMANDS = [
     "call reconcile",
     "app show",
     "app urls --event https://example.org/e",
+    "number list",
+    "number link 442079460001",
     "profile list",
     "profile show",
     "profile show test",

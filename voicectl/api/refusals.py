@@ -1,6 +1,6 @@
-"""Translation of the API's error responses, which have four different formats, into exceptions with hints.
+"""Translation of the API's error responses, which have five different formats, into exceptions with hints.
 
-Source: Voice API reference, "errors".
+Source: Voice API reference, "errors"; Numbers API reference.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def refusal(reply: Reply) -> Refusal:
     if not isinstance(body, dict):
         text = reply.body[:MAX_WORDS].decode("utf-8", "replace").strip()
         body = {} if text.startswith("<") else {"detail": text}
-    details = [_first(body, "detail", "msg_error", "Error", "error")]
+    details = [_first(body, "detail", "msg_error", "Error", "error", "error-code-label")]
     parameters = body.get("invalid_parameters")
     if isinstance(parameters, list):
         details += [_parameter(each) for each in parameters[:MAX_PARAMETERS]]

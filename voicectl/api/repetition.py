@@ -69,6 +69,7 @@ class Request(NamedTuple, Generic[T]):
         if_absent: The hint for a 404 response, or None for the usual hint.
         if_unknown: The hint for an unknown outcome, or None for the usual hint, which tells the user to check the
             leg.
+        is_form: True to send the body, whose values must be strings, as a form instead of as JSON.
     """
 
     repeat: Repeat
@@ -81,6 +82,7 @@ class Request(NamedTuple, Generic[T]):
     is_urgent: bool = False
     if_absent: str | None = None
     if_unknown: str | None = None
+    is_form: bool = False
 
     @property
     def is_read(self) -> bool:

@@ -13,6 +13,7 @@ import math
 import random
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from urllib.parse import urlencode
 
 from voicectl.api import refusals, replies
 from voicectl.api.repetition import Repeat, Request
@@ -127,7 +128,8 @@ class Session:
             DryRun: The request would change something, and this is a dry run.
         """
         if self._dry_run and not request.is_read:
-            raise DryRun(request.method, self.origin + request.target, request.body)
+            url = self.origin + request.target
+            raise DryRun(request.method, url, request.body, is_form=request.is_form)
         return self._repeat(request, self._exchange)
 
     def download(
@@ -197,7 +199,7 @@ class Session:
             with self._interrupts.waiting():
                 waited += self._limiter.take(
                     creates=request.dials,
-                    others=int(not (request.method == "POST" and request.dials)),
+                    others=int(request.method != "POST" or not request.dials),
                     urgent=request.is_urgent,
                     budget=WAIT_BUDGET_SECONDS - waited,
                 )
@@ -231,7 +233,10 @@ class Session:
     def _exchange(self, request: Request[T], elapsed: float) -> T:
         headers = {"Authorization": self._credentials.header()}
         body = None
-        if request.body is not None:
+        if request.body is not None and request.is_form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            body = urlencode(request.body).encode()
+        elif request.body is not None:
             headers["Content-Type"] = "application/json"
             body = json.dumps(request.body).encode()
         left = max(request.within - elapsed, 0.1) if request.is_read else math.inf

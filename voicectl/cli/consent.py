@@ -6,6 +6,7 @@ import shlex
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from voicectl.cli.output.text import is_terminal, remark, to_json
 from voicectl.cli.output.writer import Format
@@ -172,7 +173,9 @@ class Consent:
             words += ["-H", f'"Authorization: Bearer $({jwt})"']
         if is_signed and (ca_file := self._target().ca_file):
             words += ["--cacert", shlex.quote(ca_file)]
-        if dry.body is not None:
+        if dry.body is not None and dry.is_form:
+            words += ["-d", shlex.quote(urlencode(dry.body))]
+        elif dry.body is not None:
             words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(to_json(dry.body))]
         return " ".join(words)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from voicectl.api.applications import ApplicationApi
     from voicectl.api.client import VoiceApi
     from voicectl.api.conversations import ConversationApi
+    from voicectl.api.numbers import NumberApi
+    from voicectl.api.session import Session
     from voicectl.api.users import UserApi
     from voicectl.cli.consent import Consent
     from voicectl.cli.named_legs import NamedLegs
@@ -240,13 +242,24 @@ class App:
             interrupts: The signal handlers of the command, or new ones if the thread is not the main thread.
         """
         from voicectl.api.applications import ApplicationApi
+
+        return ApplicationApi(self._account_session(self.target.account_url, interrupts))
+
+    @cached_property
+    def numbers(self) -> NumberApi:
+        """The Numbers API, which is used with the account's key and secret."""
+        from voicectl.api.numbers import NumberApi
+
+        return NumberApi(self._account_session(self.target.numbers_url, self.interrupts))
+
+    def _account_session(self, url: str, interrupts: Interrupts) -> Session:
+        """Return a session with the host at *url* that is authenticated with the account's key and secret."""
         from voicectl.api.auth import Basic
 
         account = self.account
         basic = Basic(account.key, account.secret)
         identify = f"API key {account.key}, from {account.source}"
-        url = self.target.account_url
-        return ApplicationApi(self.sessions.make(url, basic, lambda: identify, interrupts=interrupts))
+        return self.sessions.make(url, basic, lambda: identify, interrupts=interrupts)
 
     @cached_property
     def rate_limiter(self) -> RateLimiter:

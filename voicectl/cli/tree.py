@@ -109,6 +109,15 @@ COMMANDS: Tree = {
         "show": Entry("application:show", "Show the application's settings on the platform.", ":VIEW"),
         "urls": Entry("application:urls", "Show or set the application's webhook URLs.", ":URLS"),
     },
+    "number": {
+        "list": Entry(
+            "number:list_",
+            "List the account's phone numbers, and the applications to which they are linked.",
+            ":VIEW",
+        ),
+        "link": Entry("number:link", "Link a number to the application.", ":VIEW"),
+        "unlink": Entry("number:unlink", "Unlink a number from the application.", ":VIEW"),
+    },
     "user": {
         "list": Entry("user:list_", "List the application's users, newest first.", ":LISTED"),
         "create": Entry("user:create", "Create an app user, whom calls to app:NAME reach.", ":VIEW"),
@@ -171,7 +180,7 @@ SECTIONS = {
     "Calls": ("call", "conversation"),
     "Call flows": ("ncco",),
     "Webhooks": ("webhook", "recording"),
-    "Identity": ("profile", "jwt", "app", "user", "doctor"),
+    "Identity": ("profile", "jwt", "app", "number", "user", "doctor"),
     "Sandbox": ("sandbox", "demo"),
     "Help and shell": ("help", "commands", "completion"),
 }
@@ -201,6 +210,7 @@ GROUP_HELP = {
     "profile": "Manage profiles: applications, their keys and guards (limits on their calls).",
     "jwt": "Create and decode an application's tokens.",
     "app": "Show the application's settings, and set its webhook URLs.",
+    "number": "List the account's phone numbers, and link them to the application.",
     "user": "Manage app users, who sign in to the application with a Client SDK.",
     "sandbox": """Run a stand-in for the voice platform: no account, no phone, no cost.
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT_BASE_URL = "https://api.nexmo.com"
+NUMBERS_URL = "https://rest.nexmo.com"
+"""The URL of the platform's Numbers API. It receives the account's key and secret, but never a token."""
+
 SANDBOX_PREFIX = "5a4db0c5-"
 
 DEFAULT_PORTS = {"http": "80", "https": "443"}

@@ -46,7 +46,7 @@ VARIABLES = (
     Variable(
         "VOICECTL_API_KEY, VOICECTL_API_SECRET",
         "VONAGE_API_KEY, VONAGE_API_SECRET",
-        "The account, for 'app show' and 'app urls'.",
+        "The account, for 'app' and 'number'.",
     ),
     Variable(
         "VOICECTL_SIGNATURE_SECRET",

@@ -73,12 +73,17 @@ class Target:
 
     @property
     def account_url(self) -> str:
-        """The only URL to which the API key and secret may be sent.
+        """The URL of the Application API, to which the API key and secret may be sent.
 
         This is the base URL if it is on loopback. If it is not, this is the platform's default URL, which serves all
         regions.
         """
         return self.base_url if self.hosts.is_here else hosts.DEFAULT_BASE_URL
+
+    @property
+    def numbers_url(self) -> str:
+        """The URL of the Numbers API, the only other URL to which the API key and secret may be sent."""
+        return self.base_url if self.hosts.is_here else hosts.NUMBERS_URL
 
     @property
     def hosts(self) -> Hosts:
