@@ -33,12 +33,13 @@ PLATFORM = "https://api.nexmo.com"
 class Plain(HTTPAdapter):
     """A transport that sends requests for the platform to the sandbox at *url* by http; the SDK uses https only."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, platform: str = PLATFORM) -> None:
         super().__init__()
         self._url = url
+        self._platform = platform
 
     def send(self, request, **options):  # type: ignore[no-untyped-def]
-        request.url = self._url + request.url.removeprefix(PLATFORM)
+        request.url = self._url + request.url.removeprefix(self._platform)
         return super().send(request, **options)
 
 
