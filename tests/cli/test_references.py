@@ -138,6 +138,77 @@ def test_a_trace_of_an_id_in_another_spelling_has_everything_that_is_known(voice
     assert typed.json == whole.json
 
 
+UNUSUAL = ["PAR-77", "abcd1234", "4477", "leg/7", "Küche 7"]
+
+
+@pytest.mark.parametrize("leg", UNUSUAL)
+def test_an_id_of_any_form_is_accepted_if_stored_events_mention_it(voicectl: Room, leg: str) -> None:
+    longer = status("ringing", leg=f"{leg}-longer", conversation_uuid="CON-other")
+    keep(voicectl, status("answered", leg=leg), longer)
+
+    shown = voicectl(["call", "show", leg, "-o", "json"])
+    awaited = voicectl(["wait", leg, "--for", "ringing", "-o", "json"])
+    traced = voicectl(["trace", leg, "-q"])
+    listed = voicectl(["webhook", "list", "--leg", leg, "-o", "json", "--fields", "uuid"])
+
+    assert (shown.exit_code, shown.json["uuid"], shown.json["status"]) == (0, leg, "answered"), shown.stderr
+    assert (awaited.exit_code, awaited.json["uuid"]) == (0, leg), awaited.stderr
+    assert (traced.exit_code, traced.rows) == (0, [[leg]]), traced.stderr
+    assert (listed.exit_code, listed.json) == (0, [{"uuid": leg}]), listed.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["call show {}", "wait {} --for ringing", "trace {}", "webhook list --leg {}"]
+)
+@pytest.mark.parametrize("leg", ["PAR-78", "par-77", "PAR", ".", ".."])
+def test_any_other_text_is_still_not_a_leg_id(voicectl: Room, line: str, leg: str) -> None:
+    keep(
+        voicectl, status("answered", leg="PAR-77"), status("answered", leg=".."), status("answered", leg=".")
+    )
+
+    ran = voicectl(line.format(leg))
+
+    assert (ran.exit_code, ran.stdout) == (2, ""), ran.stderr
+    assert voicectl.requests() == []
+
+
+@pytest.mark.parametrize("line", ["mute {}", "hangup {}", "dtmf {} 12"])
+def test_an_id_of_any_form_reaches_the_api_as_it_is(
+    tmp_path: Path, application: Application, line: str
+) -> None:
+    with Canned(legs()) as server:
+        room = machine(tmp_path, application, server.url)
+        keep(room, status("answered", leg="PAR-77"))
+
+        ran = room(line.format("PAR-77") + " -o json")
+
+        assert (ran.exit_code, ran.json["uuid"]) == (0, "PAR-77"), ran.stderr
+        assert changed(server) == ["PAR-77"]
+        assert ("here", line.split()[0]) in [
+            (each["source"], each["what"]) for each in room("trace PAR-77 -o json").json["entries"]
+        ]
+
+
+def test_an_event_cannot_change_what_other_references_mean(tmp_path: Path, application: Application) -> None:
+    number = f"to:{PERSON}"
+    with Canned(legs(LEGS[0])) as server:
+        room = machine(tmp_path, application, server.url)
+        keep(room, status("answered", leg=number), status("answered", leg="@last"))
+
+        for line in (f"call show {number} -q", f"trace {number} -q", f"mute {number} -q"):
+            assert room(line).rows[0] == [LEGS[0]]
+        assert room("trace @last").exit_code == 2
+
+
+def test_an_unusual_id_that_no_host_knows_is_asked_for_once(tmp_path: Path, application: Application) -> None:
+    with Canned(lambda _: reply(404, {"title": "Not Found"})) as server:
+        room = machine(tmp_path, application, server.url)
+        keep(room, status("answered", leg="PAR-77"))
+
+        assert room("call show PAR-77").exit_code == 0
+        assert [request.path for request in server.requests] == ["/v1/calls/PAR-77"]
+
+
 def test_a_spelling_is_asked_once_for_several_requests(voicectl: Room) -> None:
     leg = ring(voicectl)
 

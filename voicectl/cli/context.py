@@ -103,7 +103,12 @@ class App:
         from voicectl.cli.named_legs import NamedLegs
 
         return NamedLegs(
-            self.terminal, lambda: self.api, lambda: self.live, lambda: self.journal, self.report
+            self.terminal,
+            lambda: self.api,
+            lambda: self.live,
+            lambda: self.journal,
+            lambda text: self.history is not None and self.history.knows(text),
+            self.report,
         )
 
     @cached_property

@@ -32,6 +32,7 @@ class NamedLegs:
         api: A function that returns the API, which is searched for records of legs.
         live: A function that returns all live legs.
         journal: A function that returns the journal, in which ``@last`` is looked up.
+        is_stored: A function that returns True if a text is the id of a leg in stored events.
         report: A function that reports an error. It is used if there are several errors.
     """
 
@@ -41,17 +42,21 @@ class NamedLegs:
         api: Callable[[], VoiceApi],
         live: Callable[[], list[Call]],
         journal: Callable[[], Journal],
+        is_stored: Callable[[str], bool],
         report: Callable[[VoicectlError], None],
     ) -> None:
         self._terminal = terminal
         self._api = api
         self._live = live
         self._journal = journal
+        self._is_stored = is_stored
         self._report = report
 
     def live_leg(self, text: str) -> str:
         """Return the full id of the live leg that *text* names, or that standard input names if *text* is ``-``."""
-        return references.resolve(self._word(text), candidates=self._live, last=self.last_created)
+        return references.resolve(
+            self._word(text), candidates=self._live, last=self.last_created, is_known=self._is_stored
+        )
 
     def live_legs(self, names: Iterable[str]) -> dict[str, str]:
         """Return the live legs that *names* stand for, as a dictionary from full leg ids to names.
@@ -96,7 +101,9 @@ class NamedLegs:
             return references.each_once(self._api().get_calls(), kept(text))
 
         try:
-            return references.resolve(text, candidates=records, last=self.last_created, what="leg")
+            return references.resolve(
+                text, candidates=records, last=self.last_created, is_known=self._is_stored, what="leg"
+            )
         except (TransportError, RateLimitedError) as exc:
             here = list(kept(text))
             if not here:

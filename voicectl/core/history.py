@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from voicectl.errors import InputError, VoicectlError
 from voicectl.store.events import Query, Route
 from voicectl.voice import endpoint
-from voicectl.voice.call import Call, CallStatus, hyphenated, is_leg_id, plain, spellings
+from voicectl.voice.call import Call, CallStatus, hyphenated, plain, spellings
 from voicectl.voice.event import Kind, fold, rank
 
 if TYPE_CHECKING:
@@ -131,6 +131,10 @@ class History:
                 return EventSummary.read(name, found)
         return None
 
+    def knows(self, uuid: str) -> bool:
+        """Return True if *uuid* is a leg's id in stored events, spelled exactly so. The id may have any form."""
+        return bool(self._find(Query(leg=uuid, last=1)))
+
     def seen(self, call: Call) -> Call:
         """Return an API record merged with the stored events of the same leg."""
         return self.merged(call, self.leg(call.uuid))
@@ -200,7 +204,7 @@ def legs_that_begin(events: EventStore, text: str) -> Iterator[Call]:
         events: The event store.
         text: A prefix of the ids: hexadecimal digits and hyphens.
     """
-    begins = dict.fromkeys((text, text.lower(), plain(text), hyphenated(text).rstrip("-")))
+    begins = dict.fromkeys((text, text.lower(), plain(text), _with_hyphens(plain(text))))
     for uuid, found in _by_leg(chain.from_iterable(events.find(Query(leg_begins=each)) for each in begins)):
         reported = EventSummary.read(uuid, found)
         yield Call.from_json({"uuid": uuid, "status": "unknown"}) if reported is None else reported.alone()
@@ -237,12 +241,17 @@ def known_as(events: EventStore, uuid: str) -> str:
 
 def forms(uuid: str) -> list[str]:
     """Return the forms in which a leg's id may be stored: the given form and, for a UUID, other spellings."""
-    return spellings(uuid) if is_leg_id(uuid) else [uuid]
+    return spellings(uuid)
 
 
 def leg_key(uuid: str) -> str:
-    """Return a leg's id in the form used for comparing ids. Text that is not a full id is returned unchanged."""
-    return hyphenated(uuid) if is_leg_id(uuid) else uuid
+    """Return a leg's id in the form used for comparing ids. An id that is not a UUID is returned unchanged."""
+    return hyphenated(uuid)
+
+
+def _with_hyphens(digits: str) -> str:
+    """Return the beginning of a UUID, given as hex digits, with the hyphens that a UUID has there."""
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])).rstrip("-")
 
 
 def _by_leg(events: Iterable[Stored]) -> ItemsView[str, list[Stored]]:

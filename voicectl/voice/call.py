@@ -198,17 +198,26 @@ def plain(uuid: str) -> str:
 
 
 def hyphenated(uuid: str) -> str:
-    """Return *uuid*, a full leg id, in the platform's usual format: hyphenated and in lower case."""
+    """Return *uuid*, a leg's id, in the form used for comparing ids.
+
+    A UUID is returned hyphenated and in lower case, as the platform usually writes it. An id of any other form is
+    returned unchanged.
+    """
+    if not is_leg_id(uuid):
+        return uuid
     digits = plain(uuid)
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def spellings(uuid: str) -> list[str]:
-    """Return all ids that may stand for the same leg as the full leg id *uuid*, beginning with *uuid* itself.
+    """Return all ids that may stand for the same leg as the leg id *uuid*, beginning with *uuid* itself.
 
     The platform's ids are in lower case, most of them with hyphens, and those of some inbound legs without. Copied
-    from another program, an id may have lost its hyphens, or have gained hyphens or capitals.
+    from another program, an id may have lost its hyphens, or have gained hyphens or capitals. An id that is not a
+    UUID has only one spelling.
     """
+    if not is_leg_id(uuid):
+        return [uuid]
     usual = [hyphenated(uuid), plain(uuid)]
     return list(dict.fromkeys([uuid, *(usual if "-" in uuid else reversed(usual))]))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,12 +17,10 @@ from voicectl.cli.output.fields import find, parse_fields
 from voicectl.cli.output.ladder import ladder
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.core.history import is_stored
 from voicectl.core.timeline.gaps import Gap
 from voicectl.core.timeline.sources import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.errors import InputError, JournalError, StoreError
 from voicectl.voice import endpoint
-from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,18 +113,8 @@ def _gathered(app: App, which: str) -> tuple[Gathered, str]:
     gatherer = Gatherer(app.api, app.clock, app.action_log, events=events, journal=journal, gaps=gaps)
     if conversation is not None:
         return gatherer.of_conversation(conversation), conversation
-    if events is not None and _is_odd(events, which.strip()):
-        uuid = which.strip()
-    else:
-        uuid = app.legs.any_leg(which, *(() if events is None else (partial(kept_legs, events),)))
+    uuid = app.legs.any_leg(which, *(() if events is None else (partial(kept_legs, events),)))
     return gatherer.of_leg(uuid), uuid
-
-
-def _is_odd(events: EventStore, text: str) -> bool:
-    """Return True if *text* is the id of a leg in stored events, but does not have the form of other legs' ids."""
-    with suppress(StoreError):  # the gatherer reports it
-        return not is_leg_id(text) and is_stored(events, text)
-    return False
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:

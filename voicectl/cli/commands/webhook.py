@@ -400,11 +400,10 @@ def _leg(app: App, kept: EventStore, text: str) -> str:
     text = text.strip()
     if is_leg_id(text):
         return history.known_as(kept, text)
-    if history.is_stored(kept, text):
-        return text
     return references.resolve(
         text,
         candidates=lambda: history.legs_that_begin(kept, text),
         last=app.legs.last_created,
+        is_known=lambda uuid: history.is_stored(kept, uuid),
         what="stored leg",
     )

@@ -1,6 +1,7 @@
 """References to legs: a leg's full id, a prefix of the id, ``@last``, or the number at one end of the leg.
 
-Only a full id, with or without hyphens, is put into a URL. Text such as ``../x`` is refused.
+A full id is a UUID, with or without hyphens. The platform's ids may have other forms too, but such an id is accepted
+only if stored events mention it. Any other text, such as ``../x``, is refused, and is never put into a URL.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from voicectl.errors import AmbiguousError, InputError, LegError
 from voicectl.voice import endpoint
-from voicectl.voice.call import is_leg_id, plain
+from voicectl.voice.call import hyphenated, is_leg_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,15 +35,17 @@ def resolve(
     *,
     candidates: Callable[[], Iterable[Call]],
     last: Callable[[], str | None],
+    is_known: Callable[[str], bool] = lambda _: False,
     what: str = "live leg",
 ) -> str:
-    """Return the full id of the leg that *text* refers to. A full id is returned without a look-up.
+    """Return the full id of the leg that *text* refers to. A UUID is returned without a look-up.
 
     Args:
         candidates: A function that returns the legs to search. It is called only if *text* is a prefix of an id,
             or a number.
         last: A function that returns the id of the call created last, or None if no call was created. If ``@last``
             may not be used, it raises an exception.
+        is_known: A function that returns True if a text that is not a UUID is nevertheless the full id of a leg.
         what: The term for a candidate in error messages, in the singular.
 
     Raises:
@@ -62,6 +65,8 @@ def resolve(
         return created
     if (number := number_reference(text)) is not None:
         return _by_number(*number, candidates(), what)
+    if _may_be_id(text) and is_known(text):
+        return text
     if not _PREFIX.fullmatch(text):
         raise InputError(f"{_shown(text)} is not a leg id.", hint=_how_to_name(text))
     matching = (
@@ -98,10 +103,15 @@ def each_once(*several: Iterable[Call]) -> Iterator[Call]:
     """Yield the legs from *several* lists without duplicates. Only the first record of each leg is yielded."""
     seen: set[str] = set()
     for call in chain(*several):
-        digits = plain(call.uuid)
-        if digits not in seen:
-            seen.add(digits)
+        key = hyphenated(call.uuid)
+        if key not in seen:
+            seen.add(key)
             yield call
+
+
+def _may_be_id(text: str) -> bool:
+    """Return True if *text* can be one segment of a URL's path. ``.`` and ``..`` cannot, even if they are quoted."""
+    return text.strip(".") != "" and text.isprintable()
 
 
 def _beginning(uuid: str, digits: int) -> str:
