@@ -155,18 +155,22 @@ def parse_header(text: str) -> tuple[str, str]:
     return name.strip(), value
 
 
-def check_conversation(text: str) -> str:
+def check_conversation(text: str, is_known: Callable[[str], bool]) -> str:
     """Return *text*, without the blanks around it, if it is a conversation id.
 
+    Args:
+        is_known: A function that returns True if stored events mention an id. The platform's ids may have any form,
+            but an id of an unusual form is accepted only if it is known.
+
     Raises:
-        InputError: *text* is not ``CON-`` followed by a UUID.
+        InputError: *text* is neither ``CON-`` followed by a UUID, nor known.
     """
     text = text.strip()
-    if not is_conversation_id(text):
-        raise InputError(
-            f"{text!r} is not a conversation id.", hint="A conversation id is CON- followed by a UUID."
-        )
-    return text
+    if is_conversation_id(text) or (text and is_known(text)):
+        return text
+    raise InputError(
+        f"{text!r} is not a conversation id.", hint="A conversation id is CON- followed by a UUID."
+    )
 
 
 def check_room(name: str, *, hint: str = "Give the name of a room, such as support-17.") -> str:

@@ -234,6 +234,11 @@ def is_stored(events: EventStore, text: str) -> bool:
     return bool(text) and any(True for _ in events.find(Query(leg=text, last=1)))
 
 
+def is_conversation(events: EventStore, text: str) -> bool:
+    """Return True if *text* is a conversation's id in stored events. The platform's ids may have any form."""
+    return any(True for _ in events.find(Query(conversation=text, last=1)))
+
+
 def known_as(events: EventStore, uuid: str) -> str:
     """Return a leg's full id in the form used in the event store, or *uuid* if the store has no events about it."""
     return next((name for name in forms(uuid) if any(events.find(Query(leg=name, last=1)))), uuid)

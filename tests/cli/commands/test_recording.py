@@ -216,6 +216,15 @@ def test_list_marks_a_recording_as_signed_only_if_all_shown_fields_are(
     assert ("evil" in record["transcription_url"]) != words
 
 
+def test_list_accepts_a_conversation_s_id_of_any_form_if_stored_events_mention_it(
+    announced: Room, platform: Canned
+) -> None:
+    keep(announced, recorded(platform.url, conversation_uuid="CON-w6", recording_uuid=FILE_ID))
+
+    assert [row[0] for row in announced("recording list --conversation CON-w6").rows] == [FILE_ID]
+    assert announced("recording list --conversation CON-w7").exit_code == 2
+
+
 def test_list_filters_by_conversation_and_time(announced: Room, platform: Canned) -> None:
     other = CON.replace("1a2b", "9a9b")
     newer = recorded(platform.url, conversation_uuid=other, recording_uuid=FILE_ID)

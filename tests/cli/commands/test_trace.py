@@ -231,6 +231,17 @@ def test_an_argument_that_is_neither_leg_nor_conversation_is_2(room: Room, what:
     assert (ran.exit_code, ran.stdout, room.requests()) == (2, "", [])
 
 
+@pytest.mark.parametrize("conversation", ["CON-w6", "con-w6", "CON-a&b=c/d"])
+def test_a_conversation_s_id_of_any_form_is_accepted_if_stored_events_mention_it(
+    room: Room, conversation: str
+) -> None:
+    keep(room, of(room, LEG, "busy", conversation_uuid=conversation))
+    ran = room(["trace", conversation, "-o", "json"])
+
+    assert entries(ran) == [("busy", "event")]
+    assert room("trace CON-w7").exit_code == 2
+
+
 def test_a_leg_whose_record_is_gone_is_traced_from_events_and_notes_alone(
     tmp_path: Path, application: Application
 ) -> None:

@@ -20,6 +20,7 @@ from voicectl.cli.output import writer
 from voicectl.cli.output.text import has_screen, is_terminal, may_color
 from voicectl.cli.output.writer import View
 from voicectl.cli.targets import stop, stops_all
+from voicectl.core.history import is_conversation
 from voicectl.core.recordings.announcement import UUID_FORM, Recording, announced, announcements, file_id
 from voicectl.core.recordings.checksums import Manifest
 from voicectl.core.recordings.downloads import KINDS, directory_for, missed
@@ -85,13 +86,13 @@ def list_(
       $ voicectl recording list --since 1h --dir recordings
     """
     app = current(ctx)
-    query = Query(
-        kinds=KINDS,
-        conversation=None if conversation is None else check_conversation(conversation),
-        since=None if since is None else event_options.parse_time(app, since),
-    )
     with app.terminal.writer(RECORDING, is_many=True) as out:
         kept = event_options.open_store(app, store)
+        query = Query(
+            kinds=KINDS,
+            conversation=None if conversation is None else _conversation(kept, conversation),
+            since=None if since is None else event_options.parse_time(app, since),
+        )
         manifest = Manifest(directory or Path())
         records = _records(() if kept is None else kept.find(query))
         for record in records:
@@ -102,6 +103,10 @@ def list_(
                     record[name] = listed.name if listed and (directory / listed.name).exists() else None
         for record in listing.arrange(records, RECORDING, is_newest_last=True):
             out.add(record)
+
+
+def _conversation(kept: EventStore | None, text: str) -> str:
+    return check_conversation(text, lambda id_: kept is not None and is_conversation(kept, id_))
 
 
 def download(

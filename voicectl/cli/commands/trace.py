@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from voicectl.cli.output.fields import find, parse_fields
 from voicectl.cli.output.ladder import ladder
 from voicectl.cli.output.text import remark, to_json
 from voicectl.cli.output.writer import Format, View
+from voicectl.core.history import is_conversation
 from voicectl.core.timeline.gaps import Gap
 from voicectl.core.timeline.sources import NO_STORE, Gathered, Gatherer, kept_legs
 from voicectl.errors import InputError, JournalError, StoreError
@@ -107,14 +109,26 @@ def trace(
 
 def _gathered(app: App, which: str) -> tuple[Gathered, str]:
     """Return everything known about the leg or conversation that *which* names, and its full id."""
-    conversation = check_conversation(which) if which.strip().upper().startswith("CON-") else None
     gaps: list[Gap] = []
-    events, journal = _events(app, gaps), _journal(app, gaps)
+    events = _events(app, gaps)
+    conversation = _conversation(events, which) if which.strip().upper().startswith("CON-") else None
+    journal = _journal(app, gaps)
     gatherer = Gatherer(app.api, app.clock, app.action_log, events=events, journal=journal, gaps=gaps)
     if conversation is not None:
         return gatherer.of_conversation(conversation), conversation
     uuid = app.legs.any_leg(which, *(() if events is None else (partial(kept_legs, events),)))
     return gatherer.of_leg(uuid), uuid
+
+
+def _conversation(events: EventStore | None, which: str) -> str:
+    """Return the conversation id *which*. An id of an unusual form must be in *events*."""
+
+    def is_known(text: str) -> bool:
+        with suppress(StoreError):  # the gatherer reports it
+            return events is not None and is_conversation(events, text)
+        return False
+
+    return check_conversation(which, is_known)
 
 
 def _events(app: App, gaps: list[Gap]) -> EventStore | None:
