@@ -77,6 +77,23 @@ def test_ring_can_name_the_region_of_the_call(party: Room) -> None:
     assert party("sandbox ring --to 442079460000 --sip-header Queue=gold").exit_code == 2
 
 
+def test_a_table_of_what_was_heard_shows_that_a_prompt_was_cut(party: Room) -> None:
+    leg = party.call()
+    party.clock.sleep(5)
+    assert party(["talk", leg, "Welcome to the first of two announcements"]).exit_code == 0
+    party.clock.sleep(1)
+    assert party(f"talk {leg} --stop").exit_code == 0
+    assert party(["talk", leg, "Whole"]).exit_code == 0
+    party.clock.sleep(9)
+
+    header, _, *rows = party(f"sandbox hear {leg} -o table").stdout.splitlines()
+
+    (cut,) = [row for row in rows if "Welcome to" in row]
+    (whole,) = [row for row in rows if "Whole" in row]
+    at = header.index("cut")
+    assert (cut[at:].split()[0], whole[at:].split()[0]) == ("true", "-")
+
+
 def test_say_is_heard_by_the_others(party: Room) -> None:
     speaker, listener = party.call(), party.call()
 

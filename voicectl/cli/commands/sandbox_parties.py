@@ -26,7 +26,7 @@ HEARD = View(
     more=("language", "style", "premium", "loop", "level"),
     id="at",
     call_times=frozenset({"at"}),
-    table=("at", "kind", "text", "digits", "from", "seconds", "url"),
+    table=("at", "kind", "text", "cut", "digits", "from", "seconds", "url"),
 )
 CLOCK = View(columns=("call_time",), id="call_time", line="{call_time}")
 LOG = View(
