@@ -219,6 +219,8 @@ FAULTS: list[tuple[object, str, str, str]] = [
         "$[0].endpoint[0].headers['X-Queue']",
         '"Queue"',
     ),
+    ([sip(uri="sip:a@b", headers={"x-": "a"})], WARNING, "$[0].endpoint[0].headers['x-']", "a name"),
+    ([sip(uri="sip:a@b", headers={"": "a"})], WARNING, "$[0].endpoint[0].headers['']", "a name"),
     (
         [sip(uri="sip:a@b", headers={"User-to-User": "01"})],
         WARNING,

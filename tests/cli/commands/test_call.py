@@ -184,6 +184,14 @@ def test_headers_of_a_sip_endpoint_lose_the_prefix_that_the_platform_adds(voicec
     assert "Plain" not in ran.stderr
 
 
+@pytest.mark.parametrize("header", ["X-=1", "x-=", " X- =1"])
+def test_a_header_of_a_sip_endpoint_without_a_name_is_refused(voicectl: Room, header: str) -> None:
+    ran = voicectl(["call", "create", "--to", SIP, "--talk", "Hi", "--header", header])
+
+    assert (ran.exit_code, voicectl.requests()) == (2, [])
+    assert "names no header" in ran.stderr
+
+
 @pytest.mark.parametrize("option", ["--user-to-user", "--header User-to-User=", "--header user-to-user="])
 def test_user_to_user_is_a_standard_header(voicectl: Room, option: str) -> None:
     gap = "" if option.endswith("=") else " "

@@ -69,11 +69,19 @@ class EndpointOptions:
 
         The platform puts ``X-`` before the name of each header, except for the header ``User-to-User``, which has a
         field of its own.
+
+        Raises:
+            InputError: A header has no name but ``X-``, or User-to-User is given twice.
         """
         headers, standard = {}, {}
         if "user-to-user" in self.given:
             standard[_USER_TO_USER] = self.given["user-to-user"]
         for name, value in map(parse_header, self.given.get("header", ())):
+            if name.lower() == "x-":
+                raise InputError(
+                    f"--header {name} names no header.",
+                    hint="Write NAME=VALUE: the platform puts X- before the name.",
+                )
             if name.lower() == _USER_TO_USER.lower():
                 if standard:
                     raise InputError(
@@ -81,7 +89,7 @@ class EndpointOptions:
                     )
                 remark(f"--header {name} is sent as {_USER_TO_USER}, as with --user-to-user.")
                 standard[_USER_TO_USER] = value
-            elif name.lower().startswith("x-") and name[2:]:
+            elif name.lower().startswith("x-"):
                 remark(
                     f"--header {name} is sent to the platform as {name[2:]}, because the platform adds the X-."
                 )

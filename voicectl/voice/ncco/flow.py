@@ -128,6 +128,8 @@ def _sip_headers(action: dict[str, Any], index: int, found: Findings) -> None:
     for name in headers if isinstance(headers, dict) else ():
         if name.lower() == "user-to-user":
             hint = 'Put it into "standardHeaders".'
+        elif name.lower() in ("", "x-"):
+            hint = "Give the header a name: the platform adds the X-."
         elif name.lower().startswith("x-"):
             hint = f"Write {shown(name[2:])}: the platform adds the X-."
         else:
