@@ -148,6 +148,7 @@ def test_accepted_input_is_already_ascii_and_normalized(text: str) -> None:
         ("sip:alice@example.org", {"type": "sip", "uri": "sip:alice@example.org"}),
         ("sips:a@b;transport=tls", {"type": "sip", "uri": "sips:a@b;transport=tls"}),
         ("SIP:a@b", {"type": "sip", "uri": "SIP:a@b"}),
+        ("sip:b.example.org;transport=tls", {"type": "sip", "uri": "sip:b.example.org;transport=tls"}),
         ("sip:a@" + "b" * 300, {"type": "sip", "uri": "sip:a@" + "b" * 300}),
         (
             "wss://example.org/socket",
@@ -168,7 +169,7 @@ def test_an_endpoint_is_typed_in_one_of_five_forms(text: str, parsed: dict[str, 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "alice", "app:", "app:a\nb", "app:\x1b", "vbc:", "vbc:12a", "vbc:\u0661", "sip:", "sip:alice", "sip:a b@c",
+    ["", "alice", "app:", "app:a\nb", "app:\x1b", "vbc:", "vbc:12a", "vbc:\u0661", "sip:", "sip:a b@c", "sip:@b",
      "sip:alice@", "wss://", "wss://a b", "http://example.org", "tel:447700900001", "447700900001:", ":447700900001",
      "phone:447700900001", "sip:a@b\n", "wss://a:99999", "ws://[a"],
 )  # fmt: skip

@@ -48,7 +48,9 @@ _DECIMAL = r"[0-9]+\.[0-9]{1,2}"
 _NATIONAL = rf"0.*|\([0-9].*|[2-9][0-9]{{2}}{_SEPARATORS}+[0-9]{{3}}{_SEPARATORS}+[0-9]{{4}}"
 """Matches numbers that lack a country code, such as 07700 900001, (415) 555-0100 and 415-555-0100."""
 
-_SIP = re.compile(r"sips?:[\x21-\x7e]+@[\x21-\x7e]+", re.IGNORECASE)
+_SIP = re.compile(r"sips?:(?P<user>[\x21-\x7e]+@)?[\x21-\x3f\x41-\x7e]+", re.IGNORECASE)
+"""Matches ``sip:USER@HOST``, and ``sip:HOST``, which names no user. The host cannot be absent."""
+
 _EXTENSION = re.compile(r"[0-9]{1,20}")
 
 
@@ -115,8 +117,8 @@ def parse(text: str) -> dict[str, Any]:
     """Convert user input to an endpoint object for the API.
 
     Args:
-        text: A phone number as people write it, ``sip:user@host``, ``ws://...``, ``wss://...``, ``app:NAME`` or
-            ``vbc:EXTENSION``.
+        text: A phone number as people write it, ``sip:user@host``, ``sip:host``, ``ws://...``, ``wss://...``,
+            ``app:NAME`` or ``vbc:EXTENSION``.
 
     Raises:
         InputError: *text* has none of these formats.
@@ -163,6 +165,12 @@ def with_options(endpoint: dict[str, Any], options: Mapping[str, Any]) -> dict[s
     The keys of *options* are the same as in :data:`OPTIONS`. The endpoint's type must support each option.
     """
     return endpoint | {OPTIONS[name].field: value for name, value in options.items()}
+
+
+def names_no_user(endpoint: dict[str, Any]) -> bool:
+    """Return True if *endpoint* is a SIP URI without a user, such as ``sip:pbx.example.org``."""
+    found = _SIP.fullmatch(str(endpoint.get("uri"))) if endpoint.get("type") == "sip" else None
+    return found is not None and found["user"] is None
 
 
 def in_ncco(endpoint: dict[str, Any]) -> dict[str, Any]:

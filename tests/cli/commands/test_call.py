@@ -184,6 +184,44 @@ def test_headers_of_a_sip_endpoint_lose_the_prefix_that_the_platform_adds(voicec
     assert "Plain" not in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("uri", "is_right"),
+    [
+        ("sip:b.example.org", True),
+        ("sips:10.0.0.202:5061;transport=tls", True),
+        ("SIP:desk@b.example.org", True),
+        ("sip:", False),
+        ("sip:desk@", False),
+        ("sip:@b.example.org", False),
+        ("sip:dé@b.example.org", False),
+    ],
+)
+def test_all_parts_of_the_product_accept_the_same_sip_uris(voicectl: Room, uri: str, is_right: bool) -> None:
+    leg = voicectl.call()
+    to = {"type": "sip", "uri": uri}
+    flow = json.dumps([{"action": "connect", "endpoint": [to]}])
+
+    linted = voicectl("ncco lint -", stdin=flow).exit_code == 0
+    called = voicectl(["call", "create", "--to", uri, "--talk", "Hi"]).exit_code == 0
+    from_caller = voicectl(["call", "create", "--to", PERSON, "--from", uri, "--talk", "Hi"]).exit_code == 0
+    connected = voicectl(["transfer", leg, "--connect", uri]).exit_code == 0
+    moved = voicectl(f"transfer {leg} --ncco - --no-lint", stdin=flow).exit_code == 0
+
+    assert (linted, called, from_caller, connected, moved) == (is_right,) * 5
+
+
+def test_a_sip_uri_without_a_user_is_called_with_a_warning(voicectl: Room) -> None:
+    ran = voicectl("call create --to sip:10.0.0.200 --talk Hi -o json")
+
+    assert (ran.exit_code, callee(voicectl)) == (0, {"type": "sip", "uri": "sip:10.0.0.200"})
+    assert ran.stderr.count("warning: sip:10.0.0.200 names no user") == 1
+    voicectl.clock.sleep(10)
+    assert voicectl(f"call show {ran.json['uuid']} -o json").json["status"] == "completed", (
+        "a user 200 is busy"
+    )
+    assert "names no user" not in voicectl(f"call create --to {SIP} --talk Hi").stderr
+
+
 @pytest.mark.parametrize("header", ["X-=1", "x-=", " X- =1"])
 def test_a_header_of_a_sip_endpoint_without_a_name_is_refused(voicectl: Room, header: str) -> None:
     ran = voicectl(["call", "create", "--to", SIP, "--talk", "Hi", "--header", header])

@@ -233,7 +233,7 @@ EDGES: list[tuple[dict[str, Any], str, list[Any]]] = [
             (PHONE, "dtmfAnswer", ["1p", "1w", ""]),
             (PHONE, "onAnswer", [{}, {"url": APP}, {"url": APP, "ringback": APP}, {"url": [APP]}]),
             (SIP, "onAnswer", [{}]),
-            (SIP, "uri", ["sip:", "SIP:a", "sip:a@" + "b" * 300, "sip:\u00e9@a"]),
+            (SIP, "uri", ["sip:", "SIP:a", "sip:a@", "sip:@a", "sip:a@" + "b" * 300, "sip:\u00e9@a"]),
             (SIP, "user", ["a"]),
             (SIP, "standardHeaders", [{}, {"User-to-User": "x" * 257}]),
             (

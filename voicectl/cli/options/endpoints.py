@@ -52,6 +52,8 @@ class EndpointOptions:
             types = endpoint.OPTIONS[name].types
             if to["type"] not in types:
                 raise InputError(f"--{name} is for {' and '.join(types)} endpoints, not {to['type']}.")
+        if endpoint.names_no_user(to):
+            remark(f"warning: {text} names no user. If it should, write sip:USER@HOST.")
         options = dict(self.given)
         if "dtmf-answer" in options:
             options["dtmf-answer"] = dtmf.check(options["dtmf-answer"])

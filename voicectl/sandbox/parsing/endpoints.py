@@ -18,7 +18,7 @@ MAX_USER_TO_USER = 256
 UNKNOWN = "unknown"
 """The caller id that a phone shows if ``connect`` does not call from a phone number."""
 
-_SIP = re.compile(r"sips?:[\x21-\x7e]+", re.IGNORECASE)
+_SIP = re.compile(r"sips?:([\x21-\x7e]+@)?[\x21-\x3f\x41-\x7e]+", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 _CONTENT_TYPES = ("audio/l16;rate=8000", "audio/l16;rate=16000", "audio/l16;rate=24000")
@@ -124,7 +124,7 @@ def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
         return {"user": fields.text("user", required=True), "domain": fields.text("domain", required=True)}
     uri = fields.text("uri", required=True)
     if uri is not None and not _SIP.fullmatch(uri):
-        fields.refuse("uri", "Must begin with sip: or sips:, and consist of visible ASCII characters")
+        fields.refuse("uri", "Must be sip: or sips: and USER@HOST or HOST, in visible ASCII characters")
     return {"uri": uri}
 
 

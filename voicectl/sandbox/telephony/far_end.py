@@ -128,7 +128,7 @@ def called(endpoint: dict[str, Any]) -> FarEnd:
         case "app":
             return FarEnd(answers_after=1)
         case "sip":
-            user = endpoint.get("user") or endpoint["uri"].partition(":")[2].partition("@")[0]
+            user = endpoint.get("user") or endpoint["uri"].partition(":")[2].rpartition("@")[0]
             return _by_digits(_last_digits(user))
         case "websocket":
             return FarEnd(answers_after=None)  # a WebSocket answers when it opens

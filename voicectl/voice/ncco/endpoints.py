@@ -43,7 +43,7 @@ SIP = Record(
         "uri": Option(
             Text(
                 right="a SIP URI in ASCII, such as sip:desk@sip.example.org",
-                pattern=r"[sS][iI][pP][sS]?:[!-~]+",
+                pattern=r"[sS][iI][pP][sS]?:([!-~]+@)?[!-?A-~]+",
                 most=SIP_CHARACTERS,
                 too_long=Fault.LONG_URI,
                 usual=r".+:.+@.+",
