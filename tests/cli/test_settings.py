@@ -360,6 +360,38 @@ def test_a_state_directory_that_others_can_write_to_is_reported_and_used(room: R
         place.chmod(0o700)
 
 
+@pytest.mark.parametrize("above", [1, 2])
+def test_a_directory_above_the_state_directory_that_all_can_write_to_is_reported(
+    room: Room, above: int
+) -> None:
+    """Others could replace the whole directory."""
+    leg = room.call()
+    place = room.state.parents[above - 1]
+    place.chmod(0o757)
+
+    ran = room(f"mute {leg}")
+
+    assert ran.exit_code == 0
+    assert ran.stderr.count("Others can replace the journal and the events") == 1
+    assert f"chmod go-w {place}" in ran.stderr
+    for mode in (0o1777, 0o775, 0o755):  # as /tmp is, with a group of the user's own, and as usual
+        place.chmod(mode)
+        assert "replace" not in room(f"mute {leg}").stderr
+
+
+def test_the_way_through_a_symbolic_link_is_checked_too(room: Room, tmp_path: Path) -> None:
+    leg = room.call()
+    link, target = tmp_path / "a" / "link", tmp_path / "b" / "state"
+    target.mkdir(parents=True)
+    link.parent.mkdir()
+    link.symlink_to(target)
+    for place in (link.parent, target.parent):
+        place.chmod(0o777)
+        ran = room(f"mute {leg}", env={"VOICECTL_STATE_DIR": str(link / "mine")})
+        assert f"chmod go-w {place}" in ran.stderr
+        place.chmod(0o755)
+
+
 def test_an_unusable_state_directory_does_not_prevent_a_hangup(room: Room) -> None:
     leg = room.call()
     (room.home / "file").write_text("")

@@ -7,6 +7,7 @@ import os
 import shlex
 import stat
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +64,28 @@ def check_directory(directory: Path, *, what: str) -> None:
             f"Another user can replace the {what}: they own {directory}.",
             hint="Move it to a directory that you own.",
         )
-    if found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+    _check_mode(directory, found.st_mode, 0o022, what)
+
+
+def check_parents(directory: Path, *, what: str) -> None:
+    """Check that no directory above *directory* lets all users replace *directory* itself, files and all.
+
+    A directory that only a group can write to is accepted, since many systems give each user a group of their own.
+
+    Args:
+        what: The name of the files for error messages, such as "keys".
+
+    Raises:
+        ConfigError: All users can write to a directory above *directory*. The hint says how to correct the problem.
+    """
+    ways = directory.absolute(), Path(os.path.realpath(directory))
+    for each in dict.fromkeys(chain.from_iterable(way.parents for way in ways)):
+        _check_mode(each, each.stat().st_mode, 0o002, what)
+
+
+def _check_mode(directory: Path, mode: int, forbidden: int, what: str) -> None:
+    """Raise :exc:`ConfigError` if *mode* has *forbidden* bits, unless users can replace only their own files."""
+    if mode & forbidden and not mode & stat.S_ISVTX:
         raise ConfigError(
             f"Others can replace the {what}: they can write to {directory}.",
             hint=f"Restrict access: chmod go-w {shlex.quote(str(directory))}",

@@ -176,9 +176,13 @@ def application_state(environ: Mapping[str, str], identity: str, warn: Callable[
     path = state_directory(environ) / identity
     with suppress(ConfigError):
         files.private_directory(path)
-    for each in (path.parent, path):
+    for check, each in (
+        (files.check_parents, path.parent),
+        (files.check_directory, path.parent),
+        (files.check_directory, path),
+    ):
         try:
-            files.check_directory(each, what="journal and the events")
+            check(each, what="journal and the events")
         except ConfigError as exc:
             warn(f"warning: {exc.message} {exc.hint}")
         except OSError:  # it does not exist
