@@ -157,6 +157,36 @@ def test_a_server_that_is_no_sandbox_at_all_gets_nothing_either(
     assert got_nothing(server)
 
 
+READING = ("sandbox status", f"sandbox hear {LEG}", "sandbox log", "sandbox fault list")
+
+
+@pytest.mark.parametrize("answer", [reply(200, {}), reply(200, []), reply(404, {}), reply(200, b"<html>")])
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("line", READING)
+def test_nothing_is_shown_of_a_server_that_is_no_sandbox(
+    stage: Room, choice: str, line: str, answer: bytes
+) -> None:
+    with Canned(answer) as server:
+        ran = run(stage, choice, server.url, line)
+
+    assert (ran.exit_code, ran.stdout) == (7, ""), ran.stderr
+    assert "is not a voicectl sandbox" in ran.stderr
+
+
+@pytest.mark.parametrize("answer", [5, "x", None, [5], [[]]])
+@pytest.mark.parametrize("line", READING)
+def test_what_a_sandbox_would_not_say_is_not_shown(stage: Room, line: str, answer: object) -> None:
+    def odd(request: Request) -> bytes:
+        is_identity = request.path == "/sandbox/identity"
+        return reply(200, {"application_id": LIVE_APP} if is_identity else answer)
+
+    with Canned(odd) as server:
+        ran = run(stage, "VOICECTL_SANDBOX", server.url, line)
+
+    assert (ran.exit_code, ran.stdout) == (7, ""), ran.stderr
+    assert "is not a voicectl sandbox" in ran.stderr
+
+
 def test_doctor_reports_an_impostor_and_sends_it_no_token(stage: Room, application: Application) -> None:
     said = identity_of("the sandbox's", stage, application[0])
     with Canned(reply(200, said)) as impostor:

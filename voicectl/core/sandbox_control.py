@@ -81,6 +81,7 @@ class SandboxControl:
         self._wire = Wire(self.url)
         self._expected = expected
         self._dry_run = dry_run
+        self._is_identified = False
 
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
         """Return the identity of the sandbox.
@@ -115,7 +116,7 @@ class SandboxControl:
 
     def _identity(self, path: str, timeout: float) -> dict[str, Any]:
         try:
-            found = self.get(path, timeout=timeout)
+            found = self._read(self._exchange("GET", path, None, timeout))
         except (InputError, LegError, NotFoundError):  # the server has no such route
             found = None
         if (
@@ -123,12 +124,21 @@ class SandboxControl:
             or not isinstance(found.get("application_id"), str)
             or not isinstance(found.get("regions", {}), dict)
         ):
-            raise TransportError(f"The server at {self.url} is not a voicectl sandbox.")
+            raise self._no_sandbox()
+        self._is_identified = True
         return found
 
-    def get(self, path: str, *, timeout: float = CONTROL_SECONDS) -> Any:
-        """Send a GET request to a control route, and return the JSON value of the reply."""
-        return self._read(self._exchange("GET", path, None, timeout))
+    def status(self) -> dict[str, Any]:
+        """Return the state of the sandbox.
+
+        Raises:
+            TransportError: No sandbox answers at the URL.
+        """
+        return self._record(self._get("/sandbox/status"))
+
+    def faults(self) -> list[dict[str, Any]]:
+        """Return the faults of the sandbox. The errors are the same as for :meth:`status`."""
+        return self._records(self._get("/sandbox/faults"))
 
     def post(self, path: str, body: dict[str, Any] | None = None, *, timeout: float = ACT_SECONDS) -> Any:
         """Send a POST request to a control route, and return the JSON value of the reply.
@@ -178,17 +188,26 @@ class SandboxControl:
 
     def hear(self, leg: str) -> list[dict[str, Any]]:
         """Return what could be heard at the other end of a leg, in chronological order."""
-        return list(self.get(f"/sandbox/hear/{quote(leg, safe='')}"))
+        return self._records(self._get(f"/sandbox/hear/{quote(leg, safe='')}"))
 
     def remark(self, leg: str) -> str | None:
         """Return the reason why the flow of a leg did not run as written, or None if there is no such reason."""
-        found = self.get(f"/sandbox/remark/{quote(leg, safe='')}")
-        return found.get("remark") if isinstance(found, dict) else None
+        return self._record(self._get(f"/sandbox/remark/{quote(leg, safe='')}")).get("remark")
 
     def log(self) -> Iterator[dict[str, Any]]:
         """Yield the entries in the sandbox's log (requests, webhooks, changes to legs) in chronological order."""
+        self._identify()
         for line in self._exchange("GET", "/sandbox/log", None, CONTROL_SECONDS).splitlines():
-            yield self._read(line)
+            yield self._record(self._read(line))
+
+    def _get(self, path: str) -> Any:
+        """Return the JSON value of a control route, after the server has said that it is a sandbox."""
+        self._identify()
+        return self._read(self._exchange("GET", path, None, CONTROL_SECONDS))
+
+    def _identify(self) -> None:
+        if not self._is_identified:
+            self.identity()
 
     def _change(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> Any:
         if self._dry_run:
@@ -219,7 +238,20 @@ class SandboxControl:
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as exc:
-            raise TransportError(f"The server at {self.url} is not a voicectl sandbox.") from exc
+            raise self._no_sandbox() from exc
+
+    def _record(self, found: Any) -> dict[str, Any]:
+        if not isinstance(found, dict):
+            raise self._no_sandbox()
+        return found
+
+    def _records(self, found: Any) -> list[dict[str, Any]]:
+        if not isinstance(found, list):
+            raise self._no_sandbox()
+        return [self._record(each) for each in found]
+
+    def _no_sandbox(self) -> TransportError:
+        return TransportError(f"The server at {self.url} is not a voicectl sandbox.")
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> bytes:
         content = None if body is None else json.dumps(body).encode()

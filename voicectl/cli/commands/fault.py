@@ -151,7 +151,7 @@ def list_(ctx: typer.Context, listing: ListOptions) -> None:
     """
     app = current(ctx)
     with app.terminal.writer(LISTED, is_many=True) as out:
-        for fault in listing.arrange(app.control.get("/sandbox/faults"), LISTED):
+        for fault in listing.arrange(app.control.faults(), LISTED):
             out.add(fault)
 
 

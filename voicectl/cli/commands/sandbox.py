@@ -204,7 +204,7 @@ def status(ctx: typer.Context) -> None:
     """
     app = current(ctx)
     with app.terminal.writer(VIEW, is_many=False) as out:
-        out.add(app.control.get("/sandbox/status"))
+        out.add(app.control.status())
 
 
 def reset(ctx: typer.Context) -> None:
@@ -370,7 +370,7 @@ def _start_detached(app: App, port: int, options: Options) -> None:
             remark(line)
         raise typer.Exit(child.returncode or errors.INTERNAL)
     with app.terminal.writer(VIEW, is_many=False) as out:
-        out.add(SandboxControl(url, source="The new sandbox").get("/sandbox/status"))
+        out.add(SandboxControl(url, source="The new sandbox").status())
     if is_terminal(sys.stderr) and not app.options.quiet:
         remark(_TO_USE)
 
