@@ -341,6 +341,14 @@ def test_values_close_to_a_fault_are_accepted(flow: object) -> None:
     assert lint(flow) == []
 
 
+@pytest.mark.parametrize("callee", [PHONE, WEBSOCKET], ids=["phone", "websocket"])
+def test_the_warning_of_a_caller_that_is_no_number_is_right_for_each_endpoint(callee: dict[str, Any]) -> None:
+    (finding,) = lint([connect(callee, **{"from": "Vonage"})])
+
+    assert "a phone shows the caller as unknown" in finding.message
+    assert "a WebSocket accepts any text" in finding.message
+
+
 def test_all_faults_of_a_flow_are_reported_at_once_in_the_order_of_the_file() -> None:
     text = """[
   {"action": "talk", "txet": "Hello", "loop": -1},

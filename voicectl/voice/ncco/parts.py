@@ -37,7 +37,7 @@ CALLER = Text(
     right="one of your numbers in E.164, such as 447700900001",
     usual=_NUMBER,
     doubt=Fault.UNKNOWN_CALLER,
-    effect=", which is not a phone number: a phone shows the caller as unknown",
+    effect=", which is not a phone number: a phone shows the caller as unknown; a WebSocket accepts any text",
     tolerated="+",
 )
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
