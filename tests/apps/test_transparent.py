@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.responses import Response as PlainResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from tests.apps import hostbuilt, voicebot
 from tests.apps.archive import Archive
@@ -194,3 +203,116 @@ def test_rtc_events_name_the_leg_alone_and_behind_the_receiver(still: Room, appl
     assert {"answer", "status", "record", "rtc"} <= kinds
     assert {"answered", "record", "completed"} <= entries
     assert len(recordings) == 1
+
+
+GOOD = [{"action": "talk", "text": "Hello"}]
+RESPONSES = {
+    "an NCCO": PlainResponse(json.dumps(GOOD), media_type="application/json"),
+    "an NCCO as plain text": PlainResponse(json.dumps(GOOD), media_type="text/plain"),
+    "an NCCO without a type": PlainResponse(json.dumps(GOOD)),
+    "an NCCO as HTML": PlainResponse(json.dumps(GOOD), media_type="text/html"),
+    "an NCCO as XML": PlainResponse(json.dumps(GOOD), media_type="text/xml"),
+    "an NCCO as XHTML": PlainResponse(json.dumps(GOOD), media_type="application/xhtml+xml"),
+    "a page": PlainResponse("<html>login</html>", media_type="text/html"),
+    "XML": PlainResponse('<?xml version="1.0"?><Response/>', media_type="application/xml"),
+    "no JSON": PlainResponse("{bad", media_type="application/json"),
+    "no array": PlainResponse(json.dumps(GOOD[0]), media_type="application/json"),
+    "an unknown action": PlainResponse('[{"action": "hangup"}]', media_type="application/json"),
+    "a talk without a text": PlainResponse('[{"action": "talk"}]', media_type="application/json"),
+    "no actions": PlainResponse("[]", media_type="application/json"),
+    "nothing": PlainResponse("", media_type="application/json"),
+    "an empty page": PlainResponse("", media_type="text/html"),
+    "compressed": PlainResponse(
+        gzip.compress(json.dumps(GOOD).encode()),
+        headers={"Content-Encoding": "gzip"},
+        media_type="application/json",
+    ),
+    "too much": PlainResponse("[" + " " * (2 << 20) + "]", media_type="application/json"),
+    "no content": PlainResponse(status_code=204),
+    "a part": PlainResponse(json.dumps(GOOD), 206, media_type="application/json"),
+    "a redirect": PlainResponse("", 302, {"Location": "/elsewhere"}),
+    "not found": PlainResponse("no", 404, media_type="text/plain"),
+    "too many requests": PlainResponse("", 429, {"Retry-After": "1"}),
+    "an error": PlainResponse("<h1>Oops</h1>", 500, media_type="text/html"),
+    "unavailable": PlainResponse("", 503),
+}
+SOME = (
+    "an NCCO",
+    "an NCCO as HTML",
+    "an unknown action",
+    "no JSON",
+    "nothing",
+    "a redirect",
+    "not found",
+    "unavailable",
+)
+
+
+class Faulty:
+    """An application that gives the response *said* to each request for *path*.
+
+    Its calls wait for a key, which the platform sends to ``/menu``.
+    """
+
+    PATHS = ("/answer", "/event", "/fallback", "/menu", "/elsewhere")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.said = PlainResponse()
+
+    def application(self, _url: str) -> ASGIApp:
+        return Starlette(routes=[Route(each, self.respond, methods=["GET", "POST"]) for each in self.PATHS])
+
+    async def respond(self, request: Request) -> PlainResponse:
+        path = request.url.path
+        if path == self.path:
+            return self.said
+        if path == "/answer" and self.path == "/fallback":
+            return PlainResponse(status_code=500)
+        if path == "/answer":
+            wait = {"action": "input", "type": ["dtmf"], "dtmf": {"maxDigits": 1}}
+            last = {"action": "talk", "text": "This is the end"}
+            return JSONResponse([wait | {"eventUrl": [f"{request.base_url}menu"]}, last])
+        if path == "/fallback":
+            return JSONResponse([{"action": "talk", "text": "This is the fallback"}])
+        return PlainResponse()
+
+
+def arrived(app: Served, count: int) -> bool:
+    return len(app.asked) >= count
+
+
+def asked(app: Served) -> list[tuple[str, str]]:
+    """Return the path of each request to the application, with an event's status or the reason for a fallback."""
+    return sorted((path, fields.get("reason") or fields.get("status") or "") for path, fields in app.asked)
+
+
+@pytest.mark.parametrize(
+    ("path", "cases"), [("/answer", tuple(RESPONSES)), ("/fallback", SOME), ("/menu", SOME)]
+)
+def test_a_faulty_response_has_the_same_consequences_alone_and_behind_the_receiver(
+    still: Room, application: Application, path: str, cases: tuple[str, ...]
+) -> None:
+    faulty, counts = Faulty(path), dict.fromkeys(cases, 0)
+    with serving(faulty.application) as app:
+
+        def outcome() -> tuple[str, Any]:
+            found = {}
+            for name in cases:
+                faulty.said = RESPONSES[name]
+                app.asked.clear()
+                leg = rung(still)
+                if path == "/menu":
+                    advance(still, 1)
+                    assert still(f"sandbox press {leg} 1").exit_code == 0
+                advance(still, 30)
+                eventually(partial(arrived, app, counts[name]))  # the receiver may pass events on late
+                counts[name] = len(app.asked)
+                found[name] = asked(app), [each["text"] for each in hear(still, leg)]
+            return leg, found
+
+        _, alone, behind = outcomes(
+            still, application, app, outcome, answer="/answer", event="/event", fallback="/fallback"
+        )
+
+    assert behind == alone

@@ -228,38 +228,67 @@ def test_a_response_without_a_type_or_a_length_is_an_answer() -> None:
 
 MIB = 1 << 20
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-ANSWERS: dict[str, tuple[bytes | Drip, str]] = {
-    "server error": (reply(500), "it answered 500"),
-    "unavailable": (reply(503), "it answered 503"),
-    "not found": (reply(404), "it answered 404"),
-    "a redirect": (reply(302, location="http://127.0.0.1:1/x"), "it answered 302, a redirect"),
-    "not modified": (reply(304), "it answered 304"),
-    "beyond the range": (reply(206, NCCO), "it answered 206"),
-    "compressed": (reply(200, b"x", content_encoding="gzip"), "compressed"),
-    "too big, and says so": (reply(200, b" " * (MIB + 1)), "over 1 MiB"),
-    "too big, without an end": (HEAD + b"\r\n" + b" " * (MIB + 1), "over 1 MiB"),
-    "nothing": (b"", "closed"),
-    "a part of the head": (HEAD, "closed"),
-    "a part of the body": (HEAD + b"Content-Length: 50\r\n\r\n[", "closed"),
-    "a part of a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[", "closed"),
-    "chunks without an end": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n", "closed"),
-    "no HTTP": (b"SSH-2.0-x\r\n\r\n", "closed"),
-    "a head without end": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000, "closed"),
-    "two lengths": (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]x", "closed"),
+REFUSED: dict[str, tuple[bytes, int, str]] = {
+    "server error": (reply(500, b"Oops", content_type="text/html"), 500, "answered 500"),
+    "unavailable": (reply(503, retry_after="3"), 503, "answered 503"),
+    "not found": (reply(404), 404, "answered 404"),
+    "a redirect": (reply(302, location="/x"), 302, "answered 302, a redirect, which is not followed"),
+    "not modified": (reply(304), 304, "answered 304"),
+    "beyond the range": (reply(206, NCCO), 206, "answered 206"),
+    "a status that no server may send": (reply(700), 502, "answered 700"),
+    "compressed": (
+        reply(200, b"x", content_encoding="gzip"),
+        200,
+        "compressed its answer, although the request did not allow that",
+    ),
+    "too big, and says so": (reply(200, b" " * (MIB + 2)), 200, "gave an answer of over 1 MiB"),
+    "too big, without an end": (HEAD + b"\r\n" + b" " * (2 * MIB), 200, "gave an answer of over 1 MiB"),
 }
 
 
-@pytest.mark.parametrize("case", ANSWERS)
-def test_a_broken_response_is_not_an_answer(case: str) -> None:
-    answer, cause = ANSWERS[case]
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_response_that_the_platform_refuses_is_reported_and_returned_as_it_came(case: str) -> None:
+    answer, status, fault = REFUSED[case]
+    head, _, body = answer.partition(b"\r\n\r\n")
+    headers = [line.partition(b": ") for line in head.lower().split(b"\r\n")[1:]]
+    returned = (b"location", b"retry-after", b"content-encoding")
     with Canned(answer, keeps=False) as server:
+        app = App(server.url)
+
+        found = app.ask()
+        assert len(server.requests) == 1
+    assert found == Response(
+        status,
+        body[: MIB + 1],
+        next(value.decode() for name, _, value in headers if name == b"content-type"),
+        tuple((name, value) for name, _, value in headers if name in returned),
+        fault,
+    )
+    assert app.warnings == [f"answer: {server.url.removeprefix('http://')} {fault}"]
+
+
+BROKEN = {
+    "nothing": b"",
+    "a part of the head": HEAD,
+    "a part of the body": HEAD + b"Content-Length: 50\r\n\r\n[",
+    "a part of a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[",
+    "chunks without an end": HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n",
+    "no HTTP": b"SSH-2.0-x\r\n\r\n",
+    "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000,
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]x",
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_response_is_not_an_answer(case: str) -> None:
+    with Canned(BROKEN[case], keeps=False) as server:
         app = App(server.url)
 
         assert app.ask() is None
         assert len(server.requests) == 1
     assert len(app.warnings) == 1
     assert app.warnings[0].startswith(f"answer: {server.url.removeprefix('http://')} gave no answer: ")
-    assert cause in app.warnings[0]
+    assert "closed" in app.warnings[0]
 
 
 def test_the_largest_response_is_an_answer() -> None:

@@ -24,13 +24,16 @@ TAGS = [{"action": "talk", "text": f"<speak>{'<a/>' * 200_000}</speak>"}]
 @pytest.mark.parametrize(
     ("sent", "out"),
     [
-        *((each, "application/json") for each in ("\x01\x7f", "text/\xff", "", "text/plain")),
+        ("\x01\x7f", None),
+        ("", None),
+        ("text/\xff", "text/"),
+        ("text/plain", "text/plain"),
         ("text/html; \x01", "text/html;"),
         ("application/xml", "application/xml"),
     ],
 )
-def test_an_ncco_is_sent_as_json_unless_the_platform_would_refuse_its_type(
-    tmp_path: Path, sent: str, out: str
+def test_the_content_type_of_an_ncco_is_passed_on_in_printable_form(
+    tmp_path: Path, sent: str, out: str | None
 ) -> None:
     body = json.dumps(HELLO).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: {sent}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -39,7 +42,7 @@ def test_an_ncco_is_sent_as_json_unless_the_platform_would_refuse_its_type(
         serving(tmp_path, forwarder=Forwarder(app.url)) as receiver,
     ):
         got = receiver.ask(signed_request(CALL, "answer"))
-    assert (got.status, got.json, got.headers["content-type"]) == (200, HELLO, out)
+    assert (got.status, got.json, got.headers.get("content-type")) == (200, HELLO, out)
 
 
 @pytest.mark.parametrize(

@@ -110,10 +110,8 @@ class CallAnswers:
 
     async def _ncco(self, arrival: Arrival, request: Request) -> Response:
         if self.app is not None:
-            response = await self._ask(self.app, request)
-            if response is None or _is_page(response):
-                return self._flow(arrival) or response or LATE
-            return response
+            response, is_accepted = await self._ask(self.app, request)
+            return response if response and is_accepted else self._flow(arrival) or response or LATE
         if (response := self._flow(arrival)) is not None:
             return response
         has_rules = self.settings.answers is not None
@@ -130,31 +128,32 @@ class CallAnswers:
         ncco = self.settings.answers.answer(arrival.fields, direction=direction)
         return None if ncco is None else Response(200, ncco, JSON)
 
-    async def _ask(self, app: UserApp, request: Request) -> Response | None:
-        """Return a response with the NCCO from the user's app, or None if the app sends no valid NCCO in time.
+    async def _ask(self, app: UserApp, request: Request) -> tuple[Response | None, bool]:
+        """Return the response of the user's app, or None, and True if the platform would accept it as an NCCO.
 
-        If the app's response has a media type that the platform refuses, this media type is kept. Otherwise, the user
-        would notice the mistake only when the app runs without the receiver.
+        A response that the platform would not accept is reported, and returned as it came.
         """
-        from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
-
         started = time.perf_counter()
         response = await app.ask(request, self.settings.bounds.answer_seconds)
-        if response is None:
-            return None
+        if response is None or response.fault is not None:
+            return response, False
         left = max(self.settings.bounds.answer_seconds - (time.perf_counter() - started), 0.5)
-        fault = await ncco_fault_aside(response.body, within=left)
-        if fault is None:
-            if _is_page(response):
-                self.settings.warn(
-                    f"bad type {response.content_type}",
-                    f"your app's answer to a call is served as {response.content_type}, which the platform does not"
-                    " accept: serve it as application/json",
-                )
-                return response
-            return response._replace(content_type=JSON)
-        self.settings.warn(f"bad NCCO {fault}", f"your app's answer to a call is not a valid NCCO: {fault}")
+        fault = await _fault(response, left)
+        if fault is not None:
+            self.settings.warn(f"bad answer: {fault}", f"your app's answer to a call is {fault}")
+        return response, fault is None
+
+
+async def _fault(response: Response, seconds: float) -> str | None:
+    """Return the reason why the platform reads no NCCO from *response*, or None. An empty body means no actions."""
+    from voicectl.webhook.forward import ncco_fault_aside  # noqa: PLC0415 (this import loads httpx)
+
+    if not response.body.strip():
         return None
+    if _is_page(response):
+        return f"served as {response.content_type}, which the platform does not accept: serve it as application/json"
+    fault = await ncco_fault_aside(response.body, within=seconds)
+    return fault and f"not a valid NCCO: {fault}"
 
 
 def _is_page(response: Response) -> bool:

@@ -1,8 +1,9 @@
 """Passes webhooks on to the user's own application, and checks the application's answers.
 
 The platform waits for the answer, so the whole exchange has one deadline. A failure counts as "no answer" and raises
-no exception. A request is passed on as it was received, so that an application that works without the receiver also
-works behind it. For example, the application can verify the signature, and build URLs from the host of the request.
+no exception. A request is passed on as it was received, and a complete answer is returned as it came, so that an
+application that works without the receiver also works behind it, and one that fails has the same consequences. For
+example, the application can verify the signature, and build URLs from the host of the request.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import socket
 import ssl
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import httpx
@@ -63,6 +65,12 @@ _OURS = (
 _NEEDED = frozenset({b"authorization", b"content-type"})
 """The headers that are passed on even if ``Connection`` names them."""
 
+_RETURNED = frozenset({b"content-encoding", b"location", b"retry-after"})
+"""The headers of an answer that are passed back to the platform, besides its media type."""
+
+_SENDABLE = range(200, 600)
+"""The HTTP statuses that the receiver's server can send."""
+
 _EVENTS = frozenset({Route.EVENT, Route.RTC})
 _URL = re.compile(r"[\x21-\x7e]+")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
@@ -76,8 +84,8 @@ class Forwarder:
         url: The application's http or https URL. For each request, the name of its route is appended to the URL's
             path, unless :meth:`follow` says otherwise. A request to a path that is not one of the receiver's
             own is sent to the same path of the application.
-        on_trouble: Called with the reason if there is no usable answer. The reason is one line, without any content
-            from the request.
+        on_trouble: Called with the reason if there is no answer, or one that the platform does not accept. The reason
+            is one line, without any content from the request.
         scheme: The scheme of the public URL, to be sent to the application in a header, or None if it is not known.
 
     Raises:
@@ -119,7 +127,9 @@ class Forwarder:
         return bool(asked.path) or asked.route not in self._unheard
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
-        """Pass a request on to the application, and return the answer, or None if it is late or unusable.
+        """Pass a request on to the application, and return the answer, or None if no complete answer arrives in time.
+
+        An answer that the platform does not accept is returned with its fault, so that the platform can handle it.
 
         Args:
             asked: The request to pass on. Only a few of its headers are included.
@@ -131,7 +141,7 @@ class Forwarder:
                 lane = self._lane()
                 lane.busy += 1
                 try:
-                    found = await _exchange(lane.transport, request)
+                    found: Response | str = await _exchange(lane.transport, request)
                 except asyncio.CancelledError:
                     self._retire(lane)
                     raise
@@ -143,9 +153,9 @@ class Forwarder:
             found = _reason(exc)
         await self._close_retired()
         if isinstance(found, Response):
+            self._report(asked, found.fault)
             return found
-        if self._on_trouble is not None:
-            self._on_trouble(f"{asked.route}: {self._name} gave no answer: {found}")
+        self._report(asked, f"gave no answer: {found}")
         return None
 
     async def close(self) -> None:
@@ -153,6 +163,10 @@ class Forwarder:
         lanes, self._lanes, self._retired = [*self._lanes, *self._retired], [], []
         for lane in lanes:
             await lane.transport.aclose()
+
+    def _report(self, asked: Request, trouble: str | None) -> None:
+        if trouble is not None and self._on_trouble is not None:
+            self._on_trouble(f"{asked.route}: {self._name} {trouble}")
 
     def _request(self, asked: Request) -> httpx.Request:
         path = asked.path or self._paths.get(asked.route) or self._prefix + b"/" + asked.route.encode()
@@ -267,8 +281,8 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
         return "it is too large to check in time"
 
 
-async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response | str:
-    """Return the answer to *request*, or the reason why there is no usable answer.
+async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response:
+    """Return the answer to *request*.
 
     The application may close an idle connection just as the request is sent over it. In this case, it has not read
     the request, so the request is sent again over the next connection. The last attempt uses a new connection.
@@ -290,24 +304,35 @@ async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request)
             return await _read(response)
 
 
-async def _read(response: httpx.Response) -> Response | str:
+async def _read(response: httpx.Response) -> Response:
+    """Return *response*, of whose body at most one byte more than the maximum size is read."""
+    body = bytearray()
     try:
-        if response.status_code not in SUCCESSES:
-            is_redirect = 300 <= response.status_code < 400
-            return f"it answered {response.status_code}" + (
-                ", a redirect, which is not followed" if is_redirect else ""
-            )
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            return "the answer is compressed, although the request did not allow that"
-        body = bytearray()
         async for part in response.aiter_raw():
             body += part
             if len(body) > MAX_BODY_BYTES:
-                return "the answer is over 1 MiB"
+                break
     finally:
         await response.aclose()
-    content_type = _UNPRINTABLE.sub("", response.headers.get("content-type", "")).strip()
-    return Response(response.status_code, bytes(body), content_type or None)
+    status = response.status_code
+    return Response(
+        status if status in _SENDABLE else HTTPStatus.BAD_GATEWAY,
+        bytes(body[: MAX_BODY_BYTES + 1]),
+        _UNPRINTABLE.sub("", response.headers.get("content-type", "")).strip() or None,
+        tuple((name.lower(), value) for name, value in response.headers.raw if name.lower() in _RETURNED),
+        _fault(response, len(body)),
+    )
+
+
+def _fault(response: httpx.Response, size: int) -> str | None:
+    """Return the reason why the platform does not accept *response*, whatever its body contains, or None."""
+    if response.has_redirect_location:
+        return f"answered {response.status_code}, a redirect, which is not followed"
+    if response.status_code not in SUCCESSES:
+        return f"answered {response.status_code}"
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        return "compressed its answer, although the request did not allow that"
+    return "gave an answer of over 1 MiB" if size > MAX_BODY_BYTES else None
 
 
 def _checked(url: str) -> httpx.URL:

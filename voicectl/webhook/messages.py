@@ -42,12 +42,17 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response from the receiver or from the user's own app."""
+    """A response from the receiver or from the user's own app.
+
+    Attributes:
+        fault: The reason why the platform refuses the response, whatever its body contains, or None.
+    """
 
     status: int
     body: bytes = b""
     content_type: str | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    fault: str | None = None
 
     def messages(self) -> tuple[Message, Message]:
         """Return the ASGI messages that send this response."""

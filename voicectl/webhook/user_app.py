@@ -28,9 +28,10 @@ class UserApp:
         self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
-        """Pass *request* on, and return the app's answer, or None if there is no usable answer within *seconds*."""
+        """Pass *request* on, and return the app's answer, or None if there is no complete answer within *seconds*."""
         response = await self._forwarder.ask(request, within=seconds)
-        self._metrics.forwarded(request.route, is_answered=response is not None)
+        is_answered = response is not None and response.fault is None
+        self._metrics.forwarded(request.route, is_answered=is_answered)
         return response
 
     def is_for_app(self, request: Request) -> bool:

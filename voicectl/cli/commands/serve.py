@@ -91,8 +91,9 @@ def serve(
 
     By default, it listens on the loopback interface only; the platform reaches it through a tunnel or a proxy with
     TLS. With --forward-to, signed requests to other paths are passed on, too, and --answer is used if your
-    application answers late or with an invalid NCCO. Without either option, it stores events but answers no calls,
-    and --set-urls does not change the answer URLs.
+    application answers late, with an error or with an invalid NCCO. If no rule of --answer matches, the platform gets
+    what your application answered. Without either option, it stores events but answers no calls, and --set-urls does
+    not change the answer URLs.
 
     On exit, it restores the webhooks that --set-urls changed. If it cannot do so within 5 s, it prints the command to
     restore them, and the next start tries again; the exit status is 7 if the API gave no usable answer.
