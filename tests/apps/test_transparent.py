@@ -288,10 +288,17 @@ def asked(app: Served) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("path", "cases"), [("/answer", tuple(RESPONSES)), ("/fallback", SOME), ("/menu", SOME)]
+    ("path", "cases", "fallback"),
+    [
+        ("/answer", tuple(RESPONSES), {"fallback": "/fallback"}),
+        ("/answer", SOME, {}),
+        ("/fallback", SOME, {"fallback": "/fallback"}),
+        ("/menu", SOME, {"fallback": "/fallback"}),
+        ("/menu", SOME, {}),
+    ],
 )
 def test_a_faulty_response_has_the_same_consequences_alone_and_behind_the_receiver(
-    still: Room, application: Application, path: str, cases: tuple[str, ...]
+    still: Room, application: Application, path: str, cases: tuple[str, ...], fallback: dict[str, str]
 ) -> None:
     faulty, counts = Faulty(path), dict.fromkeys(cases, 0)
     with serving(faulty.application) as app:
@@ -312,7 +319,7 @@ def test_a_faulty_response_has_the_same_consequences_alone_and_behind_the_receiv
             return leg, found
 
         _, alone, behind = outcomes(
-            still, application, app, outcome, answer="/answer", event="/event", fallback="/fallback"
+            still, application, app, outcome, answer="/answer", event="/event", **fallback
         )
 
     assert behind == alone

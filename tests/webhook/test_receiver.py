@@ -754,6 +754,23 @@ class TestForwarding:
                 assert len(receiver.stored()) == 2
             assert sorted(each.target for each in app.requests) == targets
 
+    def test_an_app_without_a_fallback_webhook_is_not_asked_for_a_fallback(self, tmp_path: Path) -> None:
+        call = json.dumps(
+            json.loads(CALL) | {"reason": "x", "original_request": {"url": "x", "type": "answer"}}
+        )
+        about_event = event(dtmf={"digits": "1"}, original_request={"url": "x", "type": "event"})
+        fallbacks = [signed_request(each, "fallback") for each in (call.encode(), about_event)]
+        with App(reply(200, HELLO)) as app:
+            forwarder = Forwarder(app.url)
+            forwarder.follow({"answer": "http://x/answer", "event": "http://x/event"})
+            with serving(tmp_path, forwarder=forwarder) as receiver:
+                found = [receiver.ask(each) for each in fallbacks]
+                assert [(each.status, each.body) for each in found] == [(404, b"Not Found\n"), (200, b"")]
+                assert "your application has no fallback webhook" in receiver.warnings[0]
+            with serving(tmp_path, forwarder=forwarder, answers=answers(tmp_path, SORRY)) as receiver:
+                assert receiver.ask(fallbacks[0]).json == SORRY
+            assert app.requests == []
+
     def test_the_spool_keeps_the_path_of_a_token(self, tmp_path: Path) -> None:
         arrival = Arrival.read(
             received=0.0,

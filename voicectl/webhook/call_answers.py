@@ -109,16 +109,21 @@ class CallAnswers:
         return await self.cache.get(key, lambda: self._ncco(arrival, request))
 
     async def _ncco(self, arrival: Arrival, request: Request) -> Response:
-        if self.app is not None:
+        if self.app is not None and self.app.is_for_app(request):
             response, is_accepted = await self._ask(self.app, request)
             return response if response and is_accepted else self._flow(arrival) or response or LATE
         if (response := self._flow(arrival)) is not None:
             return response
-        has_rules = self.settings.answers is not None
-        why = "no rule of --answer matches" if has_rules else "neither --answer nor --forward-to is given"
         which = f"leg {arrival.leg}" if arrival.leg else "a call"
-        self.settings.warn("no flow", f"could not answer {which}: {why}")
+        self.settings.warn("no flow", f"could not answer {which}: {self._reason()}")
         return NOWHERE
+
+    def _reason(self) -> str:
+        if self.settings.answers is not None:
+            return "no rule of --answer matches"
+        if self.app is not None:
+            return "your application has no fallback webhook"
+        return "neither --answer nor --forward-to is given"
 
     def _flow(self, arrival: Arrival) -> Response | None:
         """Return a response with the NCCO from ``--answer``, or None if no rule matches the call."""

@@ -71,7 +71,9 @@ _RETURNED = frozenset({b"content-encoding", b"location", b"retry-after"})
 _SENDABLE = range(200, 600)
 """The HTTP statuses that the receiver's server can send."""
 
-_EVENTS = frozenset({Route.EVENT, Route.RTC})
+_OPTIONAL = frozenset({Route.EVENT, Route.FALLBACK, Route.RTC})
+"""The routes of the webhooks that an application with webhooks may do without."""
+
 _URL = re.compile(r"[\x21-\x7e]+")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 _MAX_SHOWN = 100
@@ -111,12 +113,12 @@ class Forwarder:
         """Forward each route to the path in the webhook's earlier URL, if that is below the path of the app's URL.
 
         The query of the earlier URL is put before the query of the request, as the platform would do. If at
-        least one webhook was set before, events whose webhook was not set are not forwarded.
+        least one webhook was set before, events and fallback requests whose webhook was not set are not forwarded.
 
         Args:
             earlier: The webhooks' URLs before they pointed to the receiver, by the names of the routes.
         """
-        self._unheard = _EVENTS - earlier.keys() if earlier else frozenset()
+        self._unheard = _OPTIONAL - earlier.keys() if earlier else frozenset()
         found = {route: _path(address) for route, address in earlier.items()}
         self._paths = {
             route: path for route, path in found.items() if path and path.startswith(self._prefix + b"/")
