@@ -39,7 +39,7 @@ _IS_CALL_PATH = re.compile(r"/v[0-9.]+/calls(/.*)?")
 
 
 class FaultKind(Enum):
-    """Whether time has passed, or must pass, before a token is valid, or whether the token is wrong."""
+    """A rating of a token: valid, valid at another time, or never valid."""
 
     EXPIRED = auto()
     EARLY = auto()

@@ -32,8 +32,8 @@ class NamedLegs:
         api: A function that returns the API, which is searched for records of legs.
         live: A function that returns all live legs.
         journal: A function that returns the journal, in which ``@last`` is looked up.
-        is_stored: A function that returns True if a text is the id of a leg in stored events.
-        report: A function that reports an error. It is used if there are several errors.
+        is_stored: A function that returns True if a string is the id of a leg in stored events.
+        report: A function that reports one error. If there are several, it is called for each.
     """
 
     def __init__(

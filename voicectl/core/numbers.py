@@ -87,7 +87,7 @@ def unlink(api: NumberApi, clock: Clock, msisdn: str, application_id: str) -> Up
 
 
 def _set_link(api: NumberApi, clock: Clock, number: dict[str, Any], application_id: str | None) -> Update:
-    """Link *number* to an application or, if *application_id* is None, to none."""
+    """Link *number* to an application or, if *application_id* is None, remove its link."""
     before, give_up = number, clock.monotonic() + REPEAT_SECONDS
     failures = 0
     while (number.get(_LINK) or None) != application_id:
@@ -121,7 +121,7 @@ def _settings(number: dict[str, Any], application_id: str | None) -> dict[str, s
 
 
 def _check_link(before: dict[str, Any], after: dict[str, Any], application_id: str | None) -> None:
-    """Check that nobody else linked the number to a third application meanwhile."""
+    """Check that no one else has linked the number to a third application in the meantime."""
     found = after.get(_LINK) or None
     if found not in (application_id, before.get(_LINK) or None):
         raise GuardError(

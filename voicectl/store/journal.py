@@ -287,7 +287,7 @@ class Journal:
         return [intent for intent in found if intent.is_abandoned(now)]
 
     def has_rival(self, intent: Intent) -> bool:
-        """Return True if another open intent is for the same number, so that it could claim the same call."""
+        """Return True if another open intent is for the same number and could therefore claim the same call."""
         return bool(self._all(f'{_OPEN} AND "to" = ? AND reference <> ?', intent.to, intent.reference))
 
     def claimed(self, uuids: list[str]) -> set[str]:

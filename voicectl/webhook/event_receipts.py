@@ -45,7 +45,7 @@ class EventReceipts:
     """Stores events, and then responds to them.
 
     Args:
-        calls: The object that answers calls. It must be told the directions of legs, which events report.
+        calls: The object that answers calls. It is informed of the directions of legs, which events report.
         app: The user's app, or None if the option ``--forward-to`` is not used.
     """
 

@@ -126,5 +126,5 @@ def _write(app: App, out: Writer, records: Iterable[dict[str, Any]]) -> None:
 
 def _record(event: Event) -> dict[str, Any]:
     own = {"id": event.number, "type": event.type, "uuid": event.leg}
-    told = {"source": ", ".join(event.sources), "events": list(event.stored) or None}
-    return {**event.raw, **own, **told}
+    origin = {"source": ", ".join(event.sources), "events": list(event.stored) or None}
+    return {**event.raw, **own, **origin}

@@ -67,7 +67,7 @@ class EndpointOptions:
 
     @cached_property
     def _sip_headers(self) -> dict[str, dict[str, str]]:
-        """The headers of a SIP endpoint. If a header is sent under another name, the user is told.
+        """The headers of a SIP endpoint. If a header is sent under another name, a remark says so.
 
         The platform puts ``X-`` before the name of each header, except for the header ``User-to-User``, which has a
         field of its own.

@@ -66,7 +66,7 @@ class ConversationEvents:
     If one source fails, the other is still used, and the failure is reported once.
 
     Args:
-        store: The event store, or None if there is none.
+        store: The event store, or None if there is no store.
         conversation: The id of the conversation: ``CON-...``.
         since: The earliest time of the events to return, in Unix seconds.
         on_trouble: A function that is called with a sentence about the failure of a source.

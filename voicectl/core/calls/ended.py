@@ -1,4 +1,4 @@
-"""What is known about a conversation that has ended, so that the Conversation API has no record of it."""
+"""Facts about a conversation that has ended, of which the Conversation API no longer has a record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ended(
 
     Args:
         notes: The log of actions taken from this machine.
-        store: The event store, or None if there is none.
+        store: The event store, or None if there is no store.
         conversation: The id of the conversation: ``CON-...``.
 
     Raises:

@@ -214,7 +214,10 @@ def request_timeout(environ: Mapping[str, str], option: str | None) -> float | N
 
 
 def _rehearsal(url: str, profiles: ProfileStore) -> Target:
-    """Return the target of a rehearsal. Its credentials are those of the sandbox's profile, never the server's."""
+    """Return the target of a command that runs against the sandbox at *url*.
+
+    The credentials come from the sandbox's profile, never from the server at *url*.
+    """
     from voicectl.core.identity import rehearsal  # noqa: PLC0415 (needed only in a rehearsal)
 
     profile, identity = rehearsal.proven(url, profiles)

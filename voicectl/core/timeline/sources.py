@@ -56,9 +56,9 @@ NO_STORE = "store"
 """The kind of gap that is reported if there is no event store."""
 
 APART_SECONDS = 1.0
-"""The longest time between two legs that still count as having been in a conversation together, in seconds.
+"""The maximum gap between two legs at which they still count as having been in a conversation together, in seconds.
 
-The time is measured from the end of one leg to the beginning of the other, on the platform's clock.
+The gap is between the end of one leg and the beginning of the other, on the platform's clock.
 """
 
 _RECORDING_KINDS = (Kind.RECORD, Kind.TRANSCRIBED)

@@ -53,7 +53,7 @@ class Base:
     Attributes:
         legs: All legs, keyed by UUID, in order of creation. Legs are never removed.
         live: The legs that have not ended, keyed by UUID.
-        register: All legs, by status and by conversation. It changes both.
+        register: The index of all legs by status and by conversation, through which a leg changes either of them.
         conversations: All existing conversations, keyed by UUID.
         agenda: The pending timers.
     """

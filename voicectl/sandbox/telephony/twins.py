@@ -103,9 +103,9 @@ class Twins:
         self._find_route = find_route
 
     def call(self, leg: Leg, caller: Leg | None) -> bool:
-        """Call the application to which the callee's number of *leg* leads, and return True.
+        """Call the application that is linked to the number that *leg* calls, and return True.
 
-        If the callee is not a number of an application, do nothing and return False.
+        If the number is not linked to an application, do nothing and return False.
 
         Args:
             leg: The outbound leg, which has just been created.
