@@ -110,7 +110,7 @@ def test_a_401_after_the_correction_is_reported_with_the_offset(
             assert (ran.exit_code, len(server.requests)) == (3, requests)
             assert ran.error["hint"].startswith(
                 "Check that the private key belongs to this application."
-                f" This machine's clock is {words}, which was corrected for."
+                f" This machine's clock is {words}; voicectl has already allowed for this."
             )
 
 

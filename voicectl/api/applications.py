@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 NOT_SENT = ("id", "_links")
 """The names of the fields that the API adds to an application. An update must not contain these fields."""
 
-_NOT_OURS = "It may be deleted, or belong to another account: check the application id and the API key."
+_NOT_OURS = (
+    "It may have been deleted, or it may belong to another account: check the application id and the API key."
+)
 
 
 class ApplicationApi:

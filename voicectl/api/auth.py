@@ -144,7 +144,7 @@ class Bearer:
         if abs(off) > MAX_OFFSET_SECONDS:
             return f"{clock}: set it."
         key = "Check that the private key belongs to this application."
-        return f"{key} {clock}, which was corrected for." if self.offset else key
+        return f"{key} {clock}; voicectl has already allowed for this." if self.offset else key
 
 
 def _duration(seconds: float) -> str:

@@ -40,7 +40,7 @@ def content(stream: io.BufferedReader, part_bytes: int) -> Iterator[bytes]:
             left -= len(part)
             yield part
         if _line(stream) != b"\r\n":
-            raise ValueError("a chunk is longer than its size")
+            raise ValueError("a chunk is longer than its stated size")
     for _ in range(MAX_TRAILERS):
         if _line(stream, or_end=True) in (b"\r\n", b""):
             return

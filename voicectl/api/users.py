@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from voicectl.api.session import Session
 
 _ALL = "/v1/users"
-_GONE = "The user may be in another region, or another application's. List the users: voicectl user list"
+_GONE = (
+    "The user may be in another region, or belong to another application. List the users: voicectl user list"
+)
 
 
 class UserApi:

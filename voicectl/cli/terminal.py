@@ -244,7 +244,8 @@ class Terminal:
             names = [each for each in Format if each is not Format.TEMPLATE]
             if self._environ["VOICECTL_OUTPUT"] not in names:
                 raise InputError(
-                    "VOICECTL_OUTPUT is not an output format.", hint=f"Use one of {', '.join(names)}."
+                    "The value of VOICECTL_OUTPUT is not an output format.",
+                    hint=f"Use one of {', '.join(names)}.",
                 )
             chosen = Format(self._environ["VOICECTL_OUTPUT"])
         if chosen is None or chosen is Format.AUTO:

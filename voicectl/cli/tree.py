@@ -120,7 +120,7 @@ COMMANDS: Tree = {
     },
     "user": {
         "list": Entry("user:list_", "List the application's users, newest first.", ":LISTED"),
-        "create": Entry("user:create", "Create an app user, whom calls to app:NAME reach.", ":VIEW"),
+        "create": Entry("user:create", "Create an app user, who can be called at app:NAME.", ":VIEW"),
         "show": Entry("user:show", "Show an app user.", ":VIEW"),
         "remove": Entry("user:remove", "Delete an app user.", ":REMOVED"),
     },

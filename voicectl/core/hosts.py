@@ -155,7 +155,7 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
         if region not in REGIONS or not is_loopback_url(url):
             raise ConfigError(
                 f"Invalid sandbox region: {region} at {url}.",
-                hint="If it is from a profile, start the sandbox, which stores its regions there:"
+                hint="If a profile contains it, start the sandbox, which writes its regions to that profile:"
                 " voicectl sandbox start",
             )
     return checked

@@ -75,7 +75,7 @@ def expected(profile: Profile, profiles: ProfileStore) -> ExpectedSandbox:
     secret = profiles.secret(profile.name, "signature-secret")
     if not secret:
         raise ConfigError(
-            f"The profile {profile.name} has no signature secret, with which the sandbox proves its identity.",
+            f"The profile {profile.name} has no signature secret, so its sandbox cannot prove its identity.",
             hint=f"Create the profile anew: voicectl profile remove {profile.name}, then voicectl sandbox start",
         )
     return ExpectedSandbox(profile.application_id, secret.strip())

@@ -227,7 +227,7 @@ class SandboxControl:
             f"The server at {self.url} does not prove that it is your sandbox, so nothing was sent to it."
         )
         if found == expected:
-            hint = "If it is your sandbox, of an earlier version, start it again: voicectl sandbox stop, then start"
+            hint = "If an earlier version started your sandbox, start it again: voicectl sandbox stop, then start"
             return GuardError(message, hint=hint)
         return GuardError(
             f"{message} It serves application {found}; yours is {expected}.",

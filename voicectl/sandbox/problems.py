@@ -161,5 +161,5 @@ def in_shape_of(path: str, problem: Problem, *, is_signed: bool) -> Problem:
     elif problem.body["type"] == f"{_TYPES}jwt-expired":
         code = "system:error:expired-token"
     errors = problem.body.get("invalid_parameters")
-    detail = problem.body.get("detail", "Some fields break the rules." if errors else "")
+    detail = problem.body.get("detail", "Some fields are invalid." if errors else "")
     return refused(status, code, detail, errors=errors, headers=problem.headers)

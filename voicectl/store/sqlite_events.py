@@ -85,8 +85,8 @@ _DELETE = "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE received 
 _HINTS = {
     "SQLITE_FULL": "Free disk space, or delete old events: voicectl webhook purge --before 30d.",
     "SQLITE_BUSY": "Another process has locked it; try again in a moment.",
-    "SQLITE_CORRUPT": "Move the file away, with its -wal file; 'sqlite3 events.db .recover' may recover events.",
-    "SQLITE_NOTADB": "Move the file away: voicectl creates a new one.",
+    "SQLITE_CORRUPT": "Move the file elsewhere, with its -wal file; 'sqlite3 events.db .recover' may recover events.",
+    "SQLITE_NOTADB": "Move the file elsewhere: voicectl creates a new one.",
 }
 _HINT = "Correct the problem, or choose another place with VOICECTL_STATE_DIR or --store."
 

@@ -61,7 +61,7 @@ class Metrics:
         self._dropped = Counter(
             "dropped", "Work dropped because of too much load, by kind.", ("what",), **names
         )
-        text = "Webhooks passed on, by route and outcome: answered, failed (also if too late)."
+        text = "Webhooks passed on, by route and outcome: answered, or failed (also by a late answer)."
         self._forwarded = Counter("forwards", text, ("route", "outcome"), **names)
         text = "Webhooks stored by each commit."
         self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)

@@ -113,7 +113,7 @@ def test_a_name_that_is_taken_is_refused_and_the_hint_shows_its_user(voicectl: R
     ran = voicectl("user create alice")
 
     assert (ran.exit_code, ran.stdout) == (5, "")
-    assert "409 Conflict: There is a user of this name." in ran.stderr
+    assert "409 Conflict: A user of this name already exists." in ran.stderr
     assert "voicectl user show alice" in ran.stderr
 
 

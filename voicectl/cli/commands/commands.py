@@ -37,7 +37,7 @@ def commands(ctx: typer.Context, listing: ListOptions) -> None:
     """List all commands, or print the whole tree as JSON.
 
     With -o json, the output is one object: every command with its arguments, options, types, defaults and fields;
-    the options of every command; the exit statuses; and the error codes.
+    the options that all commands share; the exit statuses; and the error codes.
 
     Examples:
       $ voicectl commands

@@ -140,7 +140,8 @@ Exit statuses:
 {_rows(EXIT_STATUSES.items())}
 A command with several targets goes on after a failure. If all targets fail
 for the same reason, the exit status is the one for that reason; if only some
-fail, or for different reasons, it is 10. Status 12 outranks all others.
+fail, or if they fail for different reasons, it is 10. Status 12 outranks all
+others.
 
 With -o json, an error is a JSON object. The values of its "code", each with
 its exit status:

@@ -84,7 +84,7 @@ def show(
     """Decode a token: show its claims and times, and whether your key signed it.
 
     The field "faults" lists all reasons for which the API would refuse the token. Exit status 2: the token is wrong,
-    so that the API would refuse it at any time.
+    and the API would refuse it no matter when it is sent.
 
     Examples:
       $ voicectl jwt create | voicectl jwt show -

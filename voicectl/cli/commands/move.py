@@ -93,8 +93,8 @@ def move(
 
     Legs joined by a "connect" action depend on each other: if only one is moved, the platform ends the call of the
     other, and voicectl warns you first, even with --dry-run. --with-partners also moves all other answered legs in
-    the same conversations; if it cannot find them all, nothing is moved. With it, the joined legs stay connected if
-    the room does not exist yet: voicectl renames their conversation to the room's name. (The platform's documentation
+    the same conversations; if they cannot all be found, nothing is moved. The joined legs then stay connected if the
+    room does not exist yet: voicectl renames their conversation to the room's name. (The platform's documentation
     implies, but does not state, that later calls then join this conversation.) If the room exists, or with options
     such as --mute, the legs are moved one by one, and the platform may end a leg's call before its turn.
 

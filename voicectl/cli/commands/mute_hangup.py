@@ -34,11 +34,11 @@ class HoldOptions:
 
     hold: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="For this long, also act on legs that join or start to match."),
+        typer.Option(metavar="DURATION", help="For this long, also act on legs that join or come to match."),
     ] = None
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Undo what this command did from this machine."),
+        typer.Option("--undo", help="Undo this command's changes made from this machine."),
     ] = False
     max_: Max = 10
 

@@ -75,7 +75,7 @@ def list_(
 def link(ctx: typer.Context, number: Number) -> None:
     """Link a number to the application, so that calls to the number reach the application.
 
-    If the number is linked to another application, this one takes its place. All other settings that the API shows
+    If the number is linked to another application, that link is replaced. All other settings that the API shows
     stay as they are, and nothing is sent if nothing changes. This needs the account's API key and secret, as 'app
     show' does.
 

@@ -230,8 +230,8 @@ def exec_(
 
     Every voicectl command that it runs uses this sandbox, whatever profile it names, and reaches nothing else, so you
     can rehearse a runbook unchanged. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST
-    and the account's secrets in their environment, which contains no other credentials. The configuration is private.
-    The exit status is that of the command.
+    and the account's secrets in their environment, which contains no other credentials. The command gets a temporary
+    configuration of its own. The exit status is that of the command.
 
     Example:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi

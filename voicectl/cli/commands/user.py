@@ -41,7 +41,7 @@ User = Annotated[
 def list_(ctx: typer.Context, *, listing: ListOptions) -> None:
     """List the application's users, newest first.
 
-    At most 5000 users are listed, and only those in the region of the host that is asked.
+    At most 5000 users are listed, and only those in the region of the API host in use.
 
     Examples:
       $ voicectl user list
@@ -64,7 +64,7 @@ def create(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="The user's name, with which it signs in (default: a generated name).",
+            help="Name with which the user signs in (default: a generated name).",
             show_default=False,
         ),
     ] = None,
@@ -73,7 +73,7 @@ def create(
     ] = None,
     image_url: Annotated[str | None, typer.Option(metavar="URL", help="URL of the user's picture.")] = None,
 ) -> None:
-    """Create an app user, whom calls to app:NAME reach.
+    """Create an app user, who can be called at app:NAME.
 
     The request is never retried: if the API does not answer, the exit status is 12.
 

@@ -235,7 +235,9 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
         for name, trouble in (("api", status.trouble), ("events", status.events)):
             if (trouble is not None) is not reported[name]:
                 reported[name] = trouble is not None
-                again = "The API answers again." if name == "api" else "Stored events can be read again."
+                again = (
+                    "The API is answering again." if name == "api" else "The event store is working again."
+                )
                 failed = status.api_text(clock.monotonic()) if name == "api" else status.events_failure
                 remark(again if trouble is None else f"warning: {failed}")
 

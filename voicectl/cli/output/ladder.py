@@ -48,8 +48,8 @@ _MARKS = {
 }
 _MEANINGS = {"green": "answered", "yellow": "not answered yet", BAD: "wrong or missing"}
 _SIGNS = {
-    REORDERED: "before a time: by another clock, or later than its own effect; the order corrects for it",
-    KNOWN_BY: "before a time: it happened then or earlier",
+    REORDERED: "before a time: on another clock, or later than its effect; the order allows for this",
+    KNOWN_BY: "before a time: it happened at that time or earlier",
 }
 
 

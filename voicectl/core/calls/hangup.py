@@ -79,7 +79,7 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
                 if unread is not None:  # a 404 from one host does not show that the leg has ended
                     raise unread from exc
                 exc.hint = (
-                    f"The API kept refusing to hang up for {HANGUP_SECONDS:.0f} s. See the leg: voicectl call show"
+                    f"For {HANGUP_SECONDS:.0f} s, the API refused to hang up the leg. See it: voicectl call show"
                     f" {uuid}"
                 )
                 raise

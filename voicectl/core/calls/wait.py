@@ -107,7 +107,7 @@ class Waiter:
             self._fail(sights, missing)
         if self.is_late:
             raise WaitTimeout(
-                f"There were no live legs within {self._timeout:g} s, so none reached '{self._until}'.",
+                f"No live leg appeared within {self._timeout:g} s, so none reached '{self._until}'.",
                 [each.call for each in sights],
                 hint="Check the conversation or the profile, or wait longer with --timeout.",
             )

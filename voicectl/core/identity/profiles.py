@@ -269,11 +269,11 @@ class ProfileStore:
         except (ValueError, RecursionError) as exc:
             raise ConfigError(
                 f"The profiles in {self._path} cannot be read: the file is not JSON.",
-                hint="Correct the file, or move it away.",
+                hint="Correct the file, or move it elsewhere.",
             ) from exc
         if not isinstance(content, dict) or not isinstance(content.get("profiles"), dict):
             raise ConfigError(
-                f"{self._path} contains no profiles.", hint="Correct the file, or move it away."
+                f"{self._path} contains no profiles.", hint="Correct the file, or move it elsewhere."
             )
         return content
 

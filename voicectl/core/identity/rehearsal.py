@@ -86,7 +86,7 @@ def refuse_changes(environ: Mapping[str, str], what: str) -> None:
 
 
 def _find(url: str, profiles: ProfileStore) -> Profile | None:
-    """Return the profile of the sandbox at *url*, preferably the profile ``sandbox``, or None if no profile matches."""
+    """Return the profile of the sandbox at *url*, preferably the profile ``sandbox``, or None."""
     port = _port(url)
     if port is None:
         return None

@@ -170,4 +170,6 @@ def _read_cursor(text: str | None) -> Cursor | None:
             return Cursor(side=Side(side), key=(word, number))
     except (ValueError, TypeError, RecursionError):
         pass
-    raise refused(400, "paginator-builder:error:invalid-cursor", "The cursor is not one that a list gave.")
+    raise refused(
+        400, "paginator-builder:error:invalid-cursor", "The cursor does not come from an earlier list."
+    )

@@ -107,7 +107,7 @@ class Users:
 
     def _require_free(self, name: str, application_id: str, region: str) -> None:
         if self.knows(name, application_id, region):
-            raise refused(409, "user:error:duplicate-name", "There is a user of this name.")
+            raise refused(409, "user:error:duplicate-name", "A user of this name already exists.")
 
     def _new_uuid(self) -> str:
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))

@@ -138,7 +138,9 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
     if from_ is not None:
         named = log.members.get(from_)
         if named is None:
-            raise refused(400, "conversation:error:invalid-member", "from is no member of the conversation.")
+            raise refused(
+                400, "conversation:error:invalid-member", "from is not a member of the conversation."
+            )
     if token_user(request) is None:
         return named
     own = own_member(request, log)

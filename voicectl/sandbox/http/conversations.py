@@ -161,4 +161,4 @@ def _require_free(sandbox: Sandbox, request: Request, name: str, application_id:
     if log is not None:
         is_there(sandbox, request, log)  # deletes that conversation if its ttl has passed
     if sandbox.exchange.rooms.find(name, application_id, region) is not None:
-        raise refused(409, "conversation:error:duplicate-name", "There is a conversation of this name.")
+        raise refused(409, "conversation:error:duplicate-name", "A conversation of this name already exists.")

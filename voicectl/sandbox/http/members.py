@@ -101,7 +101,9 @@ def _get(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     log = requested_log(sandbox, request)
     if token_user(request) is None:
-        raise refused(400, "user:error:invalid-user-token", "The token has no sub: it is no user's.")
+        raise refused(
+            400, "user:error:invalid-user-token", "The token has no sub, so it is not a user's token."
+        )
     member = own_member(request, log)
     if member is None:
         raise _no_such_member()

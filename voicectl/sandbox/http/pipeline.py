@@ -144,7 +144,7 @@ def _count(sandbox: Sandbox, operation: Operation) -> None:
     limits = sandbox.limits
     allowed = limits.allow_create() if operation is Operation.CREATE_CALL else limits.allow_other()
     if not allowed:
-        raise gateway(429, "More requests came than the limit for one second.")
+        raise gateway(429, "The limit of requests per second was exceeded.")
 
 
 async def _do(sandbox: Sandbox, request: Request, body: Any, do: Handler) -> Response:

@@ -56,7 +56,9 @@ def _list(sandbox: Sandbox, request: Request, _body: Any) -> Response:
 def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
     name, details = read_user(body)
     if token_user(request) is not None:
-        raise refused(403, "system:error:permission", "A user's token makes no users: send one without sub.")
+        raise refused(
+            403, "system:error:permission", "A user's token cannot create users: send a token without sub."
+        )
     _check_name(name)
     user = sandbox.users.add(
         name, details, application_id=request.state.application.id, region=region_of(request)
@@ -135,6 +137,4 @@ def _named(sandbox: Sandbox, request: Request) -> User:
 
 def _check_name(name: str | None) -> None:
     if name is not None and not is_user_name(name):
-        raise refused(
-            400, "user:error:invalid-user-name", "No user is called me, or anything beginning with USR-."
-        )
+        raise refused(400, "user:error:invalid-user-name", "A user's name cannot be me, or begin with USR-.")

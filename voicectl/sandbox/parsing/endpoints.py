@@ -124,7 +124,9 @@ def _sip(fields: Fields, standard_headers: str) -> dict[str, Any]:
         return {"user": fields.text("user", required=True), "domain": fields.text("domain", required=True)}
     uri = fields.text("uri", required=True)
     if uri is not None and not _SIP.fullmatch(uri):
-        fields.refuse("uri", "Must be sip: or sips: and USER@HOST or HOST, in visible ASCII characters")
+        fields.refuse(
+            "uri", "Must be sip: or sips:, followed by USER@HOST or HOST, in visible ASCII characters"
+        )
     return {"uri": uri}
 
 

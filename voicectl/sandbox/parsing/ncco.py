@@ -329,7 +329,7 @@ def _loop(fields: Fields) -> int:
 
 
 _INSTEAD = {
-    "hangup": "leave it out, for the call ends when its flow ends",
+    "hangup": "leave it out: the call ends when its flow ends",
     **dict.fromkeys(
         ("phone", "sip", "app", "vbc", "websocket"), 'write "connect" with an endpoint of this type'
     ),
