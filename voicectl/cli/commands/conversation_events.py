@@ -60,8 +60,8 @@ def events(
     """List the events of a conversation, newest last.
 
     The events come from the Conversation API, and from the webhooks that 'webhook serve' stored. An RTC event that
-    both report is listed once, with its ids in the event store. Call events have no id in the API. Once a conversation
-    has ended, the API no longer lists its events, and only stored events are left.
+    both report is listed once, with its ids in the event store. Call events have no id in the API. Once a
+    conversation has ended, the API no longer lists its events, and only stored events are left.
 
     The bodies of events may contain what a party said or the keys that a party pressed, so they are shown in JSON
     only. TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago. -q prints the ids of the events.

@@ -67,9 +67,9 @@ def trace(
     something that must or may have happened, but that no source reports.
 
     On a terminal, the trace is a ladder diagram with a lane for each leg. When piped or with -o jsonl, it is one line
-    per entry or gap; with -o json, it is one object with legs, entries and gaps. Of pressed
-    keys and spoken words, only the number is shown; to read them, look up the event by its id in 'webhook list'. -q prints the ids of the legs. --svg does not
-    overwrite a file.
+    per entry or gap; with -o json, it is one object with legs, entries and gaps. Of pressed keys and spoken words,
+    only the number is shown; to read them, look up the event by its id in 'webhook list'. -q prints the ids of the
+    legs. --svg does not overwrite a file.
 
     Examples:
       $ voicectl trace "$LEG"
