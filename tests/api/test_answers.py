@@ -92,7 +92,7 @@ UNUSABLE: dict[str, bytes] = {
     "an unknown transfer coding": framed("Transfer-Encoding: gzip, chunked", content=CHUNKED),
     "a transfer coding of no change": framed("Transfer-Encoding: identity"),
     "a header without a colon": framed("Some words", f"Content-Length: {len(FINE)}"),
-    "a header that is none's continuation": framed(" X: y", f"Content-Length: {len(FINE)}"),
+    "a first header that continues another": framed(" X: y", f"Content-Length: {len(FINE)}"),
     "a blank before the colon": framed(f"Content-Length : {len(FINE)}"),
     "a chunk of negative length": in_chunks(b"-1\r\n" + FINE),
     "a chunk of negative length and its end": in_chunks(b"-1\r\n" + FINE + b"\r\n0\r\n\r\n"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -122,12 +123,14 @@ def test_an_event_of_both_sources_is_listed_once(voicectl: Room) -> None:
     leg = voicectl.call(options="--join support-17")
     id_ = conversation_of(voicectl, leg)
     known = listed(voicectl("conversation events support-17 -o json"))
-    told = [keep_rtc(voicectl, webhook(each, id_), is_signed=number > 0) for number, each in enumerate(known)]
+    stored = [
+        keep_rtc(voicectl, webhook(each, id_), is_signed=number > 0) for number, each in enumerate(known)
+    ]
 
     events = listed(voicectl("conversation events support-17 -o json"))
 
     assert [each["id"] for each in events] == [each["id"] for each in known]
-    assert [each["events"] for each in events] == told
+    assert [each["events"] for each in events] == stored
     assert events[0]["source"] == "api, unsigned event"
     assert {each["source"] for each in events[1:]} == {"api, event"}
     assert all("_links" in each for each in events), "the API's record is kept"
@@ -311,7 +314,7 @@ def following(start_room: StartRoom, *happenings: tuple[float, str], options: st
     room = start_room(clock=clock)
     leg = call(room, "447700900520")
     for seconds, line in happenings:
-        clock.after(seconds, lambda line=line: room(line.format(leg=leg)))  # type: ignore[misc]
+        clock.after(seconds, partial(room, line.format(leg=leg)))
     return room(f"conversation events {conversation_of(room, leg)} --follow {options}")
 
 

@@ -190,7 +190,7 @@ class TestSounds:
 
         assert inputs(line, twin) == [(None, ["One ticket"])]
 
-    def test_whoever_is_in_the_conversation_takes_part(self):
+    def test_all_legs_of_the_conversation_take_part(self):
         line = account()
         leg, _ = connected(line, (room("desk"),))
         agent = line.answered(PERSON, (room("desk"),))
