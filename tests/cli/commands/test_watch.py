@@ -284,7 +284,11 @@ def test_a_leg_that_ends_unseen_is_requested(room: Room) -> None:
 def test_a_leg_that_the_api_forgot_is_gone(tmp_path: Path, application: Application) -> None:
     answers = iter([reply(200, page(record())), *[reply(200, page())] * 7])
     gone = reply(404, {"title": "Not Found"})
-    with api(tmp_path, application, lambda request: gone if LEG in request.path else next(answers)) as (
+    with api(
+        tmp_path,
+        application,
+        lambda request: gone if request.path.startswith("/v1/calls/") else next(answers),
+    ) as (
         room,
         _,
     ):
