@@ -10,12 +10,11 @@ import sys
 from contextlib import ExitStack
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from voicectl.cli import errors
 from voicectl.cli.output.text import remark
 from voicectl.cli.terminal import Options, Terminal
-from voicectl.errors import ConfigError, GuardError, VoicectlError
+from voicectl.errors import ConfigError, VoicectlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -373,20 +372,6 @@ class App:
         from voicectl.store import receiver_lock
 
         return receiver_lock.is_receiving(self.state_directory) or (None if self._store_url(None) else False)
-
-    def check_reach(self, url: str) -> None:
-        """Check that requests may be sent to *url*. Under ``sandbox exec``, commands must not reach other hosts.
-
-        Raises:
-            GuardError: The command runs under ``sandbox exec``, and *url* is on another host.
-        """
-        from voicectl.loopback import is_loopback
-
-        if self.target.is_rehearsal and not is_loopback(urlsplit(url).hostname or ""):
-            raise GuardError(
-                "VOICECTL_SANDBOX is set, so requests can be sent only to this machine.",
-                hint="Use a loopback URL, such as http://127.0.0.1:PORT/PATH.",
-            )
 
     @cached_property
     def history(self) -> History | None:

@@ -47,7 +47,7 @@ class Update:
 
     @property
     def is_as_asked(self) -> bool:
-        """True if the API shows the new link, or None was asked for and the number has none."""
+        """False if an update was sent, but the API still shows the old link."""
         return not self.is_changed or self.after.get(_LINK) != self.before.get(_LINK)
 
 

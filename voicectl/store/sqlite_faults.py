@@ -22,7 +22,7 @@ PROBE_BYTES = 65_536
 
 
 def code_of(exc: Exception) -> str:
-    """Return SQLite's name for the error *exc*, such as ``SQLITE_FULL``, or an empty string if there is none.
+    """Return SQLite's name for the error *exc*, such as ``SQLITE_FULL``, or an empty string if it has no name.
 
     Damage is not always reported as such: if SQLite's message quotes a damaged name, reading the message fails, and a
     value that is not UTF-8 is reported without a code.

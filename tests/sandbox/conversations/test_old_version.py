@@ -107,7 +107,7 @@ def test_links_lead_to_the_version_that_was_asked(client: Client, version: str):
 
 
 def test_errors_have_the_same_form(client: Client):
-    refused(client.get(f"{USERS}/nobody"), 404, "user:error:not-found")
+    refused(client.get(f"{USERS}/no-such-user"), 404, "user:error:not-found")
     reply = client.http.get(USERS)
     refused(reply, 401, "system:error:missing-token")
     body = {

@@ -189,7 +189,7 @@ def replay(
         raise InputError(
             "No events are selected.", hint="Give their ids, or select them with --leg, --since and so on."
         )
-    app.check_reach(to)
+    app.target.check_reach(to)
     replayer = _replayer(app, to, is_signed=sign)
     kept = event_options.open_store(app, store)
     if kept is None:

@@ -21,7 +21,8 @@ from voicectl.core.hosts import Hosts
 from voicectl.core.identity import account, signature_secrets
 from voicectl.core.identity.policy import Policy
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore, application_id
-from voicectl.errors import ConfigError, InputError
+from voicectl.errors import ConfigError, GuardError, InputError
+from voicectl.loopback import is_loopback_url
 from voicectl.store import files
 from voicectl.voice import endpoint
 
@@ -100,6 +101,18 @@ class Target:
     def is_rehearsal(self) -> bool:
         """True if ``VOICECTL_SANDBOX`` determined the target."""
         return self.sources["application_id"] == "VOICECTL_SANDBOX"
+
+    def check_reach(self, url: str) -> None:
+        """Check that requests may be sent to *url*. A rehearsal must not reach other hosts.
+
+        Raises:
+            GuardError: This is a rehearsal, and *url* is on another host.
+        """
+        if self.is_rehearsal and not is_loopback_url(url):
+            raise GuardError(
+                "VOICECTL_SANDBOX is set, so requests can be sent only to this machine.",
+                hint="Use a loopback URL, such as http://127.0.0.1:PORT/PATH.",
+            )
 
 
 def resolve(

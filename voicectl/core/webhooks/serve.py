@@ -107,9 +107,6 @@ class Resources(Protocol):
     def fetcher(self, directory: Path, on_progress: Progress | None, *, threaded: bool = False) -> Fetcher:
         """Return a fetcher that saves recordings to *directory*, for use in one thread."""
 
-    def check_reach(self, url: str) -> None:
-        """Check that webhooks may be sent to a URL, and raise an exception if they may not."""
-
 
 def serve(options: ServeOptions, resources: Resources, say: Say, showing: Showing) -> None:
     """Receive webhooks until the process receives a signal to stop.
@@ -229,7 +226,7 @@ def _answers(path: Path, policy: Policy, say: Say) -> Answers:
 def _forwarder(options: ServeOptions, url: str, resources: Resources, warn: Warnings) -> Forwarder:
     from voicectl.webhook.forward import Forwarder  # noqa: PLC0415 (this import loads httpx)
 
-    resources.check_reach(url)
+    resources.target.check_reach(url)
     scheme = urlsplit(options.public_url).scheme if options.public_url else None
     return Forwarder(url, on_trouble=lambda line: warn(line, line), scheme=scheme)
 

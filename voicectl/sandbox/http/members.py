@@ -102,7 +102,7 @@ def _get_me(sandbox: Sandbox, request: Request, _body: Any) -> Response:
     log = requested_log(sandbox, request)
     if token_user(request) is None:
         raise refused(
-            400, "user:error:invalid-user-token", "The token has no sub, so it is not a user's token."
+            400, "user:error:invalid-user-token", "The token has no sub, and therefore is not a user's token."
         )
     member = own_member(request, log)
     if member is None:
