@@ -131,7 +131,9 @@ COMMANDS: Tree = {
         "status": Entry("sandbox:status", "Show the state of the sandbox.", ":VIEW"),
         "reset": Entry("sandbox:reset", "Delete the sandbox's calls and faults."),
         "exec": Entry(
-            "sandbox:exec_", "Run a command with a private sandbox in place of the platform.", is_wrapper=True
+            "sandbox_exec:exec_",
+            "Run a command with a private sandbox in place of the platform.",
+            is_wrapper=True,
         ),
         "log": Entry(
             "sandbox_parties:log",

@@ -1,17 +1,13 @@
-"""``sandbox start|stop|status|reset|exec``: run the sandbox, a local stand-in for the platform."""
+"""``sandbox start|stop|status|reset``: run the sandbox, a local stand-in for the platform."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from voicectl import times
 from voicectl.cli import errors
 from voicectl.cli.arguments import grouped
-from voicectl.cli.child_environment import sealed
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
@@ -32,7 +27,7 @@ from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
 from voicectl.sandbox.platform import Sandbox
-from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, running, serve
+from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, serve
 from voicectl.store import files
 
 START_SECONDS = 15.0
@@ -214,86 +209,6 @@ def reset(ctx: typer.Context) -> None:
       $ voicectl sandbox reset
     """
     current(ctx).control.post("/sandbox/reset")
-
-
-@grouped
-def exec_(
-    ctx: typer.Context,
-    command: Annotated[
-        list[str],
-        typer.Argument(metavar="-- CMD...", help="The command and its arguments.", show_default=False),
-    ],
-    *,
-    behaviour: Behaviour,
-) -> None:
-    """Run a command with a private sandbox in place of the platform.
-
-    Every voicectl command that it runs uses this sandbox, whatever profile it names, and reaches nothing else, so you
-    can rehearse a runbook unchanged. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST
-    and the account's secrets in their environment, which contains no other credentials. The command gets a temporary
-    configuration of its own. The exit status is that of the command.
-
-    Example:
-      $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
-    """
-    app = current(ctx)
-    app.consent.refuse_dry_run()
-    with private_sandbox(app, behaviour.options()) as environ:
-        code = _run_child(command, environ)
-    if code:
-        raise typer.Exit(code)
-
-
-@contextmanager
-def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it."""
-    with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
-        room = Path(directory)
-        store = ProfileStore(room / "config")
-        identity = stored_identity(store)
-        sandbox = Sandbox(identity, options, clock=app.clock)
-        with running(sandbox) as url:
-            store_address(store, sandbox)
-            environ = sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
-                "VOICECTL_SANDBOX": url,
-                "VOICECTL_CONFIG_DIR": str(store.directory),
-                "VOICECTL_STATE_DIR": str(room / "state"),
-            }
-            try:
-                yield environ
-            finally:
-                _stop_started(store, environ, url)
-
-
-def _stop_started(profiles: ProfileStore, environ: Mapping[str, str], url: str) -> None:
-    """Stop a sandbox that was started within the private one at *url*, and whose files are about to be removed."""
-    found = own_sandbox.known(profiles, target.state_directory(environ))
-    if found is not None and found.url != url:
-        with suppress(VoicectlError):
-            SandboxControl(found.url, source="The sandbox's address").stop(found.application_id)
-
-
-def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
-    """Run *command* and return its exit status.
-
-    SIGTERM and SIGHUP are passed on to the command. SIGINT is ignored, because the terminal also sends it to the
-    command.
-    """
-    try:
-        child = subprocess.Popen(command, env=environ)  # noqa: S603 (it is what the user asked to run)
-    except OSError as exc:
-        raise InputError(
-            f"{command[0]} cannot be run: {exc.strerror}.", hint="Check the command after --."
-        ) from exc
-    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
-    for passed_on in (signal.SIGTERM, signal.SIGHUP):
-        before[passed_on] = signal.signal(passed_on, lambda signum, _: child.send_signal(signum))
-    try:
-        code = child.wait()
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-    return code if code >= 0 else 128 - code
 
 
 def store_address(store: ProfileStore, sandbox: Sandbox) -> None:
