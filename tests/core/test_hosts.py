@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from voicectl.core import hosts
 from voicectl.core.identity.policy import Policy, host_name, prefix
 from voicectl.errors import ConfigError, GuardError, InputError
+from voicectl.voice.hosts import API_HOSTS, REGION_HOSTS
 
 LISTED = [
     "api.nexmo.com",
@@ -34,7 +35,7 @@ def test_a_listed_host_is_requested_over_https(host: str) -> None:
 
 
 def test_no_other_host_is_listed() -> None:
-    assert sorted(hosts.HOSTS) == sorted(LISTED)
+    assert sorted(API_HOSTS) == sorted(LISTED)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,39 @@ def test_a_base_url_is_always_a_listed_host_or_loopback(text: str) -> None:
         assert base.removeprefix("https://") in LISTED or hosts.is_loopback(host[2].strip("[]"))
 
 
-@pytest.mark.parametrize(("region", "host"), hosts.REGIONS.items())
+REHEARSAL = hosts.Hosts(
+    base_url="http://127.0.0.1:4010",
+    regions=("http://127.0.0.1:4013",),
+    stand_ins=hosts.stand_ins("http://127.0.0.1:4010", {"eu-west": "http://127.0.0.1:4013"}),
+)
+
+
+@pytest.mark.parametrize("host", LISTED)
+def test_in_a_rehearsal_the_platforms_hosts_stand_for_the_sandbox(host: str) -> None:
+    port = 4013 if host == "api-eu-3.vonage.com" else 4010
+
+    assert REHEARSAL.check(f"https://{host}") == f"http://127.0.0.1:{port}"
+    assert REHEARSAL.check(f"HTTPS://{host.upper()}:443/") == f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.nexmo.com",
+        "https://api.nexmo.com:444",
+        "https://api.nexmo.com.",
+        "https://api.nexmo.com.example.org",
+        "https://voice.example.org",
+        "https://127.0.0.1:4010",
+        "http://127.0.0.1:4011",
+    ],
+)
+def test_in_a_rehearsal_no_other_host_gets_a_token(url: str) -> None:
+    with pytest.raises(ConfigError):
+        REHEARSAL.check(url)
+
+
+@pytest.mark.parametrize(("region", "host"), REGION_HOSTS.items())
 def test_a_region_is_a_host(region: str, host: str) -> None:
     assert hosts.base_url(hosts.region_url(region)) == f"https://{host}"
 

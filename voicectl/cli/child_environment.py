@@ -58,6 +58,8 @@ _OTHER_NAMES = {
 }
 """Other names for the usual variables, without the prefix."""
 
+_PROXIES = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+
 
 def sealed(environ: Mapping[str, str], identity: Identity, key_path: Path, url: str) -> dict[str, str]:
     """Return *environ* with the credentials of a sandbox in place of all others.
@@ -87,6 +89,21 @@ def sealed(environ: Mapping[str, str], identity: Identity, key_path: Path, url: 
         if replacement is not None and not name.upper().startswith("VOICECTL_"):
             kept[name] = replacement
     return kept | {f"VONAGE_{name}": value for name, value in usual.items()} | {"VONAGE_API_HOST": url}
+
+
+def intercepted(environ: Mapping[str, str], proxy_url: str, ca_files: Mapping[str, str]) -> dict[str, str]:
+    """Return *environ* with a sandbox's proxy in place of all others.
+
+    Programs read these variables in either case, and some prefer one of the two. This machine is not proxied, so
+    that programs still reach each other.
+
+    Args:
+        proxy_url: The URL of the proxy.
+        ca_files: The files of CA certificates to trust, by variable.
+    """
+    kept = {name: value for name, value in environ.items() if name.upper() not in _PROXIES}
+    proxies = {"HTTP_PROXY": proxy_url, "HTTPS_PROXY": proxy_url, "NO_PROXY": "localhost,127.0.0.1,::1"}
+    return kept | proxies | {name.lower(): value for name, value in proxies.items()} | dict(ca_files)
 
 
 def _is_sensitive(name: str) -> bool:

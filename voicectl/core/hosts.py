@@ -6,35 +6,24 @@ subdomain could then receive tokens.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from voicectl.errors import ConfigError, GuardError
 from voicectl.loopback import is_loopback, is_loopback_url
-from voicectl.voice.call import Region
+from voicectl.voice.hosts import API_HOST, API_HOSTS, NUMBERS_HOST, PLATFORM_HOSTS, REGION_HOSTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-DEFAULT_BASE_URL = "https://api.nexmo.com"
-NUMBERS_URL = "https://rest.nexmo.com"
+DEFAULT_BASE_URL = f"https://{API_HOST}"
+NUMBERS_URL = f"https://{NUMBERS_HOST}"
 """The URL of the platform's Numbers API. It receives the account's key and secret, but never a token."""
 
 SANDBOX_PREFIX = "5a4db0c5-"
 
 DEFAULT_PORTS = {"http": "80", "https": "443"}
-
-REGIONS: dict[str, str] = {
-    Region.NA_EAST: "api-us-3.vonage.com",
-    Region.NA_WEST: "api-us-4.vonage.com",
-    Region.EU_WEST: "api-eu-3.vonage.com",
-    Region.EU_EAST: "api-eu-4.vonage.com",
-    Region.APAC_SNG: "api-ap-3.vonage.com",
-    Region.APAC_AUSTRALIA: "api-ap-4.vonage.com",
-}
-HOSTS = frozenset(
-    {"api.nexmo.com", "api-us.vonage.com", "api-eu.vonage.com", "api-ap.vonage.com", *REGIONS.values()}
-)
 
 
 def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
@@ -66,7 +55,7 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
         return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
     if parts.scheme != "https":
         raise ConfigError(f"Tokens are not sent to {host or 'this URL'} without https.", hint=hint)
-    if host not in HOSTS and host not in set(extra_hosts):
+    if host not in API_HOSTS and host not in set(extra_hosts):
         raise ConfigError(f"{host} is not a listed API host: tokens are not sent there.", hint=hint)
     if port not in (None, 443):
         raise ConfigError(f"Tokens are sent to {host} on port 443 only, not {port}.", hint=hint)
@@ -80,11 +69,13 @@ class Hosts(NamedTuple):
         base_url: The profile's base URL, as returned by :func:`base_url`.
         extra_hosts: The API hosts that the profile adds to the built-in list.
         regions: The base URLs of the sandbox's regions; empty if the profile is not on loopback.
+        stand_ins: In a rehearsal, the sandbox's base URLs by the URLs of the platform's hosts for which they stand.
     """
 
     base_url: str
     extra_hosts: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    stand_ins: Mapping[str, str] = MappingProxyType({})
 
     @property
     def is_here(self) -> bool:
@@ -100,28 +91,45 @@ class Hosts(NamedTuple):
         """
         if self.is_here:
             return tuple(url for url in self.regions if url != self.base_url)
-        if urlsplit(self.base_url).hostname not in HOSTS:
+        if urlsplit(self.base_url).hostname not in API_HOSTS:
             return ()
-        return tuple(url for host in REGIONS.values() if (url := f"https://{host}") != self.base_url)
+        return tuple(url for host in REGION_HOSTS.values() if (url := f"https://{host}") != self.base_url)
 
     def is_home(self, origin: str) -> bool:
         """Return True if *origin* is the base URL, or the URL of a sandbox region for a profile on loopback."""
         homes = (self.base_url, *(self.regions if self.is_here else ()))
         return without_default_port(origin) in map(without_default_port, homes)
 
-    def check(self, url: str) -> str:
-        """Check that tokens may be sent to *url*, and return the scheme, host and port of *url* as a URL.
+    def stand_in(self, origin: str) -> str:
+        """Return the sandbox's URL that stands for *origin* in a rehearsal, or else *origin* itself."""
+        return self.stand_ins.get(without_default_port(origin), origin)
 
+    def check(self, url: str) -> str:
+        """Check that tokens may be sent to *url*, and return the URL of the host to which to send them.
+
+        The result consists of a scheme, a host and an optional port. In a rehearsal, it is a URL of the sandbox.
         Tokens may always be sent to the base URL. A profile on loopback may also send tokens to the sandbox's
         regions. Any other profile may also send tokens to the listed hosts, over https to port 443.
 
         Raises:
             ConfigError: Tokens may not be sent to *url*.
         """
-        found = base_url(url, extra_hosts=self.extra_hosts)
+        found = self.stand_in(base_url(url, extra_hosts=self.extra_hosts))
         if not self.is_home(found) and (self.is_here or is_loopback_url(found)):
             raise ConfigError(f"{found} is not a host of this profile: tokens are not sent there.")
         return found
+
+
+def stand_ins(base_url: str, regions: Mapping[str, str]) -> dict[str, str]:
+    """Return the URLs of a sandbox by the URLs of the platform's hosts for which they stand in a rehearsal.
+
+    Args:
+        base_url: The sandbox's base URL. It stands for every host that does not belong to one region.
+        regions: The base URLs of the sandbox's regions, by region name.
+    """
+    standing = dict.fromkeys(PLATFORM_HOSTS, base_url)
+    standing |= {REGION_HOSTS[region]: url for region, url in regions.items()}
+    return {f"https://{host}": url for host, url in standing.items()}
 
 
 def without_default_port(origin: str) -> str:
@@ -137,10 +145,10 @@ def region_url(region: str) -> str:
         ConfigError: There is no such region.
     """
     try:
-        return f"https://{REGIONS[region]}"
+        return f"https://{REGION_HOSTS[region]}"
     except KeyError:
         raise ConfigError(
-            f"There is no region {region!r}.", hint="Use one of " + ", ".join(REGIONS) + "."
+            f"There is no region {region!r}.", hint="Use one of " + ", ".join(REGION_HOSTS) + "."
         ) from None
 
 
@@ -152,7 +160,7 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
     """
     checked = {region: base_url(str(url)) for region, url in urls.items()}
     for region, url in checked.items():
-        if region not in REGIONS or not is_loopback_url(url):
+        if region not in REGION_HOSTS or not is_loopback_url(url):
             raise ConfigError(
                 f"Invalid sandbox region: {region} at {url}.",
                 hint="If a profile contains it, start the sandbox, which writes its regions to that profile:"

@@ -36,8 +36,8 @@ class Log:
         response has been created.
 
         Args:
-            kind: ``request``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event, such as
-                ``status``.
+            kind: ``request``, ``proxy``, ``webhook``, ``websocket``, ``party``, ``remark``, or the kind of an event,
+                such as ``status``.
             at: The time on the call clock, in milliseconds since 1970, or None to use the current time.
             fields: The other fields of the entry.
         """

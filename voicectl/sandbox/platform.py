@@ -28,6 +28,7 @@ from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.telephony.twins import LOBBY, Route
 from voicectl.sandbox.webhooks.sender import Webhooks
+from voicectl.voice.hosts import API_HOST, REGION_HOSTS
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Sandbox:
         url: The URL at which the sandbox is served, or an empty string before it is served.
         region_urls: The URL of each region, keyed by the region's name. This dictionary is empty before the sandbox
             is served.
+        proxy_url: The URL of the proxy that answers for the platform's hosts, or None if there is no such proxy.
         connections: The open connections to the server, keyed by the addresses of client and server.
         stopping: An event that is set to stop the server.
     """
@@ -61,6 +63,7 @@ class Sandbox:
         self.clock = clock
         self.url = ""
         self.region_urls: dict[str, str] = {}
+        self.proxy_url: str | None = None
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()
         self.applications = Applications(identity, seed=options.seed)
@@ -304,6 +307,9 @@ class Sandbox:
         )
 
     def _region_url(self, region: str) -> str:
+        """Return the base URL of *region* as programs know it: with the platform's host if there is a proxy."""
+        if self.proxy_url is not None:
+            return f"https://{REGION_HOSTS.get(region, API_HOST)}"
         return self.region_urls.get(region, self.url)
 
     @property

@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -19,6 +20,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from voicectl.http_server import Server, config, handlers_restored, in_thread, url
 from voicectl.sandbox.http.app import app as app_of
 from voicectl.sandbox.platform import Sandbox
+from voicectl.sandbox.tls.authority import Authority
+from voicectl.sandbox.tls.proxy import Proxy
 from voicectl.voice.call import Region
 
 LOOPBACK = ("127.0.0.1", "::1")
@@ -45,6 +48,21 @@ class PortTaken(OSError):
     def __init__(self, port: int, exc: OSError) -> None:
         super().__init__(exc.errno, exc.strerror)
         self.port = port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sockets:
+    """The sockets on which a sandbox listens.
+
+    Attributes:
+        plain: The socket of the base URL, followed by those of the regions.
+        proxy: The socket of the proxy that answers for the platform's hosts, or None.
+        authority: The issuer of the certificates, or None if no socket needs any.
+    """
+
+    plain: list[socket.socket]
+    proxy: socket.socket | None = None
+    authority: Authority | None = None
 
 
 def serve(
@@ -93,12 +111,14 @@ def serve(
 
 
 @contextmanager
-def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
+def running(sandbox: Sandbox, *, port: int = 0, intercept: Authority | None = None) -> Iterator[str]:
     """Serve *sandbox* in a thread for the duration of the ``with`` block, and yield the base URL.
 
     Args:
         sandbox: The sandbox, which can be served only once.
         port: The port of the base URL, as for :func:`serve`.
+        intercept: The issuer of the certificates with which a proxy, at ``sandbox.proxy_url``, answers for the
+            platform's hosts. If it is None, there is no such proxy.
 
     Raises:
         PortTaken: A port is not available, so the server was not started.
@@ -107,7 +127,7 @@ def running(sandbox: Sandbox, *, port: int = 0) -> Iterator[str]:
     async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
         await _serve(sandbox, sockets, lambda _url: on_ready(sandbox.stop))
 
-    with _listening(LOOPBACK[0], port) as sockets, in_thread(main):
+    with _listening(LOOPBACK[0], port, intercept=intercept) as sockets, in_thread(main):
         yield sandbox.url
 
 
@@ -127,13 +147,15 @@ def _all_descriptors() -> Iterator[None]:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open a socket for the base URL and one for each region. Close the sockets at the end of the ``with`` block."""
+def _listening(host: str, port: int, *, intercept: Authority | None = None) -> Iterator[_Sockets]:
+    """Open the sockets of a sandbox. Close the sockets at the end of the ``with`` block."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address; use {' or '.join(LOOPBACK)}")
     ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
     with ExitStack() as opened:
-        yield [opened.enter_context(_listen(host, each)) for each in ports]
+        plain = [opened.enter_context(_listen(host, each)) for each in ports]
+        proxy = opened.enter_context(_listen(host, 0)) if intercept else None
+        yield _Sockets(plain=plain, proxy=proxy, authority=intercept)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -150,9 +172,10 @@ def _listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Callable[[str], None]) -> None:
-    sandbox.url, *regional = map(url, sockets)
+async def _serve(sandbox: Sandbox, sockets: _Sockets, on_ready: Callable[[str], None]) -> None:
+    sandbox.url, *regional = map(url, sockets.plain)
     sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
+    sandbox.proxy_url = None if sockets.proxy is None else url(sockets.proxy)
 
     answering = app_of(sandbox)
 
@@ -162,23 +185,45 @@ async def _serve(sandbox: Sandbox, sockets: list[socket.socket], on_ready: Calla
 
     # The front sets the Date header from the sandbox's host clock.
     http_config = config(app, _protocol(sandbox), loop="asyncio", date_header=False)
-    server = _Server(http_config, sandbox, on_ready)
+    server = _Server(http_config, sandbox, sockets, on_ready)
     async with asyncio.TaskGroup() as tasks:
         keeping_time = tasks.create_task(sandbox.keep_time())
-        await server.serve(sockets=sockets)
+        await server.serve(sockets=sockets.plain)
         keeping_time.cancel()
 
 
 class _Server(Server):
-    """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set.
+    """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set, and that also serves the proxy.
 
     The original Uvicorn server takes up to 100 ms to notice that it must stop.
     """
 
-    def __init__(self, config: uvicorn.Config, sandbox: Sandbox, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, sandbox: Sandbox, sockets: _Sockets, on_ready: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
         self._sandbox = sandbox
+        self._sockets = sockets
         self._on_ready = on_ready
+        self._proxy: Proxy | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._sockets.proxy and self._sockets.authority:
+            sandbox = self._sandbox
+            self._proxy = Proxy(
+                self._sockets.authority, self._new_protocol, now=sandbox.clock.time, log=lambda: sandbox.log
+            )
+            await self._listen(self._sockets.proxy, self._proxy.new_connection)
+
+    async def _listen(self, sock: socket.socket, new_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_server(new_protocol, sock=sock))
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        """Return a new protocol for a connection of any kind, as Uvicorn makes them for plain ones."""
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     async def main_loop(self) -> None:
         self._on_ready(self._sandbox.url)
@@ -193,6 +238,8 @@ class _Server(Server):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+        if self._proxy is not None:
+            self._proxy.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         if tasks:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicectl.core.hosts import HOSTS, REGIONS, Hosts
+from voicectl.core.hosts import Hosts
 from voicectl.errors import ConfigError
+from voicectl.voice.hosts import API_HOSTS, REGION_HOSTS
 
 PLATFORM = Hosts(base_url="https://api.nexmo.com", extra_hosts=("voice.example.org",))
 REGIONAL = Hosts(base_url="https://api-eu-3.vonage.com")
@@ -60,7 +61,9 @@ def test_a_reported_url_is_used_only_if_its_host_is_listed(url: str, takers: lis
         st.builds(
             "{}://{}{}{}".format,
             st.sampled_from(["https", "http", "HTTPS", "file", ""]),
-            st.sampled_from([*HOSTS, "voice.example.org", "127.0.0.1", "localhost", "evil.example", "[::1]"]),
+            st.sampled_from(
+                [*API_HOSTS, "voice.example.org", "127.0.0.1", "localhost", "evil.example", "[::1]"]
+            ),
             st.sampled_from(["", ":443", ":4010", ":4011", ":80", ":0", "@evil.example", ".evil.example"]),
             st.sampled_from(["", "/", "/v1", "?x", "#x", "\\", "\t"]),
         ),
@@ -70,13 +73,13 @@ def test_a_token_stays_on_listed_hosts_whatever_is_reported(hosts: Hosts, url: s
     if not takes(hosts, url):
         return
     origin = hosts.check(url)
-    platform = {f"https://{host}" for host in (*HOSTS, *hosts.extra_hosts)}
+    platform = {f"https://{host}" for host in (*API_HOSTS, *hosts.extra_hosts)}
     is_here = hosts.base_url.startswith("http://")
     assert origin in ({hosts.base_url, *hosts.regions} if is_here else platform | {hosts.base_url})
 
 
 def test_every_other_region_is_asked_and_only_the_profile_s_own_hosts() -> None:
-    every = {f"https://{host}" for host in REGIONS.values()}
+    every = {f"https://{host}" for host in REGION_HOSTS.values()}
 
     assert set(PLATFORM.elsewhere) == every
     assert set(REGIONAL.elsewhere) == every - {REGIONAL.base_url}

@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 
 from tests.core.test_hosts import LISTED
-from voicectl.core.hosts import HOSTS, Hosts
+from voicectl.core.hosts import Hosts, stand_ins
 from voicectl.core.recordings import file_urls
 from voicectl.core.recordings.file_urls import FileUrl
 from voicectl.errors import GuardError
+from voicectl.voice import hosts as platform
 
 SEED = 20_260_701
 URLS = 10_000
@@ -65,9 +66,27 @@ def test_scheme_and_host_are_case_insensitive() -> None:
         file_url("https://api.nexmo.com" + PATH.upper(), LIVE)
 
 
+@pytest.mark.parametrize("host", FILE_HOSTS)
+def test_in_a_rehearsal_a_file_on_the_platform_is_requested_from_the_sandbox(host: str) -> None:
+    regions = {"eu-west": "http://127.0.0.1:4013"}
+    rehearsal = Hosts(base_url=HERE, regions=tuple(regions.values()), stand_ins=stand_ins(HERE, regions))
+
+    found = file_urls.file_url(f"https://{host}{PATH}", rehearsal)
+
+    assert found.origin == (regions["eu-west"] if host == "api-eu-3.vonage.com" else HERE)
+    for other in (
+        f"http://{host}",
+        f"https://{host}:8443",
+        f"https://{host}.example.org",
+        f"https://x.{host}",
+    ):
+        with pytest.raises(GuardError):
+            file_urls.file_url(other + PATH, rehearsal)
+
+
 def test_no_other_host_is_listed() -> None:
-    assert sorted(file_urls.FILE_HOSTS) == sorted(FILE_HOSTS)
-    assert "api-us-1.nexmo.com" not in HOSTS  # for files only
+    assert sorted(platform.FILE_HOSTS) == sorted(FILE_HOSTS)
+    assert "api-us-1.nexmo.com" not in platform.API_HOSTS  # for files only
 
 
 @pytest.mark.parametrize(

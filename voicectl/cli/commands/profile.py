@@ -23,6 +23,7 @@ from voicectl.core.identity.signature_secrets import MAX_SECRETS
 from voicectl.errors import ConfigError, InputError
 from voicectl.store import files
 from voicectl.voice import endpoint
+from voicectl.voice.hosts import REGION_HOSTS
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -120,7 +121,7 @@ def add(
     ] = None,
     region: Annotated[
         str | None,
-        typer.Option(metavar="REGION", help=f"Region of the API: {', '.join(hosts.REGIONS)}."),
+        typer.Option(metavar="REGION", help=f"Region of the API: {', '.join(REGION_HOSTS)}."),
     ] = None,
     base_url: Annotated[
         str | None,

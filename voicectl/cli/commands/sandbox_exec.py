@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Annotated
 import typer
 
 from voicectl.cli.arguments import grouped
-from voicectl.cli.child_environment import sealed
+from voicectl.cli.child_environment import intercepted, sealed
 from voicectl.cli.commands.sandbox import Behaviour, store_address, stored_identity
 from voicectl.cli.context import App, current
+from voicectl.cli.output.text import remark
 from voicectl.core import own_sandbox
 from voicectl.core.identity import target
 from voicectl.core.identity.profiles import SANDBOX, ProfileStore
@@ -24,6 +26,11 @@ from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
+from voicectl.sandbox.tls import trust
+from voicectl.sandbox.tls.authority import Authority
+
+MAX_REPORTED = 10
+"""The largest number of remarks on refused connections."""
 
 
 @grouped
@@ -33,6 +40,13 @@ def exec_(
         list[str],
         typer.Argument(metavar="-- CMD...", help="The command and its arguments.", show_default=False),
     ],
+    intercept: Annotated[
+        bool,
+        typer.Option(
+            "--intercept",
+            help="Also answer for the platform's own hosts, by a proxy that refuses all others.",
+        ),
+    ] = False,
     *,
     behaviour: Behaviour,
 ) -> None:
@@ -43,36 +57,62 @@ def exec_(
     and the account's secrets in their environment, which contains no other credentials. The command gets a temporary
     configuration of its own. The exit status is that of the command.
 
-    Example:
+    With --intercept, programs that use the platform's own addresses run unchanged. HTTPS_PROXY names a proxy that
+    answers for the platform's hosts and refuses all others, and SSL_CERT_FILE and similar variables make programs
+    trust its certificates. This machine is reached without the proxy. A program that ignores the variables can still
+    reach other hosts.
+
+    Examples:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
+      $ voicectl sandbox exec --intercept -- curl -sS https://api.nexmo.com/v1/calls
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    with private_sandbox(app, behaviour.options()) as environ:
+    with private_sandbox(app, behaviour.options(), intercept=intercept) as environ:
         code = _run_child(command, environ)
     if code:
         raise typer.Exit(code)
 
 
 @contextmanager
-def private_sandbox(app: App, options: Options) -> Iterator[dict[str, str]]:
-    """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it."""
+def private_sandbox(app: App, options: Options, *, intercept: bool = False) -> Iterator[dict[str, str]]:
+    """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it.
+
+    Args:
+        intercept: True to answer for the platform's hosts too, by a proxy that the variables select.
+    """
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         store = ProfileStore(room / "config")
         identity = stored_identity(store)
         sandbox = Sandbox(identity, options, clock=app.clock)
-        with running(sandbox) as url:
+        authority = Authority.new(app.clock.time()) if intercept else None
+        with running(sandbox, intercept=authority) as url:
             store_address(store, sandbox)
             environ = sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
                 "VOICECTL_SANDBOX": url,
                 "VOICECTL_CONFIG_DIR": str(store.directory),
                 "VOICECTL_STATE_DIR": str(room / "state"),
             }
+            if authority is not None and sandbox.proxy_url is not None:
+                ca_files = trust.write_bundles(room, authority.certificate, app.environ)
+                environ = intercepted(environ, sandbox.proxy_url, ca_files)
             try:
                 yield environ
             finally:
                 _stop_started(store, environ, url)
+        _report_refusals(sandbox)
+
+
+def _report_refusals(sandbox: Sandbox) -> None:
+    """Report the connections that the proxy refused, since the sandbox's log is gone with the sandbox."""
+    entries = [entry for entry in sandbox.log.since(0) if entry["kind"] == "proxy"]
+    refused = Counter((entry["target"], entry["reason"]) for entry in entries)
+    for (to, reason), count in refused.most_common(MAX_REPORTED):
+        times = "" if count == 1 else f", {count} times"
+        remark(f"The proxy refused {to or 'a connection'}: {reason}{times}.")
+    if len(refused) > MAX_REPORTED:
+        remark(f"The proxy refused {len(refused) - MAX_REPORTED} other targets.")
 
 
 def _stop_started(profiles: ProfileStore, environ: Mapping[str, str], url: str) -> None:

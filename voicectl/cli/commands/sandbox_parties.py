@@ -258,6 +258,8 @@ def _summary(entry: dict[str, Any]) -> str:
             parts = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
         case {"kind": "webhook", "event": event, "method": method, "url": url, "outcome": outcome}:
             parts = [event, method, f"{url}:", outcome or "under way"]
+        case {"kind": "proxy", "method": method, "target": to, "status": status, "reason": reason}:
+            parts = [method, to, f"-> {status or 'no answer'}", reason]
         case {"kind": "websocket", "event": event}:
             parts = [event, entry.get("url"), entry.get("reason"), entry.get("text")]
         case {"kind": "party", "what": what}:

@@ -89,8 +89,13 @@ class Target:
     @property
     def hosts(self) -> Hosts:
         """The hosts that may have the application's legs and files."""
-        regions = tuple(self.regions.values())
-        return Hosts(base_url=self.base_url, extra_hosts=self.policy.hosts, regions=regions)
+        standing = hosts.stand_ins(self.base_url, self.regions) if self.is_rehearsal else {}
+        return Hosts(
+            base_url=self.base_url,
+            extra_hosts=self.policy.hosts,
+            regions=tuple(self.regions.values()),
+            stand_ins=standing,
+        )
 
     @property
     def name(self) -> str:

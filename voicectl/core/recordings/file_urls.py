@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicectl.core.hosts import DEFAULT_PORTS, HOSTS, without_default_port
+from voicectl.core.hosts import DEFAULT_PORTS, without_default_port
 from voicectl.errors import GuardError
+from voicectl.voice.hosts import FILE_HOSTS
 
 if TYPE_CHECKING:
     from voicectl.core.hosts import Hosts
@@ -18,12 +19,6 @@ _FILE_URL = re.compile(
     r"((?i:https?))://([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(?::([1-9][0-9]{0,4}))?"
     r"(/v[13]/files/([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))"
 )
-
-FILE_HOSTS = HOSTS | {
-    f"{name}.nexmo.com"
-    for name in ("api-us", "api-eu", "api-us-1", "api-us-2", "api-eu-1", "api-eu-2", "api-sg-1")
-}
-"""The hosts that serve recordings and transcriptions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +47,7 @@ def file_url(url: str, hosts: Hosts) -> FileUrl:
     if found is None:
         raise _no_file(url, "it does not have the form https://HOST/v1/files/UUID")
     scheme, host, port, path, file_id = found.groups()
-    origin = _origin(found)
+    origin = hosts.stand_in(_origin(found))
     if not hosts.is_home(origin):
         if hosts.is_here:
             hint = (

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voicectl.sandbox.bodies import Json
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import Problem, gateway, in_shape_of
+from voicectl.voice.hosts import PLATFORM_HOSTS, REGION_HOSTS
 
 CONTROL = "/sandbox/"
 """The prefix of the paths of control routes. All other paths belong to the platform's APIs."""
@@ -28,14 +29,16 @@ CONTROL = "/sandbox/"
 logger = logging.getLogger(__name__)
 
 _SECRET = re.compile(r"(?<=api_secret=)[^&]+", re.IGNORECASE)
-_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+_REGION_OF = {host: region for region, host in REGION_HOSTS.items()}
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?")
 
 
 class Front:
     """An ASGI application that checks and logs each request, and passes it to *app*. Control requests are not logged.
 
-    A request is refused if its ``Host`` header does not name a loopback address. The check prevents DNS rebinding, an
-    attack in which the domain of a web page resolves to 127.0.0.1.
+    A request is refused unless its ``Host`` header names a loopback address or a host of the platform; a control
+    request must name a loopback address. The check prevents DNS rebinding, an attack in which the domain of a web
+    page resolves to 127.0.0.1.
     """
 
     def __init__(self, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -49,8 +52,9 @@ class Front:
             return
         sandbox = self._sandbox
         await sandbox.catch_up()
-        trace_id, entry, region = "", {}, _region(scope, sandbox)
-        if not scope["path"].startswith(CONTROL):
+        host = Headers(scope=scope).get("host", "").lower().removesuffix(":443")
+        trace_id, entry, region = "", {}, _region(scope, sandbox, host)
+        if not (is_control := scope["path"].startswith(CONTROL)):
             trace_id = sandbox.new_trace_id()
             entry = sandbox.log.add("request", **_line(scope), region=region, trace_id=trace_id)
         scope["state"] = {**scope.get("state", {}), "trace_id": trace_id, "entry": entry, "region": region}
@@ -64,10 +68,11 @@ class Front:
                     headers["x-nexmo-trace-id"] = trace_id
             await send(message)
 
-        if _LOOPBACK.fullmatch(Headers(scope=scope).get("host", "")):
+        if _LOOPBACK.fullmatch(host) or (host in PLATFORM_HOSTS and not is_control):
             await self._serve(scope, receive, stamped)
         else:
-            problem = gateway(403, "The Host header is not a loopback address.")
+            known = "this machine" if is_control else "this machine or a host of the platform"
+            problem = gateway(403, f"The Host header does not name {known}.")
             await refusal(problem, trace_id)(scope, receive, stamped)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,11 +127,10 @@ def refuse(request: Request, exc: Exception) -> Response:
     return refusal(problem, request.state.trace_id)
 
 
-def _region(scope: Scope, sandbox: Sandbox) -> str | None:
-    """Return the region of the port that received the request. Return None if it was the port of the base URL.
-
-    The ``Host`` header is ignored.
-    """
+def _region(scope: Scope, sandbox: Sandbox, host: str) -> str | None:
+    """Return the region whose host or port received the request, or None if it was that of the base URL."""
+    if host in _REGION_OF:
+        return _REGION_OF[host]
     port = f":{scope['server'][1]}"
     return next((region for region, url in sandbox.region_urls.items() if url.endswith(port)), None)
 
