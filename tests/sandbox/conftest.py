@@ -63,16 +63,16 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with Receiver() as receiver:
         made: Counter[str] = Counter()
 
-        def build_patiently(hook: Hook, *args: Any) -> httpx.Request:
+        def build_patiently(hook: Hook, fields: Any, sign: Any, address: str) -> httpx.Request:
             path = urlsplit(hook.url).path
-            if hook.url.startswith(receiver.url):
+            if address.startswith(receiver.url):
                 answer = receiver.planned(path, made[path])
                 made[path] += 1
                 if answer is NEVER:
                     hook = replace(hook, connect_seconds=FOR_EVER)
                 elif not isinstance(answer, Drip):
                     hook = replace(hook, connect_seconds=FOR_EVER, read_seconds=FOR_EVER)
-            return build(hook, *args)
+            return build(hook, fields, sign, address)
 
         monkeypatch.setattr("voicectl.sandbox.webhooks.delivery.build", build_patiently)
         yield receiver

@@ -133,7 +133,7 @@ class Sandbox:
             self.log,
             sign=partial(self._sign, b""),
             catch_up=self._catch_up_unless_advancing,
-            may_reach=self.options.may_reach,
+            destinations=self.options.destinations,
         )
 
     def _new_webhooks(self) -> Webhooks:
@@ -142,7 +142,7 @@ class Sandbox:
             sign=self._sign,
             faults=self.faults,
             log=self.log,
-            may_reach=self.options.may_reach,
+            destinations=self.options.destinations,
             region_url=self._region_url,
         )
 

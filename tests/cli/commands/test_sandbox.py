@@ -208,7 +208,7 @@ def test_the_log_summarizes_each_entry(start_room: StartRoom) -> None:
         (
             "webhook",
             "status POST https://example.org/e:"
-            " not delivered: the host is not on this machine, and --allow-host does not name it",
+            " not delivered: the host is not on this machine, and neither --allow-host nor --map-host names it",
         ),
         ("party", "press 12#"),
         ("party", "say sales please"),
@@ -307,6 +307,87 @@ def test_a_webhook_off_this_machine_causes_a_warning(party: Room) -> None:
     assert ran.exit_code == 0
     assert ran.stderr.count("warning:") == 1
     assert "sandbox start --allow-host example.org" in ran.stderr
+
+
+def test_a_mapped_host_stands_for_an_application_on_this_machine(bare: Room) -> None:
+    with Canned(reply(200, [{"action": "talk", "text": "Welcome"}])) as app:
+        script = f"""
+            set -e
+            v() {{ {sys.executable} -m voicectl "$@" 2>/dev/null; }}
+            v app urls --answer https://demo.example.com/answer -q
+            LEG=$(v sandbox ring --to 442079460000 -q)
+            v sandbox advance 10s
+            v sandbox hear "$LEG" --fields text
+        """
+
+        mapped = f"Demo.example.com={app.url}/"
+        ran = bare.process(
+            ["sandbox", "exec", "--frozen", "--map-host", mapped, "--", "bash", "-c", script],
+        )
+
+    assert ran.stdout.splitlines()[-1] == "Welcome"
+    assert [request.headers["host"] for request in app.requests] == ["demo.example.com"]
+
+
+def test_a_detached_sandbox_maps_hosts_too(bare: Room) -> None:
+    with Canned(reply(200, [{"action": "talk", "text": "Welcome"}])) as app:
+        bare.process(f"sandbox start --detach --port 0 --frozen --map-host demo.example.com={app.url}")
+        try:
+            bare("-p sandbox app urls --answer https://demo.example.com/answer")
+            assert bare("sandbox ring --to 442079460000").exit_code == 0
+        finally:
+            bare("sandbox stop")
+
+    assert [request.headers["host"] for request in app.requests] == ["demo.example.com"]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "fault"),
+    [
+        ("demo.example.com", "http or https URL"),
+        ("demo.example.com=", "http or https URL"),
+        ("demo.example.com=127.0.0.1:3000", "http or https URL"),
+        ("demo.example.com=ws://127.0.0.1:3000", "WebSockets go to the same place"),
+        ("demo.example.com=http://127.0.0.1:99999", "http or https URL"),
+        ("demo.example.com=http://127.0.0.1:3000/hooks", "end after the port"),
+        ("demo.example.com=http://127.0.0.1:3000?a=1", "end after the port"),
+        ("demo.example.com=http://127.0.0.1:3000#a", "end after the port"),
+        ("demo.example.com=http://me:s3cret@127.0.0.1:3000", "end after the port"),
+        ("=http://127.0.0.1:3000", "the name of a host"),
+        ("*.example.com=http://127.0.0.1:3000", "the name of a host"),
+        ("demo.example.com\n=http://127.0.0.1:3000", "the name of a host"),
+        ("demo.example.com:443=http://127.0.0.1:3000", "the name of a host"),
+        ("https://demo.example.com=http://127.0.0.1:3000", "the name of a host"),
+        ("127.0.0.1=http://127.0.0.1:3000", "127.0.0.1 is this machine"),
+        ("localhost=http://127.0.0.1:3000", "localhost is this machine"),
+        ("demo.example.com=http://demo.example.com", "demo.example.com is not on this machine"),
+        ("demo.example.com=https://example.org", "example.org is not on this machine"),
+        ("demo.example.com=http://10.0.0.1:3000", "10.0.0.1 is not on this machine"),
+        ("demo.example.com=http://0.0.0.0:3000", "0.0.0.0 is not on this machine"),
+        ("demo.example.com=http://127.0.0.1.example.org", "127.0.0.1.example.org is not on this machine"),
+    ],
+)
+@pytest.mark.parametrize("words", ["start --port 0", "exec"])
+def test_a_mapping_that_is_malformed_or_leaves_this_machine_is_refused(
+    bare: Room, words: str, mapping: str, fault: str
+) -> None:
+    ran = bare(
+        ["sandbox", *words.split(), "--map-host", mapping, *(["--", "true"] if words == "exec" else [])]
+    )
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert fault in ran.stderr
+    assert "--map-host demo.example.com=http://127.0.0.1:3000" in ran.stderr
+    assert "s3cret" not in ran.stderr
+
+
+def test_a_host_is_mapped_only_once(bare: Room) -> None:
+    ran = bare(
+        "sandbox exec --map-host a.example=http://127.0.0.1:1 --map-host A.example=http://127.0.0.1:2 -- true"
+    )
+
+    assert ran.exit_code == 2
+    assert "a.example is mapped twice" in ran.stderr
 
 
 @pytest.mark.parametrize("verb", ["press {leg} 1", "say {leg} Hi"])

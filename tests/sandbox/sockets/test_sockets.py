@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -20,6 +21,7 @@ from tests.support.bots import Bot, echo, saying
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
 from tests.support.servers import Listener
+from voicectl.sandbox.destinations import Destinations
 from voicectl.sandbox.recordings.audio import mix
 
 SOUND = b"\x10\x20" * 320
@@ -148,6 +150,45 @@ class TestConnecting:
         assert bot.events[0]["event"] == "websocket:connected"
 
 
+class TestMappedHosts:
+    @pytest.mark.parametrize("uri", ["ws://demo.example.com/bot?a=1", "wss://Demo.example.com:8443/bot?a=1"])
+    def test_a_socket_of_a_mapped_host_is_opened_on_this_machine(self, start: Start, bot: Bot, uri: str):
+        client = start(destinations=Destinations(mapped={"demo.example.com": origin(bot)}))
+
+        _, leg = meet(client, uri)
+
+        (handshake,) = bot.handshakes
+        assert handshake.path == "/bot?a=1"
+        assert handshake.headers.get_all("Host") == [urlsplit(uri).netloc.lower()]
+        (logged,) = logged_events(client, leg, "connected")
+        assert (logged["url"], logged["address"]) == (uri, bot.url + "?a=1")
+
+    def test_a_mapped_host_can_be_served_with_tls(
+        self, start: Start, start_bot: StartBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        authority = Authority(tmp_path)
+        bot = start_bot(tls=authority.context("127.0.0.1"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+        client = start(destinations=Destinations(mapped={"demo.example.com": origin(bot)}))
+
+        meet(client, "ws://demo.example.com/bot")
+
+        assert bot.handshakes[0].headers["Host"] == "demo.example.com"
+
+    @pytest.mark.parametrize("host", ["a.demo.example.com", "demo.example.com.example.org"])
+    def test_only_the_whole_name_is_mapped(self, start: Start, bot: Bot, host: str):
+        client = start(destinations=Destinations(mapped={"demo.example.com": origin(bot)}))
+
+        _, leg = meet(client, f"ws://{host}/bot")
+
+        assert statuses(client, leg) == ["started", "failed"]
+        assert bot.handshakes == []
+
+
+def origin(bot: Bot) -> str:
+    return bot.url.removesuffix("/bot").replace("ws", "http", 1)
+
+
 class TestRefused:
     def refused(self, client: Client, uri: str) -> str:
         """Return why the call to *uri* failed."""
@@ -164,11 +205,12 @@ class TestRefused:
     @pytest.mark.parametrize("uri", ["ws://example.org/", "wss://192.0.2.1/", "ws://127.0.0.1.example.org/"])
     def test_hosts_that_are_not_allowed_are_refused(self, client: Client, uri):
         assert (
-            self.refused(client, uri) == "the host is not on this machine, and --allow-host does not name it"
+            self.refused(client, uri)
+            == "the host is not on this machine, and neither --allow-host nor --map-host names it"
         )
 
     def test_a_host_that_is_allowed_is_connected_to(self, start: Start):
-        client = start(allow_hosts=("allowed.invalid",))
+        client = start(destinations=Destinations(allowed=frozenset({"allowed.invalid"})))
 
         assert "allowed" not in self.refused(client, "ws://allowed.invalid/")
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.sandbox.account.applications import Hook
+from voicectl.sandbox.destinations import Destinations
 from voicectl.sandbox.webhooks import queue
 from voicectl.sandbox.webhooks.delivery import Delivery, WebhookClient
 from voicectl.sandbox.webhooks.queue import AT_ONCE, QueuedRequest, WebhookQueue
@@ -183,7 +184,7 @@ def descriptors(more: int) -> Iterator[int]:
 
 def outcomes(url: str, count: int) -> set[str]:
     """Return the outcomes of *count* requests that were made at once."""
-    client = WebhookClient(sign=lambda _payload, _id: "", may_reach=lambda _url: True)
+    client = WebhookClient(sign=lambda _payload, _id: "", destinations=Destinations())
     hook = Hook(url=url, method="POST", connect_seconds=PATIENCE_SECONDS, read_seconds=0.2)
     entries: list[dict] = [{"attempts": []} for _ in range(count)]
 

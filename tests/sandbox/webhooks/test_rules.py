@@ -10,6 +10,7 @@ from tests.sandbox.conftest import Start
 from tests.sandbox.parts import BUSY, HELLO, PERSON, ROOM, Client
 from tests.support.servers import Drip, reply
 from tests.support.waiting import FOR_EVER, eventually
+from voicectl.sandbox.destinations import Destinations
 
 from .receiver import HANG_UP, NEVER, OK, Receiver, ncco, set_up, webhooks
 
@@ -134,7 +135,7 @@ class TestAnswerUrl:
         assert attempts(client, "answer") == ["Connection refused.", "Connection refused."]
 
     def test_an_unknown_host_name_counts_as_a_failure(self, start: Start):
-        client = start(allow_hosts=("1.2.3.4.5",))
+        client = start(destinations=Destinations(allowed=frozenset({"1.2.3.4.5"})))
         client.call(answer_url=["http://1.2.3.4.5/"])
 
         client.advance(3)

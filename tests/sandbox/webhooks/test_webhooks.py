@@ -12,9 +12,10 @@ import pytest
 
 from tests.sandbox.conftest import Start
 from tests.sandbox.parts import BUSY, HELLO, PERSON, ROOM, Client
-from tests.support.servers import Drip, reply
+from tests.support.servers import Canned, Drip, reply
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.sandbox.account.applications import Hook
+from voicectl.sandbox.destinations import Destinations
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.webhooks import queue
 from voicectl.sandbox.webhooks.request import Unsendable, build
@@ -22,6 +23,9 @@ from voicectl.sandbox.webhooks.sender import Webhooks
 
 from .receiver import HANG_UP, OK, Receiver, ncco, set_up, webhooks
 
+NOT_DELIVERED = (
+    "not delivered: the host is not on this machine, and neither --allow-host nor --map-host names it"
+)
 BAD_NCCO = "Syntax error in NCCO. Invalid value type or action."
 
 
@@ -557,10 +561,7 @@ class TestAllowedHosts:
         assert client.status(uuid) == "completed"
         assert {entry["event"] for entry in webhooks(client)} == {"answer", "status"}
         for entry in webhooks(client):
-            assert (
-                entry["outcome"]
-                == "not delivered: the host is not on this machine, and --allow-host does not name it"
-            )
+            assert entry["outcome"] == NOT_DELIVERED
             assert entry["attempts"] == []
 
     def test_a_fallback_off_loopback_is_not_requested(self, client: Client, receiver: Receiver):
@@ -572,7 +573,7 @@ class TestAllowedHosts:
         (entry,) = webhooks(client, "answer")
         assert entry["attempts"][1] == {
             "url": "https://app.example.org/fallback",
-            "reason": "not delivered: the host is not on this machine, and --allow-host does not name it",
+            "reason": NOT_DELIVERED,
         }
 
     def test_a_name_of_loopback_is_requested(self, client: Client, receiver: Receiver):
@@ -584,13 +585,58 @@ class TestAllowedHosts:
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
 
     def test_an_allowed_host_is_requested(self, start: Start, receiver: Receiver):
-        client = start(allow_hosts=("0.0.0.0",))
+        client = start(destinations=Destinations(allowed=frozenset({"0.0.0.0"})))
         url = receiver.on("/answer", ncco(HELLO)).replace("127.0.0.1", "0.0.0.0")
         uuid = client.call(answer_url=[url])
 
         client.advance(2.5)
 
         assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_requests_to_a_mapped_host_go_to_this_machine(self, start: Start, receiver: Receiver, method):
+        client = start(destinations=Destinations(mapped={"demo.example.com": receiver.url}))
+        receiver.on("/answer", ncco(HELLO))
+        set_up(client, event="https://demo.example.com:8443/event", signed=True)
+        uuid = client.call(answer_url=["https://DEMO.example.com/answer?a=1"], answer_method=method)
+
+        client.advance(2.5)
+
+        assert [heard["text"] for heard in client.hear(uuid)] == ["Hello"]
+        (asked,) = receiver.at("/answer")
+        assert (asked.method, asked.headers["host"]) == (method, "demo.example.com")
+        assert "a=1" in asked.target
+        assert {event.headers["host"] for event in receiver.at("/event")} == {"demo.example.com:8443"}
+        (entry,) = webhooks(client, "answer")
+        assert entry["url"] == "https://DEMO.example.com/answer?a=1"
+        assert entry["address"] == receiver.url + "/answer?a=1"
+
+    def test_a_fallback_and_conversation_events_of_a_mapped_host_go_to_this_machine(
+        self, start: Start, receiver: Receiver
+    ):
+        client = start(destinations=Destinations(mapped={"demo.example.com": receiver.url}))
+        receiver.on("/answer", reply(500))
+        receiver.on("/fallback", ncco(HELLO))
+        rtc = "http://me:s3cret@demo.example.com/rtc"
+        set_up(client, fallback="http://demo.example.com/fallback", rtc=rtc)
+        client.call(answer_url=["http://demo.example.com/answer"])
+
+        client.advance(3)
+
+        for path in ("/answer", "/fallback", "/rtc"):
+            assert {request.headers["host"] for request in receiver.at(path)} == {"demo.example.com"}
+        assert "s3cret" not in str(webhooks(client))
+
+    def test_a_mapped_host_is_not_reached_even_if_it_is_allowed(self, start: Start, receiver: Receiver):
+        with Canned(reply(200)) as outside:
+            rules = Destinations(allowed=frozenset({"localhost"}), mapped={"localhost": receiver.url})
+            client = start(destinations=rules)
+            set_up(client, event=outside.url.replace("127.0.0.1", "localhost") + "/event")
+            client.call()
+            client.settle()
+
+        assert outside.requests == []
+        assert receiver.statuses() == ["started"]
 
     def test_a_redirect_is_not_followed(self, client: Client, receiver: Receiver):
         answer = reply(302, location=receiver.on("/elsewhere", ncco(HELLO)))
@@ -628,7 +674,7 @@ def test_the_events_of_conversations_go_to_the_rtc_webhook(client: Client, recei
             sign=lambda payload, application_id: f"{application_id} {len(payload)}",
             faults=sandbox.faults,
             log=sandbox.log,
-            may_reach=sandbox.options.may_reach,
+            destinations=sandbox.options.destinations,
             region_url=lambda region: region,
         )
         webhooks.publish(note, {"type": "member:joined", "conversation_id": "CON-1"})

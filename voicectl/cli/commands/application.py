@@ -167,7 +167,7 @@ def _warn_sandbox(address: str) -> None:
     if not is_loopback(host):
         remark(
             f"warning: {address} is not on this machine: a sandbox sends webhooks to loopback only, unless it was"
-            f" started with 'sandbox start --allow-host {host}'"
+            f" started with 'sandbox start --allow-host {host}', or with --map-host {host}=URL"
         )
 
 

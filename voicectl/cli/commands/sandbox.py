@@ -26,6 +26,7 @@ from voicectl.core.own_sandbox import LOOK_SECONDS, OwnSandbox
 from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.account.identity import Identity, Options, new_identity
+from voicectl.sandbox.destinations import Destinations, read_mappings
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, serve
 from voicectl.store import files
@@ -82,6 +83,13 @@ class Behaviour:
             help="Also allow webhooks, streams and WebSockets to reach this host. Repeatable.",
         ),
     ] = None
+    map_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST=URL",
+            help="Send webhooks and WebSockets for this host to a URL on this machine instead. Repeatable.",
+        ),
+    ] = None
 
     def options(self) -> Options:
         """Return the :class:`Options` with which to create the sandbox.
@@ -99,7 +107,10 @@ class Behaviour:
             frozen=self.frozen,
             settle=times.duration(self.settle),
             limits=not self.no_limits,
-            allow_hosts=tuple(self.allow_host or ()),
+            destinations=Destinations(
+                allowed=frozenset(host.lower() for host in self.allow_host or ()),
+                mapped=read_mappings(self.map_host or ()),
+            ),
         )
 
 
@@ -131,6 +142,7 @@ def start(
     Examples:
       $ voicectl sandbox start --detach --port 0
       $ voicectl sandbox start --detach --port 0 --frozen --seed 7
+      $ voicectl sandbox start --detach --port 0 --map-host demo.example.com=http://127.0.0.1:3000
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
@@ -264,8 +276,10 @@ def _start_detached(app: App, port: int, options: Options) -> None:
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]
     words += ["--frozen"] * options.frozen + ["--no-limits"] * (not options.limits)
-    for host in options.allow_hosts:
+    for host in sorted(options.destinations.allowed):
         words += ["--allow-host", host]
+    for host, origin in options.destinations.mapped.items():
+        words += ["--map-host", f"{host}={origin}"]
     log.unlink(missing_ok=True)
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         child = subprocess.Popen(  # noqa: S603 (it is this program)

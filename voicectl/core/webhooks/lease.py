@@ -382,7 +382,7 @@ def _warn(application_id: str, public_url: str, remark: Remark) -> None:
     if is_sandbox and not is_loopback(host):
         remark(
             f"warning: {public_url} is not on this machine, and a sandbox sends webhooks to loopback only, unless it"
-            f" was started with 'voicectl sandbox start --allow-host {host}'"
+            f" was started with 'voicectl sandbox start --allow-host {host}', or with --map-host {host}=URL"
         )
     elif not is_sandbox and is_loopback(host):
         remark(f"warning: {public_url} is on this machine, so the platform cannot reach it")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from voicectl.loopback import is_loopback
+from voicectl.sandbox.destinations import Destinations
 
 APPLICATION_ID_PREFIX = "5a4db0c5-"
 """The prefix of the ids of all sandbox applications. No real application has an id with this prefix."""
@@ -49,7 +48,7 @@ class Options:
         settle: The time after a leg's creation in which requests to change the leg are refused, in seconds on the
             call clock.
         limits: True if the rate limits are applied.
-        allow_hosts: The hosts to which webhooks and WebSockets may connect, in addition to this machine.
+        destinations: The hosts to which webhooks and WebSockets may connect.
     """
 
     seed: int
@@ -57,19 +56,7 @@ class Options:
     frozen: bool = False
     settle: float = 0.0
     limits: bool = True
-    allow_hosts: tuple[str, ...] = ()
-
-    def may_reach(self, url: str) -> bool:
-        """Return True if the host in *url* is this machine or one of ``allow_hosts``. Case is ignored.
-
-        The check prevents the sandbox from sending requests to production systems.
-        """
-        try:
-            parts = urlsplit(url)
-            host, _port = (parts.hostname or "").lower(), parts.port
-        except ValueError:  # an invalid port, for example
-            return False
-        return is_loopback(host) or host in {each.lower() for each in self.allow_hosts}
+    destinations: Destinations = field(default_factory=Destinations)
 
 
 def new_identity() -> tuple[Identity, str]:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from voicectl.errors import InputError
 from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, is_json, parse_json, read_body
+from voicectl.sandbox.destinations import without_password
 from voicectl.sandbox.http import parties
 from voicectl.sandbox.http.front import refusal
 from voicectl.sandbox.log import KEPT
@@ -25,7 +26,6 @@ from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.telephony.exchange import ExchangeError, LegTooEarly
-from voicectl.sandbox.webhooks.request import without_password
 from voicectl.sandbox_proof import MAX_NONCE, proof
 from voicectl.times import rfc3339
 

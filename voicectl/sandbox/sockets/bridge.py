@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from voicectl.sandbox.call_clock import CallClock
+from voicectl.sandbox.destinations import OFF_LIMITS, Destinations
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.sockets.audio import FRAME_MS, SoundCache
 from voicectl.sandbox.telephony.effects import Open, SendSound
@@ -53,7 +54,7 @@ class Sockets:
         sign: A function that takes an application's id, and returns a signed token for the handshake.
         catch_up: A coroutine function that runs the exchange up to the current time, and performs the exchange's
             effects.
-        may_reach: A function that returns True if the sandbox may connect to the host in a URI.
+        destinations: The hosts that the sandbox may reach.
 
     Attributes:
         connect_seconds: The time limit for the handshake. The default is :data:`CONNECT_SECONDS`.
@@ -69,14 +70,14 @@ class Sockets:
         *,
         sign: Callable[[str], str],
         catch_up: Callable[[], Awaitable[None]],
-        may_reach: Callable[[str], bool],
+        destinations: Destinations,
     ) -> None:
         self._exchange = exchange
         self._call_clock = call_clock
         self._log = log
         self._sign = sign
         self._catch_up = catch_up
-        self._may_reach = may_reach
+        self._destinations = destinations
         self.connect_seconds = CONNECT_SECONDS
         self.patience_seconds = PATIENCE_SECONDS
         self._cache = SoundCache()
@@ -103,10 +104,14 @@ class Sockets:
             A function that reports the result to the exchange. The caller must call this function next.
         """
         leg = self._exchange.legs[effect.uuid]
-        reason = self._why_not(leg.to["uri"])
-        if reason is None:
+        address = self._destinations.find(leg.to["uri"])
+        if address is None:
+            reason = OFF_LIMITS
+        elif "@" in urlsplit(leg.to["uri"]).netloc:
+            reason = "the URI has a user and password: the handshake sends an Authorization header of its own"
+        else:
             try:
-                return await self._dial(leg)
+                return await self._dial(leg, address)
             except ImportError:
                 reason = "WebSockets need the extra 'websocket' (pip install 'voicectl[websocket]')"
         return partial(self._refused, leg, reason)
@@ -154,20 +159,13 @@ class Sockets:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    def _why_not(self, uri: str) -> str | None:
-        if not self._may_reach(uri):
-            return "the host is not on this machine, and --allow-host does not name it"
-        if "@" in urlsplit(uri).netloc:
-            return "the URI has a user and password: the handshake sends an Authorization header of its own"
-        return None
-
-    async def _dial(self, leg: Leg) -> Callable[[], None]:
+    async def _dial(self, leg: Leg, address: str) -> Callable[[], None]:
         from voicectl.sandbox.sockets.websocket import Refused, dial  # noqa: PLC0415 (the extra may be missing)
 
         authorization = leg.to.get("authorization", {})
         is_custom = authorization.get("type") == "custom"
         value = authorization["value"] if is_custom else f"Bearer {self._sign(leg.application_id)}"
-        dialling = asyncio.create_task(dial(leg, value, self.connect_seconds))
+        dialling = asyncio.create_task(dial(leg, address, value, self.connect_seconds))
         self._dialling[leg.uuid] = dialling
         try:
             await asyncio.wait([dialling])
@@ -200,7 +198,8 @@ class Sockets:
             socket.end()
             self._see_off(socket)
             return
-        self._log.add("websocket", uuid=leg.uuid, event="connected", url=leg.to["uri"])
+        where = self._destinations.log_fields(leg.to["uri"])
+        self._log.add("websocket", uuid=leg.uuid, event="connected", **where)
         self._open[leg.uuid] = socket
         if self._ticking is None or self._ticking.done():
             self._ticking = asyncio.create_task(self._tick())
@@ -211,7 +210,8 @@ class Sockets:
             self._exchange.socket_closed(leg)  # the server has already closed the connection
 
     def _refused(self, leg: Leg, reason: str) -> None:
-        self._log.add("websocket", uuid=leg.uuid, event="not connected", url=leg.to["uri"], reason=reason)
+        where = self._destinations.log_fields(leg.to["uri"])
+        self._log.add("websocket", uuid=leg.uuid, event="not connected", **where, reason=reason)
         self._exchange.socket_refused(leg, reason)
 
     def _closed(self, socket: WebSocket) -> None:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -69,20 +70,26 @@ class _Connect(connect):
         return exc
 
 
-async def dial(leg: Leg, authorization: str, seconds: float) -> ClientConnection:
+async def dial(leg: Leg, address: str, authorization: str, seconds: float) -> ClientConnection:
     """Connect to the WebSocket that *leg* calls, and send the first message.
 
     Args:
         leg: The leg that calls the WebSocket.
+        address: The URI with the scheme, host and port to connect to. The ``Host`` header is that of the leg's URI.
         authorization: The value of the Authorization header.
         seconds: The time limit for the handshake, in seconds on the host clock.
 
     Raises:
         Refused: The connection failed.
     """
+    to = urlsplit(address)
+    is_secure = to.scheme == "wss"
     try:
         connection = await _Connect(
-            leg.to["uri"],
+            urlsplit(leg.to["uri"])._replace(scheme=to.scheme).geturl(),
+            host=to.hostname,
+            port=to.port or (443 if is_secure else 80),
+            server_hostname=to.hostname if is_secure else None,
             additional_headers={"Authorization": authorization},
             user_agent_header="voicectl-sandbox",
             compression=None,

@@ -17,13 +17,14 @@ import httpx
 
 from voicectl.sandbox.account.applications import Application, Hook
 from voicectl.sandbox.bodies import MAX_BODY, UnreadableBody, parse_json
+from voicectl.sandbox.destinations import OFF_LIMITS, Destinations
 from voicectl.sandbox.fault_types import FaultType
 from voicectl.sandbox.faults import Fault
 from voicectl.sandbox.parsing.ncco import read_ncco
 from voicectl.sandbox.telephony.actions import Actions
 from voicectl.sandbox.telephony.effects import Event, Fetch
 from voicectl.sandbox.telephony.events import BAD_NCCO
-from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send, without_password
+from voicectl.sandbox.webhooks.request import NO_ANSWER, Reply, Unsendable, build, send
 
 ATTEMPTS = 2
 """The maximum number of requests that one delivery sends to the same URL."""
@@ -34,7 +35,8 @@ SENDS_AT_ONCE = 512
 If the process has few file descriptors, the limit is lower.
 """
 
-OFF_LIMITS = "not delivered: the host is not on this machine, and --allow-host does not name it"
+NOT_DELIVERED = f"not delivered: {OFF_LIMITS}"
+"""The outcome of a delivery to a host that must not be reached."""
 
 _PASSING = (429, 503, 504)
 """The HTTP statuses that indicate a temporary failure.
@@ -110,12 +112,12 @@ class WebhookClient:
 
     Args:
         sign: A function that takes a payload and an application id, and returns a signed token for the payload.
-        may_reach: A function that returns True if the sandbox may send requests to a URL.
+        destinations: The hosts that the sandbox may reach.
     """
 
-    def __init__(self, *, sign: Callable[[bytes, str], str], may_reach: Callable[[str], bool]) -> None:
+    def __init__(self, *, sign: Callable[[bytes, str], str], destinations: Destinations) -> None:
         self._sign = sign
-        self._may_reach = may_reach
+        self._destinations = destinations
 
     async def tell(self, delivery: Delivery) -> None:
         """Deliver an event. If the receiver does not reply in time, retry once. The body of the reply is ignored."""
@@ -135,8 +137,9 @@ class WebhookClient:
         has_failed = answer.actions is None and (is_question or _may_pass(reply))
         if fallback is None or not has_failed:
             return answer
-        if not self._may_reach(fallback.url):
-            delivery.entry["attempts"].append({"url": without_password(fallback.url), "reason": OFF_LIMITS})
+        if self._destinations.find(fallback.url) is None:
+            where = self._destinations.log_fields(fallback.url)
+            delivery.entry["attempts"].append({**where, "reason": NOT_DELIVERED})
             return answer
         fields = delivery.fields | {
             "reason": answer.reason,
@@ -173,7 +176,7 @@ class WebhookClient:
         requires a retry. Faults affect requests to the delivery's own URL, but not requests to the fallback URL.
         """
         fault = delivery.fault.what if delivery.fault and hook is delivery.hook else None
-        where = {} if hook is delivery.hook else {"url": without_password(hook.url)}
+        where = {} if hook is delivery.hook else self._destinations.log_fields(hook.url)
         attempts = delivery.entry["attempts"]
         reply = NO_ANSWER
         for attempt in range(ATTEMPTS):
@@ -181,7 +184,8 @@ class WebhookClient:
             attempts.append(made := where | ({"signed": False} if is_unsigned else {}))
             if fault is not FaultType.WEBHOOK_DROP:
                 try:
-                    request = build(hook, fields, None if is_unsigned else self._signer(delivery))
+                    signer = None if is_unsigned else self._signer(delivery)
+                    request = build(hook, fields, signer, self._destinations.find(hook.url))
                 except Unsendable as exc:
                     made["reason"] = str(exc)
                     return Reply(trouble=str(exc))

@@ -99,7 +99,7 @@ NO_ANSWER = Reply(trouble="Read timed out.", is_timeout=True)
 """The result of an attempt to which the receiver did not reply in time."""
 
 
-def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Request:
+def build(hook: Hook, fields: dict[str, Any], sign: Sign | None, address: str | None = None) -> httpx.Request:
     """Build a request that contains *fields*.
 
     A POST request contains the fields in its JSON body. A GET request contains them in its query. Parameters that are
@@ -112,6 +112,8 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
         sign: A function that returns a signed token for a payload, or None to send the request unsigned. The payload
             of a POST is its body. The payload of a GET is the query as a JSON object without spaces, with the
             parameters in order.
+        address: A URL with the scheme, host and port to connect to, or None to connect to those of the webhook. The
+            ``Host`` header is that of the webhook.
 
     Raises:
         Unsendable: A field is not valid Unicode, or the URL is not valid.
@@ -128,11 +130,14 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None) -> httpx.Reques
         if sign is not None:
             headers["Authorization"] = f"Bearer {sign(payload)}"
         times = {"connect": hook.connect_seconds, "read": hook.read_seconds, "write": hook.read_seconds}
-        return httpx.Request(
+        request = httpx.Request(
             hook.method, url, headers=headers, content=body, extensions={"timeout": {**times, "pool": None}}
         )
+        to = url if address is None else httpx.URL(address)
+        request.url = url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
     except (httpx.InvalidURL, ValueError) as exc:  # UnicodeError is a ValueError
         raise Unsendable(f"it cannot be sent: {exc}") from exc
+    return request
 
 
 async def send(request: httpx.Request) -> Reply:
@@ -171,13 +176,6 @@ async def send(request: httpx.Request) -> Reply:
         return Reply(trouble=_cause(exc, "Connection refused."))
     except (httpx.HTTPError, OSError, UnicodeError) as exc:
         return Reply(status=status, trouble=_cause(exc, "Connection closed."))
-
-
-def without_password(url: str) -> str:
-    """Remove the user name and password from *url*, so that it can be logged."""
-    scheme, slashes, rest = url.partition("//")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def compact(value: object) -> bytes:

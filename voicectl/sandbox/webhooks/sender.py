@@ -18,15 +18,15 @@ from voicectl.sandbox.account.applications import (
     Applications,
     Hook,
 )
+from voicectl.sandbox.destinations import Destinations
 from voicectl.sandbox.fault_types import FaultType
 from voicectl.sandbox.faults import ANSWER, RTC, WEBHOOK_FAULTS, Faults
 from voicectl.sandbox.log import Log
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Webhook
 from voicectl.sandbox.telephony.effects import Event, Fetch, Kind, Note
-from voicectl.sandbox.webhooks.delivery import OFF_LIMITS, Answer, Delivery, WebhookClient
+from voicectl.sandbox.webhooks.delivery import NOT_DELIVERED, Answer, Delivery, WebhookClient
 from voicectl.sandbox.webhooks.queue import MAX_QUEUED, QueuedRequest, WebhookQueue
-from voicectl.sandbox.webhooks.request import without_password
 from voicectl.voice.call import CallStatus
 
 REORDER_SECONDS = 1.0
@@ -55,7 +55,7 @@ class Webhooks:
         sign: A function that takes a payload and an application id, and returns a signed token for the payload.
         faults: The faults to simulate.
         log: The log to which entries are added.
-        may_reach: A function that returns True if the sandbox may send requests to a URL.
+        destinations: The hosts that the sandbox may reach.
         region_url: A function that takes the name of a region, such as ``na-east``, and returns the region's base
             URL.
         queue: The queue to use for the requests, or None to create one.
@@ -68,7 +68,7 @@ class Webhooks:
         sign: Callable[[bytes, str], str],
         faults: Faults,
         log: Log,
-        may_reach: Callable[[str], bool],
+        destinations: Destinations,
         region_url: Callable[[str], str],
         queue: WebhookQueue | None = None,
     ) -> None:
@@ -76,8 +76,8 @@ class Webhooks:
         self._faults = faults
         self._log = log
         self._region_url = region_url
-        self._client = WebhookClient(sign=sign, may_reach=may_reach)
-        self._may_reach = may_reach
+        self._client = WebhookClient(sign=sign, destinations=destinations)
+        self._destinations = destinations
         self._queue = queue or WebhookQueue()
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
         self._behind: dict[tuple[str, str], Delivery] = {}  # held until the next event of the leg is sent
@@ -188,7 +188,7 @@ class Webhooks:
         is_signed = application.signs("rtc" if effect is None else "voice")
         sent: dict[str, Any] = {
             "method": hook.method,
-            "url": without_password(hook.url),
+            **self._destinations.log_fields(hook.url),
             "body": fields,
             "signed": is_signed,
         }
@@ -220,8 +220,8 @@ class Webhooks:
 
     def _post(self, delivery: Delivery) -> None:
         """Queue *delivery*, unless a fault holds it back."""
-        if not self._may_reach(delivery.hook.url):
-            self._settle(delivery, OFF_LIMITS)
+        if self._destinations.find(delivery.hook.url) is None:
+            self._settle(delivery, NOT_DELIVERED)
             return
         overtaken = self._behind.pop(delivery.place, None)
         faults = WEBHOOK_FAULTS if overtaken is None else WEBHOOK_FAULTS - {FaultType.WEBHOOK_REORDER}
