@@ -20,13 +20,12 @@ from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import InputError
-from voicectl.voice import json_places
+from voicectl.voice import json_places, templates
 from voicectl.voice.json_places import Lines, show
 from voicectl.voice.ncco.endpoints import ENDPOINT
 from voicectl.voice.ncco.lint import lint, lint_file
 from voicectl.voice.ncco.values import nearest
-from voicectl.webhook import templates
-from voicectl.webhook.templates import TemplateError
+from voicectl.voice.templates import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from voicectl.voice.ncco import Action, Ncco
     from voicectl.voice.ncco.findings import Finding
-    from voicectl.webhook.templates import Template
+    from voicectl.voice.templates import Template
 
 MAX_BYTES = 1 << 20
 """The maximum total size of the file of answers and the files that it names, in bytes."""

@@ -1,7 +1,8 @@
-"""Templates: texts with variables, which are parsed once and filled with values from the request for each call.
+"""Templates: texts with variables, which are parsed once and filled with other values for each call.
 
-Callers control some of the values, such as those of ``SipHeader_X-...`` or ``custom_data``. So a value can only be
-spoken: it can neither become a tag, nor end the text early, nor make the text too long.
+The values come from a request or from a list of people. Callers control some of them, such as those of
+``SipHeader_X-...`` or ``custom_data``. So a value can only be spoken: it can neither become a tag, nor end the text
+early, nor make the text too long.
 
 Source: Vonage webhook reference, "answer webhook"; NCCO reference, "talk".
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -30,6 +31,7 @@ MIN_VALUE = 40
 _SIP_HEADER = "SipHeader_"
 _CUSTOM_DATA = "custom_data."
 _MAX_WHOLE = 10**15
+_MAX_LISTED = 10
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _VARIABLE = re.compile(rf"\{{(?:{'|'.join(VARIABLES)}|{_SIP_HEADER}[^{{}}]+|custom_data\.[^{{}}]+)\}}")
@@ -91,14 +93,17 @@ class Template:
         return said
 
 
-def read(text: str) -> Template:
+def read(text: str, *, columns: Collection[str] | None = None) -> Template:
     """Parse a text with variables such as ``{from}``, in which ``{{`` and ``}}`` stand for literal braces.
+
+    Args:
+        columns: The names of the variables, if the values come from a list, or None if they come from a request.
 
     Raises:
         TemplateError: The text contains an unknown variable or a single brace, consists only of variables, contains a
             variable where a value could become markup, or leaves too little room for the values.
     """
-    literals, names = _split(text)
+    literals, names = _split(text, columns)
     is_ssml = speech.is_ssml(literals[0])
     whole = "".join(literals)
     if not names:
@@ -130,7 +135,7 @@ def has_variable(text: str) -> bool:
     return _VARIABLE.search(text) is not None
 
 
-def _split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _split(text: str, columns: Collection[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     literals: list[str] = []
     names: list[str] = []
     literal, at = "", 0
@@ -139,7 +144,10 @@ def _split(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         at = found.end()
         name = found[1]
         if name is not None:
-            _check_name(name)
+            if columns is None:
+                _check_name(name)
+            elif name not in columns:
+                raise _no_column(name, columns)
             literals.append(literal)
             names.append(name)
             literal = ""
@@ -163,6 +171,15 @@ def _check_name(name: str) -> None:
         f"Did you mean {{{near[0]}}}?"
         if near
         else f"Variables: {known}, {{{_SIP_HEADER}NAME}} and {{{_CUSTOM_DATA}KEY}}. Write {{{{ for a literal brace.",
+    )
+
+
+def _no_column(name: str, columns: Collection[str]) -> TemplateError:
+    near = get_close_matches(name[:40], columns, n=1)
+    known = ", ".join(f"{{{each[:40]}}}" for each in sorted(columns)[:_MAX_LISTED]) or "none"
+    return TemplateError(
+        f"The list has no column {name[:40]!r}.",
+        f"Did you mean {{{near[0]}}}?" if near else f"Columns: {known}. Write {{{{ for a literal brace.",
     )
 
 
