@@ -135,6 +135,9 @@ COMMANDS: Tree = {
             "Run a command with a private sandbox in place of the platform.",
             is_wrapper=True,
         ),
+        "env": Entry(
+            "sandbox_env:env", "Print shell commands that let other programs use the running sandbox."
+        ),
         "log": Entry(
             "sandbox_parties:log",
             "List requests, webhooks, the parties' actions and changes to legs.",

@@ -59,7 +59,7 @@ def prove(profile: Profile, profiles: ProfileStore, origin: str) -> None:
         TransportError: No sandbox answers at the address in the profile.
     """
     found = control(profile, profiles).prove()
-    if origin not in (found["url"], *found["regions"].values()):
+    if origin not in (found["url"], found.get("tls_url"), *found["regions"].values()):
         raise GuardError(
             f"{origin} is not an address of the sandbox at {found['url']}, so nothing was sent to it.",
             hint="See its addresses: voicectl sandbox status --fields url,regions",

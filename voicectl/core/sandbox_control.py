@@ -86,8 +86,8 @@ class SandboxControl:
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
         """Return the identity of the sandbox.
 
-        The result has the fields ``url``, ``application_id``, ``regions`` (base URLs by region name) and
-        ``answer_url`` (None if the application has no answer URL).
+        The result has the fields ``url``, ``application_id``, ``regions`` (base URLs by region name), ``tls_url``
+        (None if the sandbox is not served by HTTPS) and ``answer_url`` (None if the application has no answer URL).
 
         Raises:
             TransportError: No sandbox answers at the URL.

@@ -52,6 +52,7 @@ class Sandbox:
         url: The URL at which the sandbox is served, or an empty string before it is served.
         region_urls: The URL of each region, keyed by the region's name. This dictionary is empty before the sandbox
             is served.
+        tls_url: The URL at which the sandbox is also served by HTTPS, or None if it is not.
         proxy_url: The URL of the proxy that answers for the platform's hosts, or None if there is no such proxy.
         connections: The open connections to the server, keyed by the addresses of client and server.
         stopping: An event that is set to stop the server.
@@ -63,6 +64,7 @@ class Sandbox:
         self.clock = clock
         self.url = ""
         self.region_urls: dict[str, str] = {}
+        self.tls_url: str | None = None
         self.proxy_url: str | None = None
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()

@@ -31,8 +31,8 @@ Other machines must not reach a sandbox, because any client can control the simu
 """
 
 PORT = 4010
-MAX_PORT = 65_535 - len(Region)
-"""The highest possible port of the base URL. The regions use the ports that follow."""
+MAX_PORT = 65_535 - len(Region) - 1
+"""The highest possible port of the base URL. The regions use the ports that follow, and HTTPS the one after those."""
 
 GRACE_SECONDS = 2.0
 """How long a request that is in progress may continue after the server begins to stop, in seconds."""
@@ -42,7 +42,7 @@ class PortTaken(OSError):
     """Raised if a port is not available, so that the server cannot be started.
 
     Attributes:
-        port: The port that is not available. A sandbox needs seven ports.
+        port: The port that is not available. A sandbox needs seven ports, and one more for HTTPS.
     """
 
     def __init__(self, port: int, exc: OSError) -> None:
@@ -56,11 +56,13 @@ class _Sockets:
 
     Attributes:
         plain: The socket of the base URL, followed by those of the regions.
+        tls: The socket for HTTPS, or None.
         proxy: The socket of the proxy that answers for the platform's hosts, or None.
         authority: The issuer of the certificates, or None if no socket needs any.
     """
 
     plain: list[socket.socket]
+    tls: socket.socket | None = None
     proxy: socket.socket | None = None
     authority: Authority | None = None
 
@@ -70,6 +72,7 @@ def serve(
     *,
     host: str = LOOPBACK[0],
     port: int = PORT,
+    tls: Authority | None = None,
     on_ready: Callable[[str], None] = lambda _url: None,
 ) -> int | None:
     """Serve *sandbox* until SIGINT, SIGTERM or a ``POST /sandbox/stop`` request is received.
@@ -79,6 +82,8 @@ def serve(
         host: A loopback address.
         port: The port of the base URL, at most ``MAX_PORT``. The regions use the next higher ports, in the order of
             :class:`Region`. If *port* is 0, free ports are chosen.
+        tls: The issuer of the certificates with which the sandbox is also served by HTTPS, on the port after those of
+            the regions. If it is None, the sandbox is not served by HTTPS.
         on_ready: A function that is called with the base URL as soon as the server accepts requests.
 
     Returns:
@@ -103,7 +108,7 @@ def serve(
 
     with (
         handlers_restored((signal.SIGINT, signal.SIGTERM)),
-        _listening(host, port) as sockets,
+        _listening(host, port, tls=tls) as sockets,
         _all_descriptors(),
     ):
         asyncio.run(main())
@@ -147,15 +152,24 @@ def _all_descriptors() -> Iterator[None]:
 
 
 @contextmanager
-def _listening(host: str, port: int, *, intercept: Authority | None = None) -> Iterator[_Sockets]:
+def _listening(
+    host: str, port: int, *, tls: Authority | None = None, intercept: Authority | None = None
+) -> Iterator[_Sockets]:
     """Open the sockets of a sandbox. Close the sockets at the end of the ``with`` block."""
     if host not in LOOPBACK:
         raise ValueError(f"{host!r} is not a loopback address; use {' or '.join(LOOPBACK)}")
-    ports = range(port, port + 1 + len(Region)) if port else [0] * (1 + len(Region))
+    *ports, tls_port = range(port, port + 2 + len(Region)) if port else [0] * (2 + len(Region))
     with ExitStack() as opened:
-        plain = [opened.enter_context(_listen(host, each)) for each in ports]
-        proxy = opened.enter_context(_listen(host, 0)) if intercept else None
-        yield _Sockets(plain=plain, proxy=proxy, authority=intercept)
+
+        def listen(each: int) -> socket.socket:
+            return opened.enter_context(_listen(host, each))
+
+        yield _Sockets(
+            plain=[listen(each) for each in ports],
+            tls=listen(tls_port) if tls else None,
+            proxy=listen(0) if intercept else None,
+            authority=tls or intercept,
+        )
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -175,6 +189,7 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _serve(sandbox: Sandbox, sockets: _Sockets, on_ready: Callable[[str], None]) -> None:
     sandbox.url, *regional = map(url, sockets.plain)
     sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
+    sandbox.tls_url = None if sockets.tls is None else url(sockets.tls, "https")
     sandbox.proxy_url = None if sockets.proxy is None else url(sockets.proxy)
 
     answering = app_of(sandbox)
@@ -193,7 +208,7 @@ async def _serve(sandbox: Sandbox, sockets: _Sockets, on_ready: Callable[[str], 
 
 
 class _Server(Server):
-    """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set, and that also serves the proxy.
+    """A Uvicorn server that stops as soon as ``sandbox.stopping`` is set, and that also serves HTTPS and the proxy.
 
     The original Uvicorn server takes up to 100 ms to notice that it must stop.
     """
@@ -209,16 +224,17 @@ class _Server(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self._sockets.proxy and self._sockets.authority:
-            sandbox = self._sandbox
-            self._proxy = Proxy(
-                self._sockets.authority, self._new_protocol, now=sandbox.clock.time, log=lambda: sandbox.log
-            )
-            await self._listen(self._sockets.proxy, self._proxy.new_connection)
-
-    async def _listen(self, sock: socket.socket, new_protocol: Callable[[], asyncio.BaseProtocol]) -> None:
-        loop = asyncio.get_running_loop()
-        self.servers.append(await loop.create_server(new_protocol, sock=sock))
+        loop, authority = asyncio.get_running_loop(), self._sockets.authority
+        if authority is None:
+            return
+        if self._sockets.tls is not None:
+            context = authority.context_by_name
+            server = await loop.create_server(self._new_protocol, sock=self._sockets.tls, ssl=context)
+            self.servers.append(server)
+        if self._sockets.proxy is not None:
+            self._proxy = Proxy(authority, self._new_protocol, lambda: self._sandbox.log)
+            server = await loop.create_server(self._proxy.new_connection, sock=self._sockets.proxy)
+            self.servers.append(server)
 
     def _new_protocol(self) -> asyncio.Protocol:
         """Return a new protocol for a connection of any kind, as Uvicorn makes them for plain ones."""

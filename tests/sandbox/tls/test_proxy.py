@@ -74,7 +74,7 @@ class Intercepted:
 
 @pytest.fixture(scope="module")
 def authority() -> Authority:
-    return Authority.new(SystemClock().time())
+    return Authority.new(SystemClock().time)
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ VARIABLES = (
 CONFIGURATION = (
     ("profiles.json", "Profiles, without their secrets."),
     ("keys/", "Private keys and secrets, readable only by you."),
+    ("sandbox-tls/", "The key of the sandbox's certificate authority, and the certificates to trust."),
 )
 STATE = (
     ("sandbox.log", "The output of 'sandbox start --detach'."),

@@ -19,6 +19,8 @@ from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
+from voicectl.cli.sandbox_certificates import DIRECTORY as TLS_DIRECTORY
+from voicectl.cli.sandbox_certificates import stored_authority
 from voicectl.core import own_sandbox
 from voicectl.core.identity import keys, rehearsal, target
 from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
@@ -47,7 +49,7 @@ VIEW = View(
         "speed",
         "frozen",
     ),
-    more=("regions", "pid", "seed", "settle", "limits"),
+    more=("regions", "tls_url", "pid", "seed", "settle", "limits"),
     id="url",
 )
 
@@ -129,6 +131,9 @@ def start(
             help="Listen on this port and the next six (0: any free ports).",
         ),
     ] = PORT,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Also serve HTTPS, on the port after those of the regions.")
+    ] = False,
     *,
     behaviour: Behaviour,
 ) -> None:
@@ -139,19 +144,24 @@ def start(
     its own, on one of the next six ports, which serves only that region's calls: 'sandbox status --fields regions'
     lists them. The sandbox runs until Ctrl-C or 'sandbox stop'.
 
+    With --tls it also serves HTTPS, for programs that use nothing else. Its certificates come from an authority of
+    its own, whose key stays in the configuration directory. 'sandbox env' makes programs in your shell trust it.
+
     Examples:
       $ voicectl sandbox start --detach --port 0
       $ voicectl sandbox start --detach --port 0 --frozen --seed 7
       $ voicectl sandbox start --detach --port 0 --map-host demo.example.com=http://127.0.0.1:3000
+      $ voicectl sandbox start --detach --port 0 --tls
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
     options = behaviour.options()
     _refuse_second(app)
     if detach:
-        _start_detached(app, port, options)
+        _start_detached(app, port, options, tls=tls)
         return
     identity = stored_identity(app.profiles)
+    authority = stored_authority(app.profiles.directory / TLS_DIRECTORY, app.clock.time) if tls else None
     sandbox = Sandbox(identity, options, clock=app.clock)
 
     states = target.state_directory(app.environ)
@@ -163,11 +173,13 @@ def start(
         started.append(OwnSandbox(url, identity.application_id))
         own_sandbox.record(states, started[0])
         with app.terminal.writer(VIEW, is_many=False) as out:
-            out.add({"url": url, "application_id": identity.application_id, "regions": regions})
-        remark(f"The sandbox answers at {url}. Ctrl-C stops it. {_TO_USE}")
+            found = {"url": url, "application_id": identity.application_id, "regions": regions}
+            out.add(found | {"tls_url": sandbox.tls_url})
+        also = f" and {sandbox.tls_url}" if tls else ""
+        remark(f"The sandbox answers at {url}{also}. Ctrl-C stops it. {_TO_USE}")
 
     try:
-        signum = serve(sandbox, port=port, on_ready=ready)
+        signum = serve(sandbox, port=port, tls=authority, on_ready=ready)
     except PortTaken as exc:
         raise _cannot_listen(exc) from exc
     finally:
@@ -231,7 +243,6 @@ def store_address(store: ProfileStore, sandbox: Sandbox) -> None:
 
 def stored_identity(store: ProfileStore) -> Identity:
     """Return the identity in the profile ``sandbox``. If the profile does not exist, create it."""
-    path = store.key_path(SANDBOX)
     if SANDBOX not in store.names():
         identity, private_key = new_identity()
         profile = Profile(
@@ -248,14 +259,19 @@ def stored_identity(store: ProfileStore) -> Identity:
             signature_secret=identity.signature_secret,
         )
         return identity
-    profile = store.get(SANDBOX)
+    return identity_of(store.get(SANDBOX), store)
+
+
+def identity_of(profile: Profile, store: ProfileStore) -> Identity:
+    """Return the identity of the sandbox that *profile* describes."""
+    path = store.key_path(profile.name)
     public = keys.parse(files.read_private(path, what="private key"), where=str(path)).public_key()
     return Identity(
         application_id=profile.application_id,
         public_key=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
         api_key=profile.api_key or "",
-        api_secret=store.secret(SANDBOX, "api-secret") or "",
-        signature_secret=store.secret(SANDBOX, "signature-secret") or "",
+        api_secret=store.secret(profile.name, "api-secret") or "",
+        signature_secret=store.secret(profile.name, "signature-secret") or "",
     )
 
 
@@ -269,13 +285,14 @@ def _refuse_second(app: App) -> None:
         )
 
 
-def _start_detached(app: App, port: int, options: Options) -> None:
+def _start_detached(app: App, port: int, options: Options, *, tls: bool) -> None:
     """Run ``sandbox start`` in a new process, and wait until the sandbox answers."""
     stored_identity(app.profiles)  # first, so that this process reports errors
     log = files.private_directory(target.state_directory(app.environ)) / "sandbox.log"
     words = [sys.executable, "-m", "voicectl", "sandbox", "start", "--port", str(port), "-q"]
     words += ["--speed", str(options.speed), "--seed", str(options.seed), "--settle", f"{options.settle:g}"]
     words += ["--frozen"] * options.frozen + ["--no-limits"] * (not options.limits)
+    words += ["--tls"] * tls
     for host in sorted(options.destinations.allowed):
         words += ["--allow-host", host]
     for host, origin in options.destinations.mapped.items():

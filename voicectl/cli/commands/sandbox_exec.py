@@ -18,6 +18,7 @@ from voicectl.cli.child_environment import intercepted, sealed
 from voicectl.cli.commands.sandbox import Behaviour, store_address, stored_identity
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
+from voicectl.cli.sandbox_certificates import write_bundles
 from voicectl.core import own_sandbox
 from voicectl.core.identity import target
 from voicectl.core.identity.profiles import SANDBOX, ProfileStore
@@ -26,7 +27,6 @@ from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.tls import trust
 from voicectl.sandbox.tls.authority import Authority
 
 MAX_REPORTED = 10
@@ -86,7 +86,7 @@ def private_sandbox(app: App, options: Options, *, intercept: bool = False) -> I
         store = ProfileStore(room / "config")
         identity = stored_identity(store)
         sandbox = Sandbox(identity, options, clock=app.clock)
-        authority = Authority.new(app.clock.time()) if intercept else None
+        authority = Authority.new(app.clock.time) if intercept else None
         with running(sandbox, intercept=authority) as url:
             store_address(store, sandbox)
             environ = sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
@@ -95,7 +95,7 @@ def private_sandbox(app: App, options: Options, *, intercept: bool = False) -> I
                 "VOICECTL_STATE_DIR": str(room / "state"),
             }
             if authority is not None and sandbox.proxy_url is not None:
-                ca_files = trust.write_bundles(room, authority.certificate, app.environ)
+                ca_files = write_bundles(room, authority.certificate, app.environ)
                 environ = intercepted(environ, sandbox.proxy_url, ca_files)
             try:
                 yield environ

@@ -108,6 +108,7 @@ async def _status(sandbox: Sandbox, _request: Request, _fields: Fields) -> Respo
         {
             "url": sandbox.url,
             "regions": sandbox.region_urls,
+            "tls_url": sandbox.tls_url,
             "pid": os.getpid(),
             "application_id": sandbox.identity.application_id,
             "call_time": rfc3339(sandbox.call_clock.now()),
@@ -132,6 +133,7 @@ async def _identity(sandbox: Sandbox, request: Request, _fields: Fields) -> Resp
         "url": sandbox.url,
         "application_id": sandbox.identity.application_id,
         "regions": sandbox.region_urls,
+        "tls_url": sandbox.tls_url,
         "answer_url": None if hook is None else without_password(hook.url),
     }
     nonce = request.query_params.get("nonce", "")[:MAX_NONCE]

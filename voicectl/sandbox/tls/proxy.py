@@ -34,7 +34,6 @@ class Proxy:
     Args:
         authority: The issuer of the certificates.
         new_server_protocol: A function that returns a new protocol of the server for one connection.
-        now: A function that returns the current time, in Unix seconds.
         log: A function that returns the log in which refused requests are recorded.
     """
 
@@ -42,13 +41,10 @@ class Proxy:
         self,
         authority: Authority,
         new_server_protocol: Callable[[], asyncio.Protocol],
-        *,
-        now: Callable[[], float],
         log: Callable[[], Log],
     ) -> None:
         self._authority = authority
         self._new_server_protocol = new_server_protocol
-        self._now = now
         self._log = log
         self._handshakes: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Transport] = set()
@@ -91,7 +87,7 @@ class Proxy:
 
     async def _intercept(self, transport: asyncio.Transport, host: str) -> None:
         early, loop = _EarlyData(), asyncio.get_running_loop()
-        context = self._authority.context(host, self._now())
+        context = self._authority.context(host)
         try:
             tls = await loop.start_tls(transport, early, context, server_side=True)
         except OSError as exc:  # the client gave up, or does not trust the certificate
