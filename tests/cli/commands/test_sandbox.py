@@ -390,6 +390,14 @@ def test_a_host_is_mapped_only_once(bare: Room) -> None:
     assert "a.example is mapped twice" in ran.stderr
 
 
+@pytest.mark.parametrize("words", ["answer ''", "hear ' '", "say '' Hello"])
+def test_an_empty_leg_is_refused(party: Room, words: str) -> None:
+    ran = party(f"sandbox {words}")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "is not a leg" in ran.stderr
+
+
 @pytest.mark.parametrize("verb", ["press {leg} 1", "say {leg} Hi"])
 def test_acting_too_early_suggests_the_next_step(party: Room, verb: str) -> None:
     leg = party(f"call create --to {BY_HAND} --talk Hi -q").stdout.strip()

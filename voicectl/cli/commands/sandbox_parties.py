@@ -58,13 +58,20 @@ LOG = View(
     table=("n", "call_time", "kind", "uuid", "what"),
 )
 
+
+def _check_leg(text: str) -> str:
+    if not text.strip():
+        raise InputError("An empty text is not a leg.", hint=f"Give {ID_FORMS}.")
+    return text.strip()
+
+
 Party = Annotated[
     str,
     typer.Argument(
         metavar="LEG",
         help=f"The leg: {ID_FORMS}.",
         show_default=False,
-        callback=lambda leg: leg.strip(),
+        callback=_check_leg,
     ),
 ]
 
