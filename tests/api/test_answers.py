@@ -6,7 +6,9 @@ import asyncio
 import email.utils
 import gzip
 import json
+import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +243,35 @@ def test_a_reply_may_be_framed_in_any_way_that_http_allows(
     assert "certainty" not in ran.json
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (reply(200, b"{}", content_encoding="gzip"), "is compressed"),
+        (reply(200, b"{}", content_encoding="identity"), "is a call record without a uuid"),
+        (reply(200, b"{"), "is not valid JSON"),
+        (reply(200, b"[]"), "is not an object"),
+        (reply(200, b'{"a":' * 70 + b"1" + b"}" * 70), "is nested more than 64 levels deep"),
+        (reply(200, b"{}", content_length="9"), "was cut short"),
+        (reply(200, b"{}" + b" " * (1 << 20)), "is too long"),
+        (reply(200, b"{}", content_length="x"), "has an invalid Content-Length"),
+        (framed(f"Content-Length: {len(FINE)}", "Content-Length: 7"), "states its length in two ways"),
+        (framed("Transfer-Encoding: identity"), "has an unknown Transfer-Encoding"),
+        (framed("Some words"), "has malformed headers"),
+        (in_chunks(b"x\r\n"), "is not valid HTTP"),
+        (in_chunks(CHUNKED[:-7]), "was cut short"),
+        (in_chunks(CHUNKED[:-6]), "was cut short"),
+        (b"HTTP/1.1 200 OK\r\nX: y\r\n", "was cut short"),
+        (b"+OK ready\r\n", "is not valid HTTP"),
+    ],
+)
+def test_an_unusable_reply_is_described(
+    tmp_path: Path, application: Application, answer: bytes, reason: str
+) -> None:
+    ran, _ = ask(tmp_path, application, answer, SHOW)
+
+    assert f"the answer {reason}" in ran.error["message"]
+
+
 class Flood(Listener):
     """Sends the beginning of a reply and then up to 100 MB, as much of it as is read."""
 
@@ -352,6 +383,65 @@ def test_a_refusal_is_reported_in_the_words_of_the_api_in_three_lines(
     assert "<script>" not in ran.stderr
 
 
+@pytest.mark.parametrize("field", ["detail", "msg_error", "Error", "error", "error-code-label"])
+@pytest.mark.parametrize("title", ["title", "error_title"])
+def test_a_refusal_is_read_from_each_field_that_the_api_uses(
+    tmp_path: Path, application: Application, title: str, field: str
+) -> None:
+    ran, _ = ask(
+        tmp_path, application, reply(400, {title: "Bad", field: "No more.", "instance": "i-1"}), CREATE
+    )
+
+    assert ran.error["message"] == "The API refused the request: 400 Bad: No more."
+    assert (ran.error["http_status"], ran.error["trace_id"]) == (400, "i-1")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        (
+            [{"name": "to", "reason": "is missing"}, {"name": "from"}, {"reason": "odd"}],
+            "to: is missing; from; odd",
+        ),
+        (["to", 7, True, None, ["x"], {}], "to; 7"),
+        ([*range(12)], "; ".join(map(str, range(10)))),
+        ({"name": "to"}, ""),
+    ],
+)
+def test_the_invalid_parameters_follow_the_detail(
+    tmp_path: Path, application: Application, parameters: object, words: str
+) -> None:
+    answer = reply(400, {"title": "Bad", "detail": "No", "invalid_parameters": parameters})
+    ran, _ = ask(tmp_path, application, answer, CREATE)
+
+    assert ran.error["message"].removeprefix("The API refused the request: 400 Bad: No") == (
+        f"; {words}." if words else "."
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "answer", "words"),
+    [
+        (f"talk {LEG} Hi", reply(400, {"title": "Bad"}), f"voicectl wait {LEG} --for answered"),
+        (f"talk {LEG} Hi", reply(400, {"title": "Bad", "detail": "No"}), "Correct the request"),
+        (f"talk {LEG} Hi", reply(409, {"title": "Bad"}), "Correct the request"),
+        (CREATE, reply(400, {"title": "Bad"}), "Correct the request"),
+        (f"talk {LEG} Hi", reply(403), "ask its owner"),
+        (f"talk {LEG} Hi", reply(404), "voicectl call list --all"),
+        (f"talk {LEG} Hi", reply(429, retry_after="700"), "Nothing was changed. Try again in 700 s."),
+        (f"talk {LEG} Hi", reply(429), "Nothing was changed. Try again in a minute."),
+        (f"talk {LEG} Hi", reply(429, retry_after="0"), "Nothing was changed. Try again in a minute."),
+        (f"talk {LEG} Hi", reply(302, location="/x"), "voicectl doctor"),
+    ],
+)
+def test_the_hint_of_a_refusal_says_what_to_do(
+    tmp_path: Path, application: Application, line: str, answer: bytes, words: str
+) -> None:
+    ran, _ = ask(tmp_path, application, answer, line if line.endswith("json") else f"{line} -o json")
+
+    assert words in ran.error["hint"]
+
+
 # Retry-After
 
 
@@ -408,12 +498,25 @@ def test_the_wait_for_a_rate_limit_is_the_requested_one_or_grows_up_to_a_minute(
 BACKOFF = [(0.75, 1.25), (1.5, 2.5)]
 
 
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is nine hours ahead of UTC."""
+    with monkeypatch.context() as context:
+        context.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
         ("Tue, 01 Jan 2030 00:00:07 GMT", [7, 7]),
         ("Tuesday, 01-Jan-30 00:00:07 GMT", [7, 7]),
         ("Tue Jan  1 00:00:07 2030", [7, 7]),
+        ("Tue, 01 Jan 2030 02:30:07 +0230", [7, 7]),
+        ("Tue, 01 Jan 2030 00:00:07 -0000", [7, 7]),
         ("Tue, 01 Jan 2030 00:00:40 GMT", [40]),
         ("Tue, 01 Jan 2030 01:00:00 GMT", []),
         ("Mon, 31 Dec 2029 23:59:00 GMT", [0, 0]),

@@ -26,6 +26,39 @@ QUERY = b"to=447700900456&from=447700900789&uuid=x%20y&a=1&a=2&empty="
 PUBLIC_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2048).public_key()
 PEM = PUBLIC_KEY.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
+PLATFORM_S_NAMES = [
+    "to",
+    "from",
+    "from_user",
+    "uuid",
+    "call_uuid",
+    "conversation_uuid",
+    "conversation_uuid_from",
+    "conversation_uuid_to",
+    "status",
+    "sub_state",
+    "direction",
+    "timestamp",
+    "start_time",
+    "end_time",
+    "duration",
+    "detail",
+    "sip_code",
+    "dtmf",
+    "speech",
+    "payload",
+    "reason",
+    "original_request",
+    "recording_url",
+    "recording_uuid",
+    "transcription_url",
+    "custom_data",
+    "endpoint_type",
+    "region_url",
+    "body",
+    "channel",
+]
+
 Secrets = Mapping[str | None, tuple[str, ...]]
 
 
@@ -271,7 +304,7 @@ class TestBody:
     def test_spaces_in_json_matter(self) -> None:
         spaced = json.dumps(json.loads(BODY), indent=1).encode()
 
-        assert "not the one that was signed" in refusal(bearer(BODY), spaced).message
+        assert "The body is not the one that was signed" in refusal(bearer(BODY), spaced).message
 
     @given(st.binary(max_size=200))
     def test_any_body_is_verified_byte_for_byte(self, body: bytes) -> None:
@@ -379,6 +412,31 @@ class TestGet:
         content = b'{"to":"447700900456","uuid":"x"}'
         assert "query" in refusal(bearer(content), b"", method="GET", query=query).message
 
+    @pytest.mark.parametrize("name", [*PLATFORM_S_NAMES, "SipHeader_X-Queue"])
+    def test_each_parameter_of_the_platform_must_be_signed(self, name: str) -> None:
+        other = "status" if name == "uuid" else "uuid"
+        authorization = bearer(f'{{"{other}":"x"}}'.encode())
+        for added in (name, f"{name}[a]"):
+            for query in (f"{added}=1&{other}=x", f"{other}=x&{added}=1"):
+                assert (
+                    "The query is not the one that was signed"
+                    in refusal(authorization, b"", method="GET", query=query.encode()).message
+                )
+
+    @pytest.mark.parametrize(
+        ("query", "content"),
+        [
+            (b"uuid=x&dtmf=9&dtmf[digits]=3", b'{"uuid":"x","dtmf":{"digits":"3"}}'),
+            (b"uuid=x&dtmf[digits]=3&dtmf=9", b'{"uuid":"x","dtmf":"9"}'),
+            (b"uuid=y&uuid=x&dtmf=%7B%7D", b'{"uuid":"x","dtmf":{}}'),
+            (b"uuid=y&uuid=x", b'{"uuid":"x"}'),
+        ],
+    )
+    def test_a_parameter_added_beside_one_of_the_same_name_is_noticed(
+        self, query: bytes, content: bytes
+    ) -> None:
+        assert "query" in refusal(bearer(content), b"", method="GET", query=query).message
+
     @given(
         st.lists(
             st.tuples(st.sampled_from(["dtmf", "dtmf[a]", "dtmf[a][b]", "to", "x", "body[0]"]), st.text())
@@ -391,13 +449,18 @@ class TestGet:
         )
         assert refusal(bearer(b"{}x"), b"", method="GET", query=query)
 
-    @pytest.mark.parametrize("changes", [{}, {"payload_hash": GONE}])
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [({}, "covers an empty body"), ({"payload_hash": GONE}, "does not cover the content")],
+    )
     def test_a_hash_that_covers_nothing_is_refused_with_a_suggestion(
-        self, changes: dict[str, object]
+        self, changes: dict[str, object], said: str
     ) -> None:
         found = refusal(bearer(b"", **changes), b"", method="GET", query=QUERY)
 
+        assert said in found.message
         assert "to POST" in (found.hint or "")
+        assert refusal(bearer(BODY, payload_hash=GONE)).hint is None
 
 
 class TestRotation:

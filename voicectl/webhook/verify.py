@@ -287,8 +287,6 @@ def _bodies(rest: bytes, length: str | None) -> tuple[bytes, ...]:
     """
     if length is not None and length.isascii() and length.isdigit():
         size = int(length[:9])
-        if len(rest) >= size and not rest[size:].strip(b"\r\n"):
-            return (rest[:size],)
-        return (rest,)
+        return (rest if rest[size:].strip(b"\r\n") else rest[:size],)
     stripped = rest.removesuffix(b"\n").removesuffix(b"\r")
     return (stripped,) if stripped == rest else (stripped, rest)
