@@ -107,6 +107,47 @@ def test_without_a_rehearsal_the_same_commands_reach_the_platform(stage: Room, l
     assert stage.requests() == []
 
 
+FILE = "5d4c3b2a-1908-4f7e-8d6c-5b4a39281706"
+
+
+@pytest.mark.parametrize("host", ["api.nexmo.com", "api-eu-3.vonage.com", "api-us-1.nexmo.com"])
+def test_a_rehearsal_asks_the_sandbox_for_files_on_the_platform(stage: Room, live: Canned, host: str) -> None:
+    env = {"VOICECTL_SANDBOX": stage.url, "HTTPS_PROXY": live.url, "https_proxy": live.url}
+
+    ran = stage(f"recording download https://{host}/v1/files/{FILE} --dir {stage.home / 'files'}", env=env)
+
+    assert ran.exit_code == 4, ran.stderr
+    assert live.connections == 0
+    (request,) = [each for each in stage.requests() if FILE in each["path"]]
+    assert request["region"] == ("eu-west" if host == "api-eu-3.vonage.com" else None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.nexmo.com",
+        "https://api.nexmo.com:8443",
+        "https://api.nexmo.com.",
+        "https://api.nexmo.com.example.org",
+        "https://x.api.nexmo.com",
+        "https://user@api.nexmo.com",
+        "https://api.nexmo.com@example.org",
+        "https://rest.nexmo.com.example.org",
+        "https://api-us-5.vonage.com",
+        "https://example.org",
+        "http://127.0.0.1:1",
+    ],
+)
+def test_a_rehearsal_asks_no_other_host_for_files(stage: Room, live: Canned, url: str) -> None:
+    env = {"VOICECTL_SANDBOX": stage.url, "HTTPS_PROXY": live.url, "https_proxy": live.url}
+
+    ran = stage(f"recording download {url}/v1/files/{FILE} --dir {stage.home / 'files'}", env=env)
+
+    assert (ran.exit_code, ran.stdout) == (9, "")
+    assert live.connections == 0
+    assert [each for each in stage.requests() if FILE in each["path"]] == []
+
+
 def test_the_dry_run_of_a_rehearsal_names_the_sandbox(stage: Room) -> None:
     ran = stage(f"call create --to {PERSON} --talk Hi --dry-run -p prod", env={"VOICECTL_SANDBOX": stage.url})
 

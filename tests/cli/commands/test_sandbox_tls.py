@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import stat
 import sys
 from collections.abc import Iterator
@@ -147,6 +148,33 @@ for name in sys.argv[1:]:
         "Hostname mismatch",
         "Hostname mismatch",
     ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"*.nexmo.com.",
+        b"api\nnexmo.co",
+        b"api\x00nexmo.co",
+        b"\xff\xfenexmo.com",
+        b" " * 12,
+        b"*" * 12,
+    ],
+)
+def test_an_odd_name_in_a_handshake_does_no_harm(bare: Room, name: bytes) -> None:
+    usual = "nexmo-12.com"
+    outgoing = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=usual)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read().replace(usual.encode(), name)
+
+    with started(bare, "--port", "0", "--tls") as addresses:
+        host, port = addresses["tls_url"].removeprefix("https://").split(":")
+        with socket.create_connection((host, int(port))) as sock:
+            sock.sendall(hello)
+            sock.recv(65_536)  # its part of the handshake, or the end of the connection
+        assert fetched(bare, "HOST/v1/calls") == ["401"]
 
 
 def test_the_authority_is_kept_and_only_its_owner_can_read_it(bare: Room) -> None:

@@ -129,6 +129,11 @@ def test_received_text_can_be_heard_and_logged(client: Client):
         "2130706433",
         "::1",
         "",
+        "nexmo.com",
+        "x.api.nexmo.com",
+        "api.nexmo.com.example.org",
+        "api.nexmo.com.",
+        "api.nexmo.com:80",
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/calls", "/sandbox/status", "/nothing"])
@@ -141,6 +146,13 @@ def test_a_host_that_is_not_loopback_is_refused_everywhere(client: Client, host,
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:4010", "[::1]", "[::1]:4010"])
 def test_names_of_loopback_are_accepted(client: Client, host):
     assert client.api("GET", "/v1/calls", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["api.nexmo.com", "API.nexmo.com:443", "api-eu-3.vonage.com"])
+def test_the_platforms_hosts_are_accepted_except_by_control_routes(client: Client, host):
+    assert client.api("GET", "/v1/calls", headers={"Host": host}).status_code == 200
+    for path in ("status", "identity?nonce=x", "log"):
+        assert client.api("GET", f"/sandbox/{path}", headers={"Host": host}).status_code == 403
 
 
 def test_a_form_of_another_site_cannot_change_anything(client: Client):

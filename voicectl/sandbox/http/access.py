@@ -22,8 +22,8 @@ VERSIONS = ("v1", "v0.3")
 
 
 def base(request: Request) -> str:
-    """Return ``http://`` and the host to which *request* was sent. All absolute links begin with this text."""
-    return f"http://{request.headers['host']}"
+    """Return the scheme and host to which *request* was sent, as a URL. All absolute links begin with this text."""
+    return f"{request.url.scheme}://{request.headers['host']}"
 
 
 def api_root(request: Request) -> str:

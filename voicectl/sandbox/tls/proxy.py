@@ -18,8 +18,8 @@ from voicectl.sandbox.log import Log
 from voicectl.sandbox.tls.authority import Authority
 from voicectl.voice.hosts import PLATFORM_HOSTS
 
-HEAD_SECONDS = 10.0
-"""How long a client may take to send its request, in seconds."""
+REQUEST_SECONDS = 10.0
+"""How long a client may take to send its request, in seconds, and then again to perform the TLS handshake."""
 
 MAX_SHOWN = 200
 
@@ -35,6 +35,7 @@ class Proxy:
         authority: The issuer of the certificates.
         new_server_protocol: A function that returns a new protocol of the server for one connection.
         log: A function that returns the log in which refused requests are recorded.
+        patience: How long to wait for a client, as for :data:`REQUEST_SECONDS`.
     """
 
     def __init__(
@@ -42,16 +43,19 @@ class Proxy:
         authority: Authority,
         new_server_protocol: Callable[[], asyncio.Protocol],
         log: Callable[[], Log],
+        *,
+        patience: float = REQUEST_SECONDS,
     ) -> None:
         self._authority = authority
         self._new_server_protocol = new_server_protocol
         self._log = log
+        self._patience = patience
         self._handshakes: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Transport] = set()
 
     def new_connection(self) -> asyncio.Protocol:
         """Return a new protocol for a connection to the proxy."""
-        return _Request(self)
+        return _Request(self, self._patience)
 
     def close(self) -> None:
         """Close the connections that do not belong to the server yet."""
@@ -89,9 +93,11 @@ class Proxy:
         early, loop = _EarlyData(), asyncio.get_running_loop()
         context = self._authority.context(host)
         try:
-            tls = await loop.start_tls(transport, early, context, server_side=True)
+            tls = await loop.start_tls(
+                transport, early, context, server_side=True, ssl_handshake_timeout=self._patience
+            )
         except OSError as exc:  # the client gave up, or does not trust the certificate
-            why = getattr(exc, "reason", None) or "the client closed the connection"
+            why = getattr(exc, "reason", None) or str(exc) or "the client closed the connection"
             self.note("CONNECT", f"{host}:443", None, f"the TLS handshake failed: {why}")
             return
         finally:
@@ -103,14 +109,15 @@ class Proxy:
 class _Request(asyncio.Protocol):
     """A connection to the proxy, until its request is answered."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Proxy, patience: float) -> None:
         self._proxy = proxy
+        self._patience = patience
         self._http = h11.Connection(h11.SERVER)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._transport = transport
         self._proxy.begin(transport)
-        self._deadline = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.abort)
+        self._deadline = asyncio.get_running_loop().call_later(self._patience, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (of the base class)
         self._deadline.cancel()
