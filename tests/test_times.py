@@ -113,3 +113,19 @@ def test_typed_text_is_a_time_in_utc_or_refused(text: str) -> None:
     except InputError:
         return
     assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", moment)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_exact", "shown"),
+    [
+        (0, True, "0s"),
+        (59.9, True, "59s"),
+        (60, True, "1m"),
+        (192, False, ">3m"),
+        (7300, True, "2h"),
+        (86_400 * 5, False, ">5d"),
+        (1e12, True, "999d"),
+    ],
+)
+def test_an_age_is_short(seconds: float, is_exact: bool, shown: str) -> None:
+    assert times.age_text(seconds, is_exact=is_exact) == shown

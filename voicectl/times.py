@@ -35,6 +35,14 @@ def duration(text: str) -> float:
     return sum(float(amount) * unit for amount, unit in zip(found.groups(), _UNITS, strict=True) if amount)
 
 
+def age_text(seconds: float, *, is_exact: bool) -> str:
+    """Return an age as text, such as ``12s``, ``3m`` or ``4d``, preceded by ``>`` if the real age may be higher."""
+    units = (86_400, "d"), (3600, "h"), (60, "m")
+    size, unit = next((each for each in units if seconds >= each[0]), (1, "s"))
+    shown = f"{min(int(seconds // size), 999)}{unit}"
+    return shown if is_exact else f">{shown}"
+
+
 def moment(text: str, *, now: float) -> str:
     """Convert a TIME to an RFC 3339 date-time in UTC, in whole seconds.
 

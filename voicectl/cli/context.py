@@ -81,6 +81,15 @@ class App:
         self.closing = ExitStack()
         self.terminal = Terminal(environ, self.options, _read_hidden, clock.time)
 
+    def beside(self) -> App:
+        """Return parts for another thread, which must also close them: connections of its own, and no signals."""
+        from voicectl.interrupts import Interrupts
+
+        parts = App(clock=self.clock, environ=self.environ, interrupts=Interrupts())
+        parts.options, parts.terminal = self.options, self.terminal
+        parts.target, parts.profiles = self.target, self.profiles
+        return parts
+
     def report(self, exc: VoicectlError, about: str = "") -> None:
         """Write an error to standard error.
 

@@ -57,7 +57,9 @@ COMMANDS: Tree = {
     "move": Entry("move:move", "Move legs into a room (a named conversation).", "LEG"),
     "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "AWAITED"),
     "watch": Entry(
-        "watch:watch", "Watch live legs: as a table on a terminal, otherwise as one line per change.", ":VIEW"
+        "watch:watch",
+        "Watch live legs: on a screen on a terminal, otherwise as one line per change.",
+        ":VIEW",
     ),
     "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),
     "conversation": {

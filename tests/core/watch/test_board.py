@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.kept import CONVERSATION, LEG, arrival, status
-from voicectl.core.watch.board import FORGET_SECONDS, LOST_SECONDS, SHOWN_SECONDS, Board
-from voicectl.core.watch.frame import age_text
+from voicectl.core.calls.selection import Selection
+from voicectl.core.watch.board import FORGET_SECONDS, LOST_SECONDS, Board
 from voicectl.core.watch.sight import Change, ChangeKind, Since
 from voicectl.store.action_log import Marks
 from voicectl.store.events import Stored
@@ -197,7 +197,7 @@ def test_only_named_legs_are_watched() -> None:
 
 
 def test_only_legs_of_the_conversation_are_watched_and_one_that_leaves_is_reported() -> None:
-    board = Board(conversation=CONVERSATION)
+    board = Board(selection=Selection(conversation=CONVERSATION))
     board.records([record("answered"), record("answered", OTHER, conversation_uuid=ROOM)], T0)
     board.events([stored(1, "answered", leg=OTHER, conversation_uuid=ROOM)], T0)
 
@@ -304,22 +304,6 @@ def test_the_age_of_a_leg_stops_at_its_end() -> None:
     assert [each.age(T0 + 100) for each in board.sights()] == [40.0]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "is_exact", "shown"),
-    [
-        (0, True, "0s"),
-        (59.9, True, "59s"),
-        (60, True, "1m"),
-        (192, False, ">3m"),
-        (7300, True, "2h"),
-        (86_400 * 5, False, ">5d"),
-        (1e12, True, "999d"),
-    ],
-)
-def test_an_age_is_short(seconds: float, is_exact: bool, shown: str) -> None:
-    assert age_text(seconds, is_exact=is_exact) == shown
-
-
 # Marks: muted legs, and contradictions between the sources
 
 
@@ -346,41 +330,5 @@ def test_a_disagreement_is_marked_once_it_has_lasted() -> None:
 
     assert change.kind is ChangeKind.DISAGREEMENT
     assert change.sight.disagreement == "The API reports answered, but an event reports completed."
-    assert board.frame(T0 + 5, most=9).disagreements == ((LEG, change.sight.disagreement),)
     (settled,) = board.records([record("completed", duration="4")], T0 + 7)
     assert (settled.kind, settled.sight.disagreement) == (ChangeKind.DISAGREEMENT, None)
-
-
-# Frames
-
-
-def test_a_frame_shows_the_newest_that_fit_and_counts_the_rest() -> None:
-    board = Board()
-    for number in range(10):
-        uuid = f"{number:08x}-5e6f-4788-99aa-bbccddeeff00"
-        conversation = f"CON-{number // 2:08x}-5e6f-4788-99aa-bbccddeeff00"
-        board.records([record("answered", uuid, conversation_uuid=conversation)], T0 + number)
-
-    frame = board.frame(T0 + 60, most=5)
-
-    assert [[each.call.uuid[:8] for each in group] for group in frame.groups] == [
-        ["00000008", "00000009"],
-        ["00000006", "00000007"],
-        ["00000005"],
-    ]
-    assert (frame.hidden, frame.live, frame.conversations, frame.over) == (5, 10, 5, 0)
-
-
-def test_an_ended_leg_leaves_the_table_and_is_included_at_the_end() -> None:
-    board = Board()
-    board.records([record("answered"), record("answered", OTHER)], T0)
-    board.records([record("completed")], T0 + 1)
-
-    def shown(at: float, **options: bool) -> set[str]:
-        frame = board.frame(at, most=9, **options)
-        return {each.call.uuid for group in frame.groups for each in group}
-
-    assert shown(T0 + SHOWN_SECONDS) == {LEG, OTHER}
-    assert shown(T0 + 2 + SHOWN_SECONDS) == {OTHER}
-    assert shown(T0 + 2 + SHOWN_SECONDS, with_over=True) == {LEG, OTHER}
-    assert board.frame(T0 + 60, most=9).over == 1

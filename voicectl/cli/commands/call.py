@@ -230,10 +230,8 @@ class _Details:
         self.rooms = None if troubles else rooms
 
     def _age(self, call: Call) -> Measured | None:
-        from voicectl.core.watch.frame import age_text  # noqa: PLC0415 (only where ages are shown)
-
         age = None if call.is_final else self._app.ages.of(call)
-        return None if age is None else Measured(age_text(age[0], is_exact=age[1]), age[0])
+        return None if age is None else Measured(times.age_text(age[0], is_exact=age[1]), age[0])
 
 
 def _summary(live: Sequence[Call], rooms: dict[str, str] | None, shown: int, *, matching: int) -> str:

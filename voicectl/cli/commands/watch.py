@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,34 +11,31 @@ from voicectl import times
 from voicectl.cli.arguments import LEGS_FORMS, check_once
 from voicectl.cli.commands.wait import parse_status
 from voicectl.cli.context import App, current
-from voicectl.cli.output.text import remark
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.views import PARTIES, SEEN
 from voicectl.cli.output.writer import View
+from voicectl.cli.selectors import Selectors
+from voicectl.core.calls.selection import Direction, Selection
 from voicectl.core.calls.wait import Waiter
 from voicectl.core.history import forms
 from voicectl.core.watch.board import Board
-from voicectl.core.watch.frame import age_text
 from voicectl.core.watch.poller import Poller, Tail
-from voicectl.core.watch.schedule import PollSchedule, PollStatus
+from voicectl.core.watch.schedule import PollSchedule
 from voicectl.core.watch.sight import Change
 from voicectl.errors import InputError, JournalError
+from voicectl.voice.call import LIVE, CallStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from voicectl.cli.named_legs import NamedLegs
-    from voicectl.cli.terminal import Options, Terminal
+    from voicectl.cli.output.writer import Writer
     from voicectl.clock import Clock
+    from voicectl.core.watch.schedule import PollStatus
     from voicectl.store.journal import Journal
 
 WAIT_SECONDS = 90.0
-MOST_ROWS = 500
-"""The greatest number of legs in the table, which is more than any terminal can show."""
-
-FRAME_SECONDS = 1.0
-"""The time between redraws while nothing changes, in seconds. Redraws remove legs that ended a while ago."""
-
 VIEW = View(
     columns=(
         *PARTIES,
@@ -75,6 +71,22 @@ def watch(
     conversation: Annotated[
         str | None, typer.Option(metavar="ROOM|CON-ID", help="Watch only legs in this conversation.")
     ] = None,
+    status: Annotated[
+        CallStatus | None,
+        typer.Option(metavar="STATUS", help=f"Watch only legs with this status: {', '.join(LIVE)}."),
+    ] = None,
+    direction: Annotated[
+        Direction | None, typer.Option(metavar="DIRECTION", help=f"Watch only {' or '.join(Direction)} legs.")
+    ] = None,
+    match_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GLOB", help="Watch only legs to numbers that match this pattern, such as '4477*'."
+        ),
+    ] = None,
+    match_from: Annotated[
+        str | None, typer.Option(metavar="GLOB", help="Watch only legs from numbers that match this pattern.")
+    ] = None,
     until: Annotated[
         str | None,
         typer.Option(
@@ -88,17 +100,25 @@ def watch(
         str,
         typer.Option(metavar="DURATION", help="Poll the API this often, or less often if nothing changes."),
     ] = "2s",
+    lines: Annotated[
+        bool, typer.Option("--lines", help="Print a line for each change, also on a terminal.")
+    ] = False,
 ) -> None:
-    """Watch live legs: as a table on a terminal, otherwise as one line per change.
+    """Watch live legs: on a screen on a terminal, otherwise as one line per change.
+
+    The screen lists the legs by room. Press ? for its keys. The options --status, --direction, --match-to and
+    --match-from then set its filter, which / changes. The screen needs standard input, output and error to be
+    terminals, and is not used with --lines or TERM=dumb.
 
     Events that 'webhook serve' stores are shown at once. If they contradict the API's record of a leg, the leg is
     marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' is running on this
     machine, and when the last event arrived. A leg is shown as muted if it was muted from this machine; '?' means
     unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one
-    line per change. Ctrl-C stops the command, with exit status 130.
+    line per change. Ctrl-C stops the command, with exit status 130; on the screen, q does so with 0.
 
     With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in a status other than the one
-    waited for. Without LEG, it waits for every live leg; if there are none, 'ended' is reached at once.
+    waited for. Without LEG, it waits for every live leg that the options select; if there are none, 'ended' is
+    reached at once.
 
     Examples:
       $ voicectl watch "$SHORT_CALL" --for ended
@@ -106,50 +126,98 @@ def watch(
       $ voicectl watch --conversation "$CONVERSATION" --for answered --interval 5
     """
     app = current(ctx)
-    status = None if until is None else parse_status(app, until)
+    awaited = None if until is None else parse_status(app, until)
     if until is None and timeout is not None:
         raise InputError("--timeout needs --for STATUS.", hint="Without --for, 'watch' runs until Ctrl-C.")
-    if legs and conversation is not None:
-        raise InputError("LEG and --conversation cannot be used together.", hint="Give only one of them.")
+    selectors = Selectors(
+        conversation=conversation,
+        status=status,
+        direction=direction,
+        match_to=match_to,
+        match_from=match_from,
+    )
+    if legs and selectors.are_given:
+        option = selectors.narrowing[0]
+        raise InputError(f"LEG and {option} cannot be used together.", hint="Give only one of them.")
     seconds = WAIT_SECONDS if timeout is None else times.duration(timeout)
     pause = times.duration(interval)
     if pause <= 0:
         raise InputError("--interval must be more than 0.", hint="Leave it out for the default, 2 s.")
-    is_screen = _has_screen(app.terminal, app.options)
+    is_screen = not lines and _has_screen(app)
+    named = _named(app.legs, legs or [])
+    selection = selectors.read(app, may_be_all=True)
+
+    def watching(parts: App, selection: Selection) -> Watching:
+        board, poller = _watched(parts, named, selection, pause, is_steady=awaited is not None)
+        rounds = poller.rounds()
+        if awaited is not None:
+            rounds = Waiter(poller, board, app.clock, awaited, seconds).rounds()
+        return Watching(poller.status, rounds)
+
+    if is_screen:
+        _show(app, watching, selection, is_restricted=awaited is not None, keeps_ended=named is not None)
+        return
     app.terminal.stream_records()
     with app.terminal.writer(VIEW, is_many=True) as out:
-        board, poller = _watched(app, legs or [], conversation, pause, is_steady=status is not None)
-        rounds = poller.rounds()
-        if status is not None:
-            rounds = Waiter(poller, board, app.clock, status, seconds).rounds()
-        if is_screen:
-            _show(app, board, poller.status, rounds)
-            return
-        if poller.status.is_receiving is False:
-            remark(poller.status.events_text(app.clock.monotonic()))
-        report_troubles = _troubles(app.clock, poller.status)
-        for changes in rounds:
-            for change in changes:
-                out.add(_record(change))
-            if changes:
-                out.flush()
-            report_troubles()
+        _print(app, watching(app, selection), out)
+
+
+class Watching(NamedTuple):
+    """A poller.
+
+    Attributes:
+        status: The state of polling.
+        rounds: The changes of legs, round by round.
+    """
+
+    status: PollStatus
+    rounds: Iterator[list[Change]]
+
+
+def _print(app: App, watching: Watching, out: Writer) -> None:
+    """Print a line for each change of a leg."""
+    if watching.status.is_receiving is False:
+        remark(watching.status.events_text(app.clock.monotonic()))
+    report_troubles = _troubles(app.clock, watching.status)
+    for changes in watching.rounds:
+        for change in changes:
+            out.add(_record(change))
+        if changes:
+            out.flush()
+        report_troubles()
+
+
+def _show(
+    app: App,
+    watching: Callable[[App, Selection], Watching],
+    selection: Selection,
+    *,
+    is_restricted: bool,
+    keeps_ended: bool,
+) -> None:
+    """Show the legs on a screen.
+
+    Args:
+        selection: The conditions that the options set. All but the conversation become the filter of the screen.
+        is_restricted: True to watch only legs that meet all conditions, because the command waits for them.
+    """
+    from voicectl.cli.switchboard import run  # noqa: PLC0415 (loads Textual, for the screen only)
+
+    only = selection if is_restricted else Selection(conversation=selection.conversation)
+    parts = app.beside()
+    status, rounds = watching(parts, only)
+    run.show(app, parts, status, rounds, selection, only=only, keeps_ended=keeps_ended)
 
 
 def _watched(
-    app: App, legs: Sequence[str], conversation: str | None, pause: float, *, is_steady: bool
+    app: App, named: Sequence[str] | None, selection: Selection, pause: float, *, is_steady: bool
 ) -> tuple[Board, Poller]:
     """Return a board, which holds the legs to watch, and a poller, which updates the board."""
-    named = _named(app.legs, legs)
-    if conversation is not None:
-        from voicectl.core.calls.conversations import conversation_id  # noqa: PLC0415 (for this option only)
-
-        conversation = conversation_id(app.conversations, conversation)
     clock = app.clock
     tail = None if app.history is None else Tail(lambda: app.event_store, clock)
     board = Board(
         named=named,
-        conversation=conversation,
+        selection=selection,
         born=_births(app.state_directory, lambda: app.journal),
         past=tail.past if tail is not None else lambda _: [],
         offset=app.clock_offset,
@@ -201,27 +269,14 @@ def _births(directory: Path, journal: Callable[[], Journal]) -> Callable[[str], 
     return born
 
 
-def _has_screen(terminal: Terminal, options: Options) -> bool:
-    """Return True if standard output can show a table that is redrawn, and no option asks for other output."""
+def _has_screen(app: App) -> bool:
+    """Return True if the screen can be used, and no option asks for other output.
+
+    Textual draws on standard error and reads keys from standard input, and the last table goes to standard output.
+    """
+    terminal, options = app.terminal, app.options
     is_asked = terminal.format.is_table and not options.fields and not options.quiet
-    return is_asked and terminal.has_screen
-
-
-def _show(app: App, board: Board, status: PollStatus, rounds: Iterator[list[Change]]) -> None:
-    """Redraw the table as legs change, and leave its last state on the terminal."""
-    from voicectl.cli.output.watch_screen import Screen  # noqa: PLC0415 (loads rich, for a table on a terminal only)
-
-    clock = app.clock
-    drawn = -math.inf
-    with Screen(sys.stdout, app.environ, clock, status, title=app.target.name) as screen:
-        try:
-            for changes in rounds:
-                now = clock.monotonic()
-                if changes or now - drawn >= FRAME_SECONDS:
-                    screen.show(board.frame(clock.time(), most=MOST_ROWS))
-                    drawn = now
-        finally:
-            screen.show(board.frame(clock.time(), most=MOST_ROWS, with_over=True))
+    return is_asked and terminal.has_screen and is_terminal(sys.stdin) and is_terminal(sys.stderr)
 
 
 def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
@@ -247,7 +302,7 @@ def _troubles(clock: Clock, status: PollStatus) -> Callable[[], None]:
 def _record(change: Change) -> dict[str, Any]:
     """Return a record that names the kind of change, and describes the leg after the change."""
     sight = change.sight
-    age = age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
+    age = times.age_text(sight.age(change.at), is_exact=sight.birth.is_exact)
     return sight.call.raw | {
         "change": change.kind.value,
         "at": times.utc(change.at, timespec="milliseconds"),

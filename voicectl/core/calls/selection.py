@@ -66,7 +66,14 @@ def matches(call: Call, selection: Selection) -> bool:
         is_leg_id(call.uuid)
         and not call.is_final
         and hyphenated(call.uuid) not in selection.except_
-        and selection.conversation in (None, call.conversation_uuid)
+        and meets(call, selection)
+    )
+
+
+def meets(call: Call, selection: Selection) -> bool:
+    """Return True if a leg, live or not, meets the conditions on its conversation, status, direction and parties."""
+    return (
+        selection.conversation in (None, call.conversation_uuid)
         and selection.status in (None, call.status)
         and selection.direction in (None, call.direction)
         and is_like(endpoint.label(call.to), selection.match_to)

@@ -9,8 +9,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from voicectl.core.calls.selection import Selection, meets
 from voicectl.core.history import EventSummary, leg_key
-from voicectl.core.watch.frame import Frame
 from voicectl.core.watch.sight import Birth, Change, ChangeKind, Sight, Since, TrackedLeg
 from voicectl.store.action_log import Marks
 from voicectl.voice.call import CallStatus
@@ -42,7 +42,8 @@ class Board:
 
     Args:
         named: The ids of the legs to watch, in any form, or None to watch all legs.
-        conversation: The id of the conversation whose legs to watch, or None to watch legs in any conversation.
+        selection: The conditions on the legs to watch, which :func:`~voicectl.core.calls.selection.meets` checks. A
+            leg that no longer meets them is reported once more, and then no longer watched.
         born: A function that returns the time at which this machine requested the leg with the given key, in Unix
             seconds, or None if this machine did not request the leg.
         past: A function that returns the stored events about the leg with the given id. It is called for each leg
@@ -56,14 +57,14 @@ class Board:
         self,
         *,
         named: Iterable[str] | None = None,
-        conversation: str | None = None,
+        selection: Selection | None = None,
         born: Callable[[str], float | None] = lambda _: None,
         past: Callable[[str], Iterable[Stored]] = lambda _: (),
         offset: float = 0.0,
         is_sourced: bool = True,
     ) -> None:
         self._named = None if named is None else {leg_key(uuid): uuid for uuid in named}
-        self.conversation = conversation
+        self._selection = selection or Selection()
         self._born = born
         self._past = past
         self._offset = offset
@@ -76,6 +77,11 @@ class Board:
     def named(self) -> list[str] | None:
         """The ids of the legs to watch, without duplicates, or None if all legs are watched."""
         return None if self._named is None else list(self._named.values())
+
+    @property
+    def conversation(self) -> str | None:
+        """The id of the conversation whose legs are watched, or None if legs in any conversation are watched."""
+        return self._selection.conversation
 
     def records(self, calls: Iterable[Call], at: float) -> list[Change]:
         """Add records from the API, and return the changes.
@@ -194,17 +200,6 @@ class Board:
             if leg.sight is not None and not leg.sight.is_over and key not in listed
         ]
 
-    def frame(self, at: float, *, most: int, with_over: bool = False) -> Frame:
-        """Return the content of the table of legs at the time *at*.
-
-        Args:
-            most: The maximum number of legs to show. If there are more legs, the newest ones are shown.
-            with_over: True to show all remembered legs that have ended; False to show only those that ended less than
-                :data:`SHOWN_SECONDS` ago.
-        """
-        is_all = with_over or self._named is not None
-        return Frame.of(self.sights(), most=most, over_since=-math.inf if is_all else at - SHOWN_SECONDS)
-
     def _leg(self, uuid: str, at: float, but: Collection[int] = ()) -> TrackedLeg | None:
         """Return a leg, or None if the leg is not watched.
 
@@ -254,7 +249,7 @@ class Board:
         call = leg.known if self._is_sourced else leg.record
         if call is None:
             return []
-        is_elsewhere = self.conversation not in (None, call.conversation_uuid)
+        is_elsewhere = not meets(call, self._selection)
         if is_elsewhere and leg.key not in self._legs:
             return []
         self._legs[leg.key] = leg

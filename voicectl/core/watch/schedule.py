@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voicectl.core.watch.frame import age_text
+from voicectl.times import age_text
 
 
 class PollSchedule:

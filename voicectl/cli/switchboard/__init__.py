@@ -1,0 +1,1 @@
+"""The switchboard: the screen of ``watch``, which lists live legs and from which a user acts on them."""

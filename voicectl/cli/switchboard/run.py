@@ -1,0 +1,119 @@
+"""Run the switchboard on a terminal, and give the terminal back in every case."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from voicectl.cli.output.text import clean, remark
+from voicectl.cli.switchboard.app import Switchboard
+from voicectl.cli.switchboard.filters import Filter
+from voicectl.cli.switchboard.last import last_table
+from voicectl.cli.switchboard.roster import Roster
+from voicectl.cli.switchboard.threads import Feed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from voicectl.cli.context import App
+    from voicectl.core.calls.selection import Selection
+    from voicectl.core.watch.schedule import PollStatus
+    from voicectl.core.watch.sight import Change
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def show(
+    app: App,
+    parts: App,
+    status: PollStatus,
+    rounds: Iterator[list[Change]],
+    shown: Selection,
+    *,
+    only: Selection,
+    keeps_ended: bool,
+) -> None:
+    """Show live legs until the user leaves or the poller ends, and leave the last table on the terminal.
+
+    Args:
+        parts: The parts that the poller was made with, which are used in another thread.
+        status: The state of polling.
+        rounds: The rounds of the poller.
+        shown: The conditions that set the filter at first.
+        only: The conditions that every leg meets.
+        keeps_ended: True to list all legs that have ended, False to hide them some seconds after their end.
+
+    Raises:
+        Interrupted: A signal arrived, or the user pressed Ctrl-C.
+        VoicectlError: The poller ended with this error.
+    """
+    board = switchboard(app, Roster(only, filter=filter_of(shown), keeps_ended=keeps_ended), status)
+    feed = Feed(board, parts, rounds)
+    board.on_shown = feed.start
+    with _signals_end(board):
+        try:
+            outcome = board.run()
+        finally:
+            feed.close()
+            _leave(app, board, status)
+    if board.failure is not None:
+        raise board.failure
+    if outcome is not None:
+        raise outcome
+
+
+def filter_of(selection: Selection) -> Filter:
+    """Return the filter that lists the legs of a selection, whose conversation need not be filtered."""
+    return Filter.of(
+        {
+            "to": selection.match_to,
+            "from": selection.match_from,
+            "status": selection.status,
+            "direction": selection.direction,
+        }
+    )
+
+
+def switchboard(app: App, roster: Roster, status: PollStatus) -> Switchboard:
+    """Return the application, with what it can do to legs."""
+    return Switchboard(
+        roster,
+        app.clock,
+        status,
+        title=app.target.name,
+        is_colored=app.terminal.may_color,
+        cut=app.terminal.cut,
+    )
+
+
+def _leave(app: App, board: Switchboard, status: PollStatus) -> None:
+    """Print the last table and the remarks to the normal screen."""
+    width = shutil.get_terminal_size().columns
+    color, cut = app.terminal.may_color, app.terminal.cut
+    lines = last_table(board.roster, now=app.clock.time(), width=width, is_colored=color, cut=cut)
+    app.terminal.write("".join(f"{line}\n" for line in lines))
+    now = app.clock.monotonic()
+    if status.is_bad(now):
+        remark(clean(status.text(now)))
+    for line in board.remarks:
+        remark(line)
+
+
+@contextmanager
+def _signals_end(board: Switchboard) -> Iterator[None]:
+    """Let signals end the application, rather than interrupt it at any point. While it ends, they have no effect."""
+    before = {each: signal.getsignal(each) for each in SIGNALS}
+
+    def end(signum: int, _frame: object) -> None:
+        board.interrupt(signum)
+
+    try:
+        for each, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(each, end)
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
