@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.certificates import Authority
 from tests.support.desk import shell
 from tests.support.ports import free_block
 from tests.support.room import Room
 from tests.support.servers import Canned, reply
+from voicectl.clock import SystemClock
 from voicectl.core.identity.profiles import ProfileStore
+from voicectl.sandbox.tls.authority import THIS_MACHINE, Authority
 
 VOICECTL = f"{sys.executable} -m voicectl"
 
@@ -102,9 +103,11 @@ def test_the_variables_are_those_of_the_sandbox(bare: Room) -> None:
 
 
 def test_the_certificates_that_were_trusted_before_still_are(bare: Room, tmp_path: Path) -> None:
-    other = Authority(tmp_path)
-    bare.environ["SSL_CERT_FILE"] = str(other.ca_file)
-    with Canned(reply(200), tls=other.context()) as server, started(bare, "--port", "0", "--tls"):
+    other = Authority.new(SystemClock().time)
+    trusted_before = tmp_path / "other.pem"
+    trusted_before.write_bytes(other.certificate)
+    bare.environ["SSL_CERT_FILE"] = str(trusted_before)
+    with Canned(reply(200), tls=other.context(THIS_MACHINE)) as server, started(bare, "--port", "0", "--tls"):
         url = f"https://127.0.0.1:{server.port}/"
         assert fetched(bare, "HOST/v1/calls", url) == ["401", "200"]
 

@@ -91,12 +91,13 @@ class Proxy:
 
     async def _intercept(self, transport: asyncio.Transport, host: str) -> None:
         early, loop = _EarlyData(), asyncio.get_running_loop()
-        context = self._authority.context(host)
         try:
+            context = self._authority.context(host)
             tls = await loop.start_tls(
                 transport, early, context, server_side=True, ssl_handshake_timeout=self._patience
             )
-        except OSError as exc:  # the client gave up, or does not trust the certificate
+        except OSError as exc:  # the client gave up or does not trust the certificate, or the disk is full
+            transport.abort()
             why = getattr(exc, "reason", None) or str(exc) or "the client closed the connection"
             self.note("CONNECT", f"{host}:443", None, f"the TLS handshake failed: {why}")
             return
