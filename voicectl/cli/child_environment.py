@@ -58,7 +58,8 @@ _OTHER_NAMES = {
 }
 """Other names for the usual variables, without the prefix."""
 
-_PROXIES = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+_PROXIES = frozenset(f"{each}_PROXY" for each in ("ALL", "FTP", "HTTP", "HTTPS", "NO", "SOCKS", "WS", "WSS"))
+"""The names that Python, curl, Go and others read. Some clients prefer a SOCKS proxy to the one for HTTPS."""
 
 
 def sealed(environ: Mapping[str, str], identity: Identity, key_path: Path, url: str) -> dict[str, str]:
