@@ -236,7 +236,7 @@ def fish(room: Room, line: str) -> dict[str, str]:
 def test_fish_completes_and_describes(legs: tuple[Room, list[str]]) -> None:
     room, (first, last) = legs
 
-    assert fish(room, "voicectl earm") == {"earmuff": "Keep a leg from hearing the others."}
+    assert fish(room, "voicectl earm") == {"earmuff": "Keep a leg from hearing the other parties."}
     assert list(fish(room, "voicectl mute ")) == [last, first]
     assert fish(room, "voicectl mute ")[first].startswith(f"to {PERSON}, ")
     assert list(fish(room, "voicectl call list --profile=te")) == ["--profile=test"]

@@ -55,14 +55,14 @@ Max = Annotated[
         "--max",
         min=1,
         metavar="N",
-        help="Refuse to act on more than N legs from standard input or selected with options.",
+        help="Refuse to act on more than N legs if they are read from standard input or selected with options.",
     ),
 ]
 Language = Annotated[str | None, typer.Option(metavar="CODE", help="Language of the speech, such as en-GB.")]
 Style = Annotated[
     int | None,
     typer.Option(
-        min=0, metavar="N", help="Number of the voice style; which styles exist depends on the language."
+        min=0, metavar="N", help="Number of the voice style; the available styles depend on the language."
     ),
 ]
 Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which costs extra.")]

@@ -18,14 +18,14 @@ PARTIAL = 10
 UNKNOWN = 12
 
 EXIT_STATUSES = {
-    "0": "done (also: the leg to hang up had already ended)",
+    "0": "success (also if a leg to be hung up had already ended)",
     "1": "internal error; output or journal cannot be written",
     "2": "usage error or invalid input",
     "3": "credentials missing, malformed or refused",
     "4": "leg or resource not found, or ambiguous",
     "5": "the API rejected the request",
     "6": "rate limited, even after waiting",
-    "7": "no usable answer; the request can be repeated",
+    "7": "no usable response; it is safe to repeat the request",
     "8": "a wait timed out",
     "9": "refused by a guard, or not confirmed",
     "10": "some targets done, some failed",
@@ -64,7 +64,10 @@ ERROR_CODES = (  # the first match counts
     ),
     ErrorCode(errors.WaitTimeout, "wait_timeout", 8, "The status was not reached in time."),
     ErrorCode(
-        errors.TransportError, "transport", UNREACHABLE, "No usable answer; the request can be repeated."
+        errors.TransportError,
+        "transport",
+        UNREACHABLE,
+        "No usable response; it is safe to repeat the request.",
     ),
     ErrorCode(
         errors.RateLimitedError, "rate_limited", 6, "The rate limit was still exceeded after waiting (429)."

@@ -41,17 +41,17 @@ COMMANDS: Tree = {
         "show": Entry("call:show", "Show the record of one leg.", "SEEN"),
         "reconcile": Entry(
             "reconcile:reconcile",
-            "Find out what became of calls for which the API's reply was lost.",
+            "Find out what became of calls for which the API's response was lost.",
             "INTENT",
         ),
     },
     "talk": Entry("talk_stream:talk", "Speak text on a live leg.", "LEG"),
     "stream": Entry("talk_stream:stream", "Play an audio file on a live leg.", "LEG"),
     "dtmf": Entry("dtmf:dtmf", "Press keys on a live leg.", "LEG"),
-    "mute": Entry("mute_hangup:mute", "Keep the others from hearing a leg.", "LEG"),
-    "unmute": Entry("mute_hangup:unmute", "Let the others hear a leg again.", "LEG"),
-    "earmuff": Entry("mute_hangup:earmuff", "Keep a leg from hearing the others.", "LEG"),
-    "unearmuff": Entry("mute_hangup:unearmuff", "Let a leg hear the others again.", "LEG"),
+    "mute": Entry("mute_hangup:mute", "Keep the other parties from hearing a leg.", "LEG"),
+    "unmute": Entry("mute_hangup:unmute", "Let the other parties hear a leg again.", "LEG"),
+    "earmuff": Entry("mute_hangup:earmuff", "Keep a leg from hearing the other parties.", "LEG"),
+    "unearmuff": Entry("mute_hangup:unearmuff", "Let a leg hear the other parties again.", "LEG"),
     "hangup": Entry("mute_hangup:hangup", "End legs, even while they are ringing.", "LEG"),
     "transfer": Entry("transfer:transfer", "Transfer a leg to another call flow.", "LEG"),
     "move": Entry("move:move", "Move legs into a room (a named conversation).", "LEG"),
@@ -95,7 +95,9 @@ COMMANDS: Tree = {
         "download": Entry("recording:download", "Download recordings and transcriptions.", ":FILE"),
     },
     "profile": {
-        "add": Entry("profile:add", "Store an application, its key and its guards under a name.", ":VIEW"),
+        "add": Entry(
+            "profile:add", "Store an application, its key and its guards (limits on its calls).", ":VIEW"
+        ),
         "list": Entry("profile:list_", "List the profiles.", ":LISTED"),
         "show": Entry("profile:show", "Show a profile, and where each setting comes from.", ":IN_FORCE"),
         "use": Entry("profile:use", "Make a profile the default."),
@@ -165,7 +167,9 @@ COMMANDS: Tree = {
         "fish": Entry("completion:fish", "Print the completion script for fish."),
     },
     "help": Entry("help:help_", "Show the help of a command or a topic."),
-    "commands": Entry("commands:commands", "List all commands, or print the whole tree as JSON.", ":VIEW"),
+    "commands": Entry(
+        "commands:commands", "List all commands, or print the whole command tree as JSON.", ":VIEW"
+    ),
 }
 
 SECTIONS = {
@@ -197,9 +201,9 @@ GROUP_HELP = {
     "": f"""Control live phone calls through the Vonage Voice API.
 
     A LEG is one party's connection. Name it by its id (or at least the first 4 characters), by to:NUMBER or
-    from:NUMBER (the whole number, or at least its first 4 digits), by @last (the last call created; on a terminal
-    only), or by - (read it from standard input). The first characters of an id, and numbers, are looked up among live
-    legs; 'call show' and 'trace' find ended legs too.
+    from:NUMBER (the whole number, or at least its first 4 digits), or by @last (the last call created; on a terminal
+    only), or give - to read it from standard input. Partial ids and numbers are looked up among live legs; 'call
+    show' and 'trace' find ended legs too.
 
     To get started:
       {PROGRAM} demo                  watch a call, with no account and no phone
@@ -209,8 +213,8 @@ GROUP_HELP = {
     Exit statuses, settings and files: {PROGRAM} help exit-statuses, help environment, help files.
     """,
     "call": "Create calls and show them.",
-    "conversation": "Show conversations, and speak, play audio or record in them. Name a conversation by its room"
-    " name or by its id (CON-...).",
+    "conversation": "Show conversations, speak or play audio to them, and record them. Name a conversation by its"
+    " room name or by its id (CON-...).",
     "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",
     "webhook": "Answer calls, and receive and store their events.",
     "recording": "List and download recordings and transcriptions.",

@@ -33,7 +33,7 @@ def test_every_command_is_in_one_section_of_the_help(bare: Room) -> None:
 def test_the_options_of_every_command_are_one_line_in_its_help(bare: Room) -> None:
     shown = bare("dtmf --help").stdout
 
-    assert shown.endswith("Options of every command, such as -o, -q and -p: voicectl help options\n")
+    assert shown.endswith("For options that all commands share, such as -o and -q: voicectl help options\n")
     assert "--request-timeout" not in shown
     assert "--request-timeout DURATION" in bare("help options").stdout
 

@@ -46,10 +46,10 @@ def list_(
         typer.Option(metavar="STATUS", help=f"List only legs with this status: {', '.join(CallStatus)}."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="List only calls made at or after this time.")
+        str | None, typer.Option(metavar="TIME", help="List only legs created at or after this time.")
     ] = None,
     before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="List only calls made before this time.")
+        str | None, typer.Option(metavar="TIME", help="List only legs created before this time.")
     ] = None,
     conversation: Annotated[
         str | None, typer.Option(metavar="ROOM|CON-ID", help="List only legs of this conversation.")
@@ -57,19 +57,20 @@ def list_(
     match_to: Annotated[
         str | None,
         typer.Option(
-            metavar="GLOB", help="List only calls to numbers that match this pattern, such as '4477*'."
+            metavar="GLOB", help="List only legs to numbers that match this pattern, such as '4477*'."
         ),
     ] = None,
     match_from: Annotated[
-        str | None, typer.Option(metavar="GLOB", help="List only calls from numbers that match this pattern.")
+        str | None, typer.Option(metavar="GLOB", help="List only legs from numbers that match this pattern.")
     ] = None,
     *,
     listing: ListOptions,
 ) -> None:
     r"""List live legs, or all call records.
 
-    TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago. On a terminal, a table of live legs also
-    shows the room and the age of each; elsewhere, --fields shows them. An age of >3m means 3 minutes or more.
+    TIME is an RFC 3339 timestamp or a relative time: 10m means 10 minutes ago. On a terminal, a table of live legs
+    also shows the room and the age of each; in other output, use --fields to show them. An age of >3m means at least
+    3 minutes: the leg was first seen 3 minutes ago.
 
     Examples:
       $ voicectl call list

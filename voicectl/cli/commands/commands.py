@@ -34,7 +34,7 @@ VIEW = View(
 
 @grouped
 def commands(ctx: typer.Context, listing: ListOptions) -> None:
-    """List all commands, or print the whole tree as JSON.
+    """List all commands, or print the whole command tree as JSON.
 
     With -o json, the output is one object: every command with its arguments, options, types, defaults and fields;
     the options that all commands share; the exit statuses; and the error codes.

@@ -58,7 +58,7 @@ def list_(
 ) -> None:
     """List conversations with live legs: their names, and the number of legs in each status.
 
-    Names are missing if the Conversation API does not answer. At most 5000 conversations are listed.
+    Names are missing if the Conversation API does not respond. At most 5000 conversations are listed.
 
     Examples:
       $ voicectl conversation list
@@ -88,8 +88,8 @@ def _group_record(group: ConversationLegs) -> dict[str, Any]:
 def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
     """Speak text to everyone in a conversation.
 
-    On a terminal, voicectl asks for TEXT if it is missing. The request is never retried: if the API does not answer,
-    the exit status is 12.
+    On a terminal, voicectl asks for TEXT if it is missing. The request is never retried. If the API does not respond,
+    the outcome is unknown and the exit status is 12.
 
     Examples:
       $ voicectl conversation talk support-17 "The engineer on call is here."
@@ -111,7 +111,7 @@ def talk(ctx: typer.Context, room: Room, speech: Speech) -> None:
 def stream(ctx: typer.Context, room: Room, playback: Playback) -> None:
     """Play an audio file to everyone in a conversation.
 
-    The request is never retried: if the API does not answer, the exit status is 12.
+    The request is never retried. If the API does not respond, the outcome is unknown and the exit status is 12.
 
     Examples:
       $ voicectl conversation stream support-17 https://cdn.example.org/hold.mp3
@@ -178,8 +178,9 @@ def record(
 ) -> None:
     """Record everyone in a conversation.
 
-    The request is never retried, because that might start a second recording: if the API does not answer, the exit
-    status is 12. Once 'webhook serve' has received the recording event, 'recording download' can fetch the file.
+    The request is never retried, because that might start a second recording. If the API does not respond, the
+    outcome is unknown and the exit status is 12. Once 'webhook serve' has received the recording event, 'recording
+    download' can fetch the file.
 
     Examples:
       $ voicectl conversation record support-17 --format wav --split

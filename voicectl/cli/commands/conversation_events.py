@@ -48,7 +48,7 @@ def events(
     ctx: typer.Context,
     room: Room,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Select only events at or after this time.")
+        str | None, typer.Option(metavar="TIME", help="List only events at or after this time.")
     ] = None,
     follow: Annotated[
         bool, typer.Option("--follow", help="Also show each new event, until the conversation ends.")
@@ -60,11 +60,12 @@ def events(
     """List the events of a conversation, newest last.
 
     The events come from the Conversation API, and from the webhooks that 'webhook serve' stored. An RTC event that
-    both report is listed once, with its ids in the event store. Call events have no id in the API. Once a
-    conversation has ended, the API no longer lists its events, and only stored events are left.
+    both sources report is listed once, with its ids in the event store (the 'events' field). Call events have no id
+    in the API, so their 'id' field is empty. Once a conversation has ended, the API no longer lists its events, and
+    only stored events are left.
 
     The bodies of events may contain what a party said or the keys that a party pressed, so they are shown in JSON
-    only. TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago. -q prints the ids of the events.
+    only. TIME is an RFC 3339 timestamp or a relative time: 10m means 10 minutes ago. -q prints the ids of the events.
 
     Examples:
       $ voicectl conversation events support-17

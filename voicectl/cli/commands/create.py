@@ -131,7 +131,7 @@ def create(
         str | None,
         typer.Option(
             metavar="STATUS",
-            help="Wait for this status; or for 'ended' (any final status) or 'human' (a person answered, not a"
+            help="Wait for this status, or for 'ended' (any final status) or 'human' (a person answered, not a"
             " machine; needs 'webhook serve' and machine detection).",
         ),
     ] = None,
@@ -152,8 +152,8 @@ def create(
         bool,
         typer.Option(
             "--no-journal",
-            help="Do not record the call in the journal on this machine; if the API's reply is lost, voicectl cannot"
-            " find the call later.",
+            help="Do not record the call in the journal on this machine; if the API's response is lost, voicectl"
+            " cannot find the call later.",
         ),
     ] = False,
 ) -> None:
@@ -162,13 +162,13 @@ def create(
     Each person hears the --talk text, then the --stream file, and then joins the --join room; without --join, the
     call ends there. Alternatively, give a complete NCCO with --ncco, or its URL with --answer-url.
 
-    A call is created at most once. If the API's reply is lost, voicectl looks for the call. If the search is
+    A call is created at most once. If the API's response is lost, voicectl looks for the call. If the search is
     inconclusive, voicectl prints nothing to standard output for this call, reports its reference on standard error,
     and exits with status 12; continue with 'call reconcile'.
 
-    In the output, 'certainty' says how the call was found if no reply and no event gave its id: 'matched' (by a
-    search of the API's records) or 'assumed' (by 'call reconcile --assume'). 'replayed' is true if an earlier command
-    with the same --idempotency-key created the call.
+    In the output, 'certainty' is set only if neither the API's response nor an event contained the call's id. It says
+    how the call was found: 'matched' (by a search of the API's records) or 'assumed' (by 'call reconcile --assume').
+    'replayed' is true if an earlier command with the same --idempotency-key created the call.
 
     Examples:
       $ voicectl call create --to 447700900001 --talk "Hello" --join support-17

@@ -39,7 +39,7 @@ _STEPS = (
 def demo(ctx: typer.Context) -> None:
     """Watch a call from dialling to hang-up, on a private sandbox: no account, no phone, no cost.
 
-    It shows each command as you would type it, and its output.
+    voicectl shows each command as you would type it, followed by the command's output.
 
     Example:
       $ voicectl demo

@@ -20,7 +20,7 @@ def dtmf(
         str | None,
         typer.Argument(
             metavar="DIGITS",
-            help="Keys to press: 0-9, *, # and p (a half-second pause), quoted; - reads standard input.",
+            help="Keys to press: 0-9, *, # and p (a half-second pause); - reads standard input.",
             show_default=False,
         ),
     ] = None,
@@ -33,8 +33,8 @@ def dtmf(
 ) -> None:
     """Press keys on a live leg; its party hears the tones.
 
-    The keys are never sent again: if the API does not answer, the exit status is 12. Quote * and #, which are special
-    to the shell.
+    The request is never retried. If the API does not respond, the outcome is unknown and the exit status is 12. Quote
+    * and #, which are special to the shell.
 
     Examples:
       $ voicectl dtmf "$LEG" 1234

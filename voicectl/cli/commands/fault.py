@@ -90,17 +90,18 @@ def add(
     """Add a fault that makes the sandbox misbehave.
 
     Faults in how the sandbox handles requests: status CODE and rate-limit reject them; delay DURATION delays the
-    reply; lost-reply carries out the request but closes the connection without replying; lost-request closes it
-    without carrying out the request; region serves each leg only on its own region's host; key-revoked rejects all
-    tokens.
+    response; lost-reply carries out the request but closes the connection without responding; lost-request closes the
+    connection without carrying out the request; region serves each leg only on its own region's host; key-revoked
+    rejects all tokens.
 
     Faults in webhooks that it sends: webhook-drop, webhook-delay DURATION, webhook-duplicate and webhook-unsigned
     affect events (status, transfer, input, record, transcribed, notify, error, rtc) and requests for an NCCO
     (answer); webhook-reorder sends an event after the leg's next event; webhook-completed also sends a completed
-    event after busy, timeout, unanswered, failed or cancelled; answer-timeout treats the reply to an answer webhook
-    as too late.
+    event after busy, timeout, unanswered, failed or cancelled; answer-timeout treats the response to an answer
+    webhook as too late.
 
-    In the output, 'struck' is how often the fault has occurred, and 'spent' is true if it will not occur again.
+    In the output, 'struck' is the number of times that the fault has occurred, and 'spent' is true if it will not
+    occur again.
 
     Examples:
       $ voicectl sandbox fault add lost-reply --on createCall --times 1
@@ -144,7 +145,7 @@ def add(
 def list_(ctx: typer.Context, listing: ListOptions) -> None:
     """List the faults that were added.
 
-    'struck' is how often the fault has occurred, and 'spent' is true if it will not occur again.
+    'struck' is the number of times that the fault has occurred, and 'spent' is true if it will not occur again.
 
     Example:
       $ voicectl sandbox fault list
@@ -161,7 +162,7 @@ def clear(
         int | None,
         typer.Argument(
             metavar="ID",
-            help="Remove only this fault, by its id in 'fault list'.",
+            help="Remove only the fault with this id, from 'fault list'.",
             min=1,
             show_default=False,
         ),

@@ -37,7 +37,7 @@ class Variable(NamedTuple):
 
 
 VARIABLES = (
-    Variable("VOICECTL_APPLICATION_ID", "VONAGE_APPLICATION_ID", "The application."),
+    Variable("VOICECTL_APPLICATION_ID", "VONAGE_APPLICATION_ID", "The application's id."),
     Variable(
         "VOICECTL_PRIVATE_KEY",
         "VONAGE_PRIVATE_KEY, VONAGE_PRIVATE_KEY_PATH, VONAGE_APPLICATION_PRIVATE_KEY_PATH",
@@ -46,7 +46,7 @@ VARIABLES = (
     Variable(
         "VOICECTL_API_KEY, VOICECTL_API_SECRET",
         "VONAGE_API_KEY, VONAGE_API_SECRET",
-        "The account, for 'app' and 'number'.",
+        "The account's API key and secret, which 'app' and 'number' need.",
     ),
     Variable(
         "VOICECTL_SIGNATURE_SECRET",
@@ -56,8 +56,12 @@ VARIABLES = (
     Variable("VOICECTL_PROFILE", "", "The profile to use."),
     Variable("VOICECTL_FROM", "", "The caller id of new calls."),
     Variable("VOICECTL_REGION, VOICECTL_BASE_URL", "", "The region, or the base URL, of the API."),
-    Variable("VOICECTL_REQUEST_TIMEOUT", "", "Time limit of each request, in whole seconds (default 10)."),
-    Variable("VOICECTL_OUTPUT", "", "The output format. It is ignored when the output is not a terminal."),
+    Variable("VOICECTL_REQUEST_TIMEOUT", "", "Time limit for each request, a DURATION (default 10 s)."),
+    Variable(
+        "VOICECTL_OUTPUT",
+        "",
+        "The output format on a terminal; ignored if standard output is not a terminal.",
+    ),
     Variable(
         "VOICECTL_STORE",
         "",
@@ -69,9 +73,18 @@ VARIABLES = (
         "XDG_STATE_HOME",
         "The directory of the journal, the rate limiter and the events.",
     ),
-    Variable("VOICECTL_SANDBOX", "", "Set by 'sandbox exec': every command acts on that sandbox."),
-    Variable("", "NO_COLOR, CLICOLOR_FORCE, TERM", "Turn colours off, or on."),
-    Variable("", "HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE", "The proxy; the certificates to trust."),
+    Variable("VOICECTL_SANDBOX", "", "The sandbox on which every command acts; set by 'sandbox exec'."),
+    Variable(
+        "",
+        "NO_COLOR, CLICOLOR_FORCE, TERM",
+        "NO_COLOR turns colours off, CLICOLOR_FORCE turns them on, and TERM=dumb turns off"
+        " colours and full-screen output.",
+    ),
+    Variable(
+        "",
+        "HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE",
+        "The proxy to use, the hosts to reach without it, and the file of CA certificates to trust.",
+    ),
 )
 
 CONFIGURATION = (
@@ -98,13 +111,15 @@ def help_(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[COMMAND|TOPIC]...", help="The words of a command, or a topic.", show_default=False
+            metavar="[COMMAND|TOPIC]...",
+            help="A command (one or more words), or a topic.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
     """Show the help of a command or a topic.
 
-    Topics: options (those of every command), exit-statuses, environment, files.
+    Topics: options (those that all commands share), exit-statuses, environment, files.
 
     Examples:
       $ voicectl help call create
@@ -124,7 +139,7 @@ def _options(_app: App) -> str:
     with typer.Context(root(), info_name=PROGRAM) as context:
         records = [option.get_help_record(context) for option in common_options()]
     return f"""\
-Options of every command, before or after its name:
+Options that all commands accept, before or after the command's name:
 
 {_rows(filter(None, records))}
 DURATION is a number with a unit, such as 30s, 5m, 2h or 1h30m; without a unit,
@@ -144,8 +159,8 @@ for the same reason, the exit status is the one for that reason; if only some
 fail, or if they fail for different reasons, it is 10. Status 12 outranks all
 others.
 
-With -o json, an error is a JSON object. The values of its "code", each with
-its exit status:
+With -o json, an error is a JSON object. The possible values of its 'code'
+field, with the exit status of each:
 
 {_rows((f"{code:14} {status:>2}", meaning) for code, (status, meaning) in sorted(codes.items()))}"""
 
@@ -153,14 +168,15 @@ its exit status:
 def _environment(_app: App) -> str:
     entries = ""
     for names, others, meaning in VARIABLES:
-        also = f" Also read: {others}." if names and others else ""
+        also = f" Falls back to {others}." if names and others else ""
         text = fill(
             meaning + also, WIDTH, initial_indent=_DEEP, subsequent_indent=_DEEP, break_on_hyphens=False
         )
         entries += f"  {names or others}\n{text}\n"
     return f"""\
 Settings are looked up in this order: option, --profile, VOICECTL_PROFILE,
-VOICECTL_*, VONAGE_*, the default profile. 'profile show' says which are in use.
+VOICECTL_*, VONAGE_*, the default profile. 'profile show' shows the settings in
+use and where each comes from.
 
 {entries}
 No environment variable can replace --yes.

@@ -45,8 +45,7 @@ def create(
         str | None,
         typer.Option(
             metavar="FILE",
-            help='File that lists the allowed paths, {"paths": {...}}; all others are denied. - reads standard'
-            " input.",
+            help='File with the allowed paths, {"paths": {...}}; - reads standard input. All other paths are denied.',
         ),
     ] = None,
 ) -> None:
@@ -83,8 +82,8 @@ def show(
 ) -> None:
     """Decode a token: show its claims and times, and whether your key signed it.
 
-    The field "faults" lists all reasons for which the API would refuse the token. Exit status 2: the token is wrong,
-    and the API would refuse it no matter when it is sent.
+    The 'faults' field lists all the reasons why the API would refuse the token. The exit status is 2 if the token is
+    invalid: the API would refuse it at any time.
 
     Examples:
       $ voicectl jwt create | voicectl jwt show -

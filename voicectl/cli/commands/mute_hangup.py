@@ -34,11 +34,14 @@ class HoldOptions:
 
     hold: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="For this long, also act on legs that join or come to match."),
+        typer.Option(
+            metavar="DURATION",
+            help="For this long, also act on legs that join the conversation or start to match the selection.",
+        ),
     ] = None
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Undo this command's changes made from this machine."),
+        typer.Option("--undo", help="Undo the changes that this command made from this machine."),
     ] = False
     max_: Max = 10
 
@@ -47,12 +50,13 @@ class HoldOptions:
 def mute(
     ctx: typer.Context, legs: SomeLegs = None, *, hold_options: HoldOptions, selectors: Selectors
 ) -> None:
-    """Keep the others from hearing a leg.
+    """Keep the other parties from hearing a leg.
 
-    Name the legs, or select them with options. Before acting on legs from standard input or selected with options,
-    voicectl lists them and asks for confirmation (without a terminal, add --yes). --hold DURATION also mutes legs
-    that join, or start to match, within that time; all of them stay muted afterwards. --undo unmutes legs that were
-    muted from this machine: every live one, or those that you name or select.
+    Name the legs, or select them with options. Before acting on legs that are read from standard input or selected
+    with options, voicectl lists them and asks for confirmation (without a terminal, add --yes). --hold DURATION also
+    mutes legs that join the conversation, or start to match the selection, within that time; all of them stay muted
+    afterwards. --undo unmutes legs that were muted from this machine: every live one, or those that you name or
+    select.
 
     Examples:
       $ voicectl mute "$LEG"
@@ -64,7 +68,7 @@ def mute(
 
 @grouped
 def unmute(ctx: typer.Context, legs: SomeLegs = None, max_: Max = 10, *, selectors: Selectors) -> None:
-    """Let the others hear a leg again.
+    """Let the other parties hear a leg again.
 
     Examples:
       $ voicectl unmute "$LEG"
@@ -77,7 +81,7 @@ def unmute(ctx: typer.Context, legs: SomeLegs = None, max_: Max = 10, *, selecto
 def earmuff(
     ctx: typer.Context, legs: SomeLegs = None, *, hold_options: HoldOptions, selectors: Selectors
 ) -> None:
-    """Keep a leg from hearing the others.
+    """Keep a leg from hearing the other parties.
 
     Naming and selecting legs, --hold and --undo work as for 'mute'.
 
@@ -90,7 +94,7 @@ def earmuff(
 
 @grouped
 def unearmuff(ctx: typer.Context, legs: SomeLegs = None, max_: Max = 10, *, selectors: Selectors) -> None:
-    """Let a leg hear the others again.
+    """Let a leg hear the other parties again.
 
     Example:
       $ voicectl unearmuff "$LEG"
@@ -104,7 +108,9 @@ def hangup(
     legs: SomeLegs = None,
     say: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Speak this text in full first; - reads standard input."),
+        typer.Option(
+            metavar="TEXT", help="Before hanging up, speak this text in full; - reads standard input."
+        ),
     ] = None,
     max_: Max = 10,
     *,
@@ -113,9 +119,10 @@ def hangup(
     """End legs, even while they are ringing; it is not an error if a leg has already ended.
 
     voicectl retries for up to 20 s if the platform refuses, as it may in the first seconds of a call. Name the legs,
-    or select them with options. Before acting on legs from standard input or selected with options, voicectl lists
-    them and asks for confirmation (without a terminal, add --yes); legs that start to match before it has finished
-    are hung up too. --older-than uses start times from the platform: a leg without one never matches.
+    or select them with options. Before acting on legs that are read from standard input or selected with options,
+    voicectl lists them and asks for confirmation (without a terminal, add --yes); legs that start to match the
+    selection before the command has finished are also hung up. --older-than uses start times from the platform: a leg
+    without one never matches.
 
     Examples:
       $ voicectl hangup "$LEG"

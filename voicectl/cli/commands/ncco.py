@@ -29,9 +29,9 @@ def lint(
 ) -> None:
     """Check an NCCO, and list each problem with its location.
 
-    An error makes the platform, and also the sandbox, refuse the NCCO. A warning does not: it points out what is
-    tolerated, deprecated or undocumented, or may not do what you meant. The exit status is 2 if there is an error.
-    Nothing is sent.
+    An error makes the platform, and also the sandbox, refuse the NCCO. A warning does not: it points out something
+    that the platform tolerates, that is deprecated or undocumented, or that may not do what you meant. The exit
+    status is 2 if there is an error. Nothing is sent.
 
     Examples:
       $ echo '[{"action": "talk", "text": "Hello"}]' > flow.json

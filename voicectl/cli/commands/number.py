@@ -75,7 +75,7 @@ def list_(
 def link(ctx: typer.Context, number: Number) -> None:
     """Link a number to the application, so that calls to the number reach the application.
 
-    If the number is linked to another application, that link is replaced. All other settings that the API shows
+    If the number is linked to another application, that link is replaced. All other settings that the API returns
     stay as they are, and nothing is sent if nothing changes. This needs the account's API key and secret, as 'app
     show' does.
 
@@ -89,7 +89,7 @@ def link(ctx: typer.Context, number: Number) -> None:
 def unlink(ctx: typer.Context, number: Number) -> None:
     """Unlink a number from the application, so that calls to the number no longer reach it.
 
-    A number that is linked to another application is left alone. All other settings that the API shows stay as they
+    A number that is linked to another application is left alone. All other settings that the API returns stay as they
     are, and nothing is sent if nothing changes. This needs the account's API key and secret, as 'app show' does.
 
     Example:

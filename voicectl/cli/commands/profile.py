@@ -51,8 +51,8 @@ class Guards:
         list[str] | None,
         typer.Option(
             metavar="PREFIX",
-            help="Never call numbers with this prefix; of --allow and --deny, the longest matching prefix wins."
-            " Repeatable.",
+            help="Never call numbers with this prefix; if prefixes of both --allow and --deny match, the longest one"
+            " wins. Repeatable.",
         ),
     ] = None
     max_calls_per_hour: Annotated[
@@ -62,7 +62,7 @@ class Guards:
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Maximum for 'call create --length-timer', and its default; also limits 'transfer --connect'.",
+            help="Maximum and default value of 'call create --length-timer'; also limits 'transfer --connect'.",
         ),
     ] = None
     host: Annotated[
@@ -133,7 +133,7 @@ def add(
         bool, typer.Option("--replace", help="Replace an existing profile of that name.")
     ] = False,
 ) -> None:
-    r"""Store an application, its key and its guards under a name.
+    r"""Store an application, its key and its guards (limits on its calls).
 
     The key is checked and copied into the configuration directory, where only you can read it. On a terminal,
     voicectl asks for missing values. The first profile becomes the default. Secrets are read from files, commands or
@@ -230,7 +230,7 @@ def show(
 ) -> None:
     """Show a profile, and where each setting comes from.
 
-    Without NAME, it shows the settings that a command would use now. Secrets are never shown.
+    Without NAME, voicectl shows the settings that a command would use now. Secrets are never shown.
 
     Examples:
       $ voicectl profile show

@@ -1,4 +1,4 @@
-"""``call reconcile``: find out what became of calls for which the API's reply was lost."""
+"""``call reconcile``: find out what became of calls for which the API's response was lost."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def reconcile(
     *,
     listing: ListOptions,
 ) -> None:
-    """Find out what became of calls for which the API's reply was lost.
+    """Find out what became of calls for which the API's response was lost.
 
-    Without REF, it lists all calls whose outcome is unknown. With REF, it looks for that call: exit status 0 if it is
-    found, 12 if its outcome is still unknown. A stored event with that reference proves that the call was created;
-    without one, voicectl searches the API's records for a matching call. It never places a call.
+    Without REF, the command lists all calls whose outcome is unknown. With REF, it looks for that call; the exit
+    status is 0 if the call is found, and 12 if its outcome is still unknown. A stored event with that reference
+    proves that the call was created; without such an event, voicectl searches the API's records for a matching call.
+    'call reconcile' never places a call.
 
     Examples:
       $ voicectl call reconcile

@@ -79,7 +79,7 @@ def list_(
     """List the recordings reported by stored events.
 
     The list comes from the events that 'webhook serve' stored: the platform cannot list recordings. TIME is an RFC
-    3339 timestamp, or relative: 10m means 10 minutes ago.
+    3339 timestamp or a relative time: 10m means 10 minutes ago.
 
     Examples:
       $ voicectl recording list
@@ -126,12 +126,13 @@ def download(
 ) -> None:
     """Download recordings and transcriptions.
 
-    Without an argument, it downloads every reported file that is not yet in DIR. Files are named
-    START_CONVERSATION_UUID.EXTENSION: the recording's start, its conversation's id, the recording's id, and the file
-    type. If no event reported a file, START is the time that the server gives for it; without that, the name is
-    UUID.EXTENSION. Complete files are listed in SHA256SUMS, for 'sha256sum -c'. A file in SHA256SUMS is downloaded
-    again only if you deleted it and give it as an argument. Nothing is overwritten, and an interrupted download is
-    resumed. voicectl sends its token only to the API's own hosts and those given with 'profile add --host'.
+    Without an argument, the command downloads every file that an event reported and that is not yet in DIR. Files are
+    named START_CONVERSATION_UUID.EXTENSION: the recording's start, its conversation's id, the recording's id, and the
+    file type. If no event reported a file, START is the time that the server gives for it; if the server gives no
+    time, the name is UUID.EXTENSION. Complete files are listed in SHA256SUMS, for 'sha256sum -c'. A file in
+    SHA256SUMS is downloaded again only if you deleted it and give it as an argument. Nothing is overwritten, and an
+    interrupted download is resumed. voicectl sends its token only to the API's own hosts and those given with
+    'profile add --host'.
 
     Examples:
       $ voicectl recording download --dir recordings

@@ -139,10 +139,10 @@ def start(
 ) -> None:
     """Start a sandbox on this machine.
 
-    The first start creates the profile 'sandbox', with its own key. Each start stores the sandbox's address in that
-    profile; use it with -p sandbox. This address serves the calls of all regions. Each region also has an address of
-    its own, on one of the next six ports, which serves only that region's calls: 'sandbox status --fields regions'
-    lists them. The sandbox runs until Ctrl-C or 'sandbox stop'.
+    The first start creates the profile 'sandbox', with its own key. Each time it starts, the sandbox stores its
+    address in that profile; select the profile with -p sandbox. This address serves the calls of all regions. Each
+    region also has an address of its own, on one of the next six ports, which serves only that region's calls:
+    'sandbox status --fields regions' lists them. The sandbox runs until Ctrl-C or 'sandbox stop'.
 
     With --tls it also serves HTTPS, for programs that use nothing else. Its certificates come from an authority of
     its own, whose key stays in the configuration directory. 'sandbox env' makes programs in your shell trust it.
@@ -227,7 +227,7 @@ def status(ctx: typer.Context) -> None:
 
 
 def reset(ctx: typer.Context) -> None:
-    """Delete the sandbox's calls and faults; its keys stay.
+    """Delete the sandbox's calls and faults; its credentials are kept.
 
     Example:
       $ voicectl sandbox reset

@@ -52,10 +52,10 @@ def exec_(
 ) -> None:
     """Run a command with a private sandbox in place of the platform.
 
-    Every voicectl command that it runs uses this sandbox, whatever profile it names, and reaches nothing else, so you
-    can rehearse a runbook unchanged. Other programs find VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST
-    and the account's secrets in their environment, which contains no other credentials. The command gets a temporary
-    configuration of its own. The exit status is that of the command.
+    Every voicectl command run by CMD uses this sandbox, whichever profile is named, and reaches nothing else, so you
+    can rehearse a runbook unchanged. For other programs, the environment contains VONAGE_APPLICATION_ID,
+    VONAGE_PRIVATE_KEY, VONAGE_API_HOST and the secrets of the sandbox's account, and no other credentials. The
+    command gets a temporary configuration of its own. The exit status is that of the command.
 
     With --intercept, programs that use the platform's own addresses run unchanged. HTTPS_PROXY names a proxy that
     answers for the platform's hosts and refuses all others, and SSL_CERT_FILE and similar variables make programs

@@ -99,9 +99,9 @@ def ring(
 ) -> None:
     """Make an inbound call, as a caller would.
 
-    The call reaches the application to which the number is linked, or else the sandbox's own. It runs the --ncco
-    flow. Without --ncco, the sandbox fetches one from the application's answer_url, as the platform does, passing on
-    the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
+    The call reaches the application to which the number is linked, or else the sandbox's own. The call runs the NCCO
+    given with --ncco. Without --ncco, the sandbox fetches an NCCO from the application's answer_url, as the platform
+    does, passing on the SIP headers; if there is no answer_url, the call joins the room 'lobby'.
 
     Example:
       $ voicectl sandbox ring --to 442079460000 --from 447700900001
@@ -143,12 +143,12 @@ def press(
         str,
         typer.Argument(
             metavar="DIGITS",
-            help="Keys to press: 0-9, *, # and p (a half-second pause), quoted.",
+            help="Keys to press: 0-9, *, # and p (a half-second pause). Quote * and # for the shell.",
             show_default=False,
         ),
     ],
 ) -> None:
-    """Press keys as the person on a leg; the others in its conversation hear them.
+    """Press keys as the person on a leg; the other parties in its conversation hear them.
 
     Example:
       $ voicectl sandbox press "$LEG" '12#'
@@ -162,7 +162,7 @@ def say(
     leg: Party,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The words to say.", show_default=False)],
 ) -> None:
-    """Say something as the person on a leg: the others hear it, and it reaches speech recognition and recordings.
+    """Say something as the person on a leg; the other parties, speech recognition and recordings receive it.
 
     Example:
       $ voicectl sandbox say "$LEG" 'I would like to speak to sales'
@@ -225,7 +225,7 @@ def log(
 ) -> None:
     """List requests, webhooks, the parties' actions and changes to legs.
 
-    The field 'what' summarizes each entry; -o jsonl shows the entries in full. --limit N lists the newest N.
+    The 'what' field summarizes each entry; -o jsonl shows the entries in full. --limit N lists the newest N.
 
     Examples:
       $ voicectl sandbox log

@@ -56,7 +56,7 @@ def serve(
     forward_to: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Forward each request to your application, and return its response."
+            metavar="URL", help="Forward each request to your server at this URL, and return its response."
         ),
     ] = None,
     set_urls: Annotated[
@@ -84,19 +84,20 @@ def serve(
 ) -> None:
     r"""Receive webhooks: answer calls, and store every event.
 
-    It serves /webhooks/answer, /webhooks/event, /webhooks/fallback and /webhooks/rtc until Ctrl-C or SIGTERM, and
-    reports its state at /healthz and /metrics. It acknowledges an event once it is on disk, and prints it; 'webhook
-    list' finds it later. It accepts only signed webhooks: add the account's signature secret to the profile (profile
-    add --signature-secret-file FILE), or set VOICECTL_SIGNATURE_SECRET.
+    voicectl serves /webhooks/answer, /webhooks/event, /webhooks/fallback and /webhooks/rtc until Ctrl-C or SIGTERM,
+    and reports the receiver's state at /healthz and /metrics. Each event is written to disk, then acknowledged and
+    printed; 'webhook list' shows it later. Only signed webhooks are accepted: add the account's signature secret to
+    the profile with 'profile add --signature-secret-file FILE', or set VOICECTL_SIGNATURE_SECRET.
 
-    By default, it listens on the loopback interface only; the platform reaches it through a tunnel or a proxy with
-    TLS. With --forward-to, signed requests to other paths are passed on, too, and --answer is used if your
-    application answers late, with an error or with an invalid NCCO. If no rule of --answer matches, the platform gets
-    what your application answered. Without either option, it stores events but answers no calls, and --set-urls does
-    not change the answer URLs.
+    By default, the receiver listens on the loopback interface only; the platform reaches it through a tunnel or a
+    proxy with TLS. With --forward-to, signed requests, including those to other paths, are forwarded to your server.
+    The --answer file is then a fallback: it is used if your server responds late, with an error or with an invalid
+    NCCO. If no rule in the --answer file matches, the platform receives your server's own response. With neither
+    option, events are stored but calls are not answered, and --set-urls does not change the answer URLs.
 
-    On exit, it restores the webhooks that --set-urls changed. If it cannot do so within 5 s, it prints the command to
-    restore them, and the next start tries again; the exit status is 7 if the API gave no usable answer.
+    On exit, voicectl restores the webhooks that --set-urls changed. If it cannot do so within 5 s, it prints the
+    command to restore them, and tries again when 'webhook serve' is next started; the exit status is 7 if the API
+    gave no usable response.
 
     Examples:
       $ voicectl webhook serve --answer answer.toml

@@ -15,8 +15,8 @@ from voicectl.errors import LegError
 def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
     """Speak text on a live leg; only that leg's party hears it.
 
-    On a terminal, voicectl asks for TEXT if it is missing. The request is never retried: if the API does not answer,
-    the exit status is 12.
+    On a terminal, voicectl asks for TEXT if it is missing. The request is never retried. If the API does not respond,
+    the outcome is unknown and the exit status is 12.
 
     Examples:
       $ voicectl talk "$LEG" "Your table is ready."
@@ -56,7 +56,7 @@ def _checked(app: App, leg: str) -> str:
 def stream(ctx: typer.Context, leg: Leg, playback: Playback) -> None:
     """Play an audio file on a live leg; only that leg's party hears it.
 
-    The request is never retried: if the API does not answer, the exit status is 12.
+    The request is never retried. If the API does not respond, the outcome is unknown and the exit status is 12.
 
     Examples:
       $ voicectl stream "$LEG" https://cdn.example.org/hold.mp3 --loop 0

@@ -30,7 +30,7 @@ def transfer(
 ) -> None:
     """Transfer a leg to another call flow; the leg moves to a new conversation of its own.
 
-    The request is never retried: if the API does not answer, the exit status is 12.
+    The request is never retried. If the API does not respond, the outcome is unknown and the exit status is 12.
 
     Examples:
       $ voicectl transfer "$LEG" --connect 447700900002

@@ -33,7 +33,7 @@ CONFLICT = 409
 
 User = Annotated[
     str,
-    typer.Argument(metavar="USER", help="The user: its name, or its id (USR-...).", show_default=False),
+    typer.Argument(metavar="USER", help="The user's name, or id (USR-...).", show_default=False),
 ]
 
 
@@ -75,7 +75,7 @@ def create(
 ) -> None:
     """Create an app user, who can be called at app:NAME.
 
-    The request is never retried: if the API does not answer, the exit status is 12.
+    The request is never retried. If the API does not respond, the outcome is unknown and the exit status is 12.
 
     Examples:
       $ voicectl user create alice --display-name "Alice Jones"
@@ -114,7 +114,7 @@ def show(ctx: typer.Context, user: User) -> None:
 def remove(ctx: typer.Context, user: User) -> None:
     """Delete an app user.
 
-    If the user was deleted in the meantime, the outcome is 'already'.
+    If another program deletes the user at the same moment, the outcome is 'already'.
 
     Examples:
       $ voicectl user remove alice

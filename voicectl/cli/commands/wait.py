@@ -44,9 +44,9 @@ def wait(
     """Wait until every leg reaches a status; changes along the way go to standard error.
 
     voicectl polls the API once a second. If 'webhook serve' stores events on this machine, voicectl reacts to them at
-    once, and you can also wait for 'human' (a person answered, not a machine). 'ended' is any final status. Exit
-    status 8: the wait timed out. 11: a leg ended in a status other than the one waited for. The records are printed
-    in these cases too.
+    once, and you can also wait for 'human' (a person answered, not a machine). 'ended' means any final status. The
+    exit status is 8 if the wait timed out, and 11 if a leg ended in a status other than the one waited for. voicectl
+    prints the legs' records in these cases too.
 
     Examples:
       $ voicectl wait "$LEG" --for answered --timeout 30

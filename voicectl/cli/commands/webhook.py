@@ -46,22 +46,18 @@ CHECK = View(columns=("check", "outcome", "detail"), id="check", line="{outcome:
 
 Leg = Annotated[
     str | None,
-    typer.Option(metavar="LEG", help=f"Select only events of this leg: {ID_FORMS}."),
+    typer.Option(metavar="LEG", help=f"Only events of this leg: {ID_FORMS}."),
 ]
-Conversation = Annotated[
-    str | None, typer.Option(metavar="CON-ID", help="Select only events of this conversation.")
-]
-Status = Annotated[str | None, typer.Option(metavar="STATUS", help="Select only events with this status.")]
+Conversation = Annotated[str | None, typer.Option(metavar="CON-ID", help="Only events of this conversation.")]
+Status = Annotated[str | None, typer.Option(metavar="STATUS", help="Only events with this status.")]
 Kinds = Annotated[
     list[str] | None,
-    typer.Option(metavar="KIND", help=f"Select only events of this kind: {', '.join(KINDS)}. Repeatable."),
+    typer.Option(metavar="KIND", help=f"Only events of this kind: {', '.join(KINDS)}. Repeatable."),
 ]
 Since = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Select only events received at or after this time.")
+    str | None, typer.Option(metavar="TIME", help="Only events received at or after this time.")
 ]
-Before = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Select only events received before this time.")
-]
+Before = Annotated[str | None, typer.Option(metavar="TIME", help="Only events received before this time.")]
 
 
 @grouped
@@ -79,8 +75,8 @@ def list_(
 ) -> None:
     """List stored events, newest last.
 
-    The field 'repeats' is the number of times that the same event arrived again. TIME is an RFC 3339 timestamp, or
-    relative: 10m means 10 minutes ago. --limit N lists the newest N events or, with --sort, the first N.
+    The 'repeats' field is the number of times that the same event arrived again. TIME is an RFC 3339 timestamp or a
+    relative time: 10m means 10 minutes ago. --limit N lists the newest N events or, with --sort, the first N.
 
     Examples:
       $ voicectl webhook list --since 1h
@@ -112,8 +108,8 @@ def tail(
 ) -> None:
     """Show the latest events, and each new one as it is stored.
 
-    It shows each event once, and skips none, but on a terminal it shows RTC events only with --all-events or --kind
-    rtc. JSON output has one line per event.
+    Each event is shown exactly once. On a terminal, RTC events are shown only with --all-events or --kind rtc. JSON
+    output has one line per event.
 
     Examples:
       $ voicectl webhook tail -o jsonl
@@ -175,9 +171,9 @@ def replay(
     """Resend stored events to a URL of your choice.
 
     Events are sent in order, one after another, with the method, query and body that were received, and without a
-    signature unless you add --sign. Requests for an NCCO, and rtc events, are sent only if you name them by id or
-    --kind. Recording events belong to no leg: select them with --conversation. TIME is an RFC 3339 timestamp, or
-    relative: 10m means 10 minutes ago. Exit status 7: no event arrived. 10: only some arrived.
+    signature unless you add --sign. Requests for an NCCO, and RTC events, are sent only if you name them by id or
+    --kind. Recording events belong to no leg: select them with --conversation. TIME is an RFC 3339 timestamp or a
+    relative time: 10m means 10 minutes ago. The exit status is 7 if no event arrived, and 10 if only some did.
 
     Examples:
       $ voicectl webhook replay "$EVENT" --to "$APP_URL/webhooks/event" --sign
@@ -253,8 +249,8 @@ def purge(
 ) -> None:
     """Delete old events permanently.
 
-    The data is also erased from the files on disk. TIME is an RFC 3339 timestamp, or relative: 90d means 90 days ago.
-    --dry-run only counts the events.
+    The data is also erased from the files on disk. TIME is an RFC 3339 timestamp or a relative time: 90d means 90
+    days ago. --dry-run only counts the events.
 
     Examples:
       $ voicectl webhook purge --before 90d --dry-run
@@ -302,8 +298,9 @@ def verify(
 ) -> None:
     """Check the signature of a request, and explain the result.
 
-    It lists each check with its result. TIME is an RFC 3339 timestamp, or relative: 10m means 10 minutes ago. Exit
-    status 0: the receiver would accept the request. 2: the receiver would refuse it; the error says why.
+    This command lists each check with its result. TIME is an RFC 3339 timestamp or a relative time: 10m means 10
+    minutes ago. The exit status is 0 if 'webhook serve' would accept the request, and 2 if it would refuse the
+    request; the error says why.
 
     Examples:
       $ voicectl webhook verify request.txt

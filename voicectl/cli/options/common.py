@@ -77,9 +77,10 @@ def common_options() -> tuple[TyperOption, ...]:
         _option(
             "-y",
             "--yes",
-            text="Do not ask for confirmation before acting on legs from standard input or selected with options.",
+            text="Do not ask for confirmation before acting on legs that are read from standard input or selected"
+            " with options.",
         ),
-        _option("--debug", text="Log requests and replies to standard error."),
+        _option("--debug", text="Log requests and responses to standard error."),
     )
 
 
@@ -115,7 +116,7 @@ def format_options(command: Any, ctx: Any, formatter: Any) -> None:
             with formatter.section(title):
                 formatter.write_dl(rows)
     formatter.write_paragraph()
-    formatter.write_text(f"Options of every command, such as -o, -q and -p: {PROGRAM} help options")
+    formatter.write_text(f"For options that all commands share, such as -o and -q: {PROGRAM} help options")
 
 
 def _store_format(options: Options, text: str) -> None:
