@@ -44,7 +44,7 @@ class BackgroundThread(Generic[T]):
             TransportError: The work did not end in time. The work continues.
         """
         if not self.is_done(seconds):
-            raise TransportError("There was no answer in time.")
+            raise TransportError("There was no response in time.")
 
     def is_done(self, seconds: float | None = None) -> bool:
         """Wait up to *seconds*, and return True if *work* has ended, whether it succeeded or failed."""

@@ -209,7 +209,7 @@ def test_without_the_conversation_api_the_legs_are_still_shown(voicectl: Room) -
 
     assert ran.exit_code == 0
     assert leg[:8] in ran.stdout
-    assert "Names are unknown because the Conversation API failed" in ran.stderr
+    assert "Room names are unknown because the Conversation API failed" in ran.stderr
     assert ran.stderr.endswith("1 live leg in 1 conversation\n")
     assert voicectl.clock.monotonic() - before <= NAMES_SECONDS, "the legs come first"
 

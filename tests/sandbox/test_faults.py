@@ -277,7 +277,7 @@ class TestList:
             ({"what": "delay", "seconds": -1}, "seconds: Must be between 0 and 2678400"),
             ({"what": "delay", "seconds": 1, "code": 500}, "code: Is allowed only with status"),
             ({"what": "webhook-delay"}, "seconds: Missing required parameter"),
-            ({"what": "webhook-drop", "seconds": 1}, "seconds: Is allowed only with delay and webhook-delay"),
+            ({"what": "webhook-drop", "seconds": 1}, "seconds: Is allowed only with delay or webhook-delay"),
             ({"what": "webhook-completed", "on": "input"}, "on: Must be one of any, status"),
             ({"what": "answer-timeout", "on": "getCall"}, "on: Must be one of any, answer"),
             (

@@ -380,7 +380,7 @@ def test_a_server_that_stops_answering_is_given_up_in_time(postgres: Postgres, t
         store.add([arrival(1)])
         postgres.freeze()
         try:
-            with pytest.raises(StoreError, match="does not answer"):
+            with pytest.raises(StoreError, match="does not respond"):
                 ending(lambda: store.add([arrival(2)]))
         finally:
             postgres.thaw()
@@ -394,7 +394,7 @@ def test_a_locked_application_is_reported_in_time(postgres: Postgres, tmp_path: 
         store = PostgresEvents(postgres.url, events.application_id, add_seconds=0.3)
         with closing(store), psycopg.connect(postgres.url) as other:
             other.execute("LOCK TABLE voicectl_events.events")
-            with pytest.raises(StoreError, match="does not answer"):
+            with pytest.raises(StoreError, match="does not respond"):
                 store.add([arrival(1)])
 
 

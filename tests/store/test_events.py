@@ -557,7 +557,7 @@ def test_a_purge_that_a_reader_blocks_says_so(tmp_path: Path) -> None:
         store.add([arrival(1)])
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM events").fetchone()
-        with pytest.raises(StoreError, match="still in the log"):
+        with pytest.raises(StoreError, match="still in the write-ahead log"):
             store.purge(RECEIVED + 99)
         reader.execute("COMMIT")
         assert store.purge(RECEIVED + 99) == 0

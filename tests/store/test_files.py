@@ -80,7 +80,7 @@ def test_a_directory_such_as_tmp_keeps_others_from_replacing_a_file(secret: Path
 def test_files_of_another_user_are_refused(secret: Path, what: str) -> None:
     os.chown(secret if what == "the file" else secret.parent, NOBODY, NOBODY)
 
-    with pytest.raises(ConfigError, match=r"belongs to another user|Another user can replace"):
+    with pytest.raises(ConfigError, match=r"belongs to another user|can therefore replace"):
         files.read_private(secret, what="key")
 
 

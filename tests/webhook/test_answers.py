@@ -241,7 +241,7 @@ def test_an_ncco_that_the_policy_forbids_is_not_served(desk: Desk) -> None:
     desk.write("a.json", flow)
 
     assert ask(answers) == [talk("Hello")]
-    assert desk.warnings == ["the changed answers are not used, and the old ones stay: no connects"]
+    assert desk.warnings == ["the changed answers are not used, and the old ones remain in use: no connects"]
 
 
 # Variables

@@ -229,20 +229,20 @@ def test_a_response_without_a_type_or_a_length_is_an_answer() -> None:
 MIB = 1 << 20
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 REFUSED: dict[str, tuple[bytes, int, str]] = {
-    "server error": (reply(500, b"Oops", content_type="text/html"), 500, "answered 500"),
-    "unavailable": (reply(503, retry_after="3"), 503, "answered 503"),
-    "not found": (reply(404), 404, "answered 404"),
-    "a redirect": (reply(302, location="/x"), 302, "answered 302, a redirect, which is not followed"),
-    "not modified": (reply(304), 304, "answered 304"),
-    "beyond the range": (reply(206, NCCO), 206, "answered 206"),
-    "a status that no server may send": (reply(700), 502, "answered 700"),
+    "server error": (reply(500, b"Oops", content_type="text/html"), 500, "returned 500"),
+    "unavailable": (reply(503, retry_after="3"), 503, "returned 503"),
+    "not found": (reply(404), 404, "returned 404"),
+    "a redirect": (reply(302, location="/x"), 302, "returned 302, a redirect, which is not followed"),
+    "not modified": (reply(304), 304, "returned 304"),
+    "beyond the range": (reply(206, NCCO), 206, "returned 206"),
+    "a status that no server may send": (reply(700), 502, "returned 700"),
     "compressed": (
         reply(200, b"x", content_encoding="gzip"),
         200,
-        "compressed its answer, although the request did not allow that",
+        "compressed its response, although the request did not allow that",
     ),
-    "too big, and says so": (reply(200, b" " * (MIB + 2)), 200, "gave an answer of over 1 MiB"),
-    "too big, without an end": (HEAD + b"\r\n" + b" " * (2 * MIB), 200, "gave an answer of over 1 MiB"),
+    "too big, and says so": (reply(200, b" " * (MIB + 2)), 200, "returned more than 1 MiB"),
+    "too big, without an end": (HEAD + b"\r\n" + b" " * (2 * MIB), 200, "returned more than 1 MiB"),
 }
 
 
@@ -287,7 +287,9 @@ def test_a_broken_response_is_not_an_answer(case: str) -> None:
         assert app.ask() is None
         assert len(server.requests) == 1
     assert len(app.warnings) == 1
-    assert app.warnings[0].startswith(f"answer: {server.url.removeprefix('http://')} gave no answer: ")
+    assert app.warnings[0].startswith(
+        f"answer: {server.url.removeprefix('http://')} gave no usable response: "
+    )
     assert "closed" in app.warnings[0]
 
 
@@ -312,7 +314,7 @@ def test_one_deadline_covers_the_whole_exchange(answer: Drip) -> None:
         app = App(server.url)
         ending(lambda: asyncio.run(late(app, within=0.3)))
 
-    assert app.warnings[0].endswith("no complete answer within 0.3 s")
+    assert app.warnings[0].endswith("it was not complete within 0.3 s")
 
 
 async def late(app: App, within: float) -> None:
@@ -343,7 +345,7 @@ def test_a_server_that_does_not_answer_is_given_up_on_in_time() -> None:
     with Deaf() as server:
         app = App(server.url)
         ending(lambda: asyncio.run(late(app, within=0.2)))
-    assert app.warnings[0].endswith("no complete answer within 0.2 s")
+    assert app.warnings[0].endswith("it was not complete within 0.2 s")
 
 
 def test_a_closed_port_is_reported_at_once() -> None:

@@ -560,7 +560,7 @@ def test_a_websocket_is_refused_with_a_reason(tmp_path: Path) -> None:
 
         assert receiver.stored() == []
         assert app.requests == []
-    assert "use the address at which your application itself can be reached" in receiver.warnings[0]
+    assert "use the address at which your server itself can be reached" in receiver.warnings[0]
 
 
 @pytest.mark.parametrize(

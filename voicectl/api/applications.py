@@ -19,7 +19,8 @@ NOT_SENT = ("id", "_links")
 """The names of the fields that the API adds to an application. An update must not contain these fields."""
 
 _NOT_OURS = (
-    "It may have been deleted, or it may belong to another account: check the application id and the API key."
+    "The application may have been deleted, or may belong to another account: check the application id and the"
+    " API key."
 )
 
 
@@ -61,9 +62,9 @@ class ApplicationApi:
 def _application(application_id: str, body: Any) -> dict[str, Any]:
     """Check the parts of *body* that voicectl reads or changes, and return *body* without any private key."""
     if not isinstance(body, dict) or not isinstance(body.get("id"), str):
-        raise NoAnswer("the answer is not an application")
+        raise NoAnswer("the response is not an application record")
     if body["id"].lower() != application_id.lower():
-        raise NoAnswer("the answer is about another application")
+        raise NoAnswer("the response describes a different application")
     capabilities = _object(body, "capabilities")
     for name in ("voice", "rtc"):
         webhooks = _object(_object(capabilities, name), "webhooks")
@@ -79,5 +80,5 @@ def _object(container: dict[str, Any], name: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise NoAnswer(f"the answer's {name} is not an object")
+        raise NoAnswer(f"the response's {name} is not an object")
     return value

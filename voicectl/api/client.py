@@ -157,7 +157,7 @@ class VoiceApi:
         def read(body: Any) -> Call:
             call = record(body, Call.from_json)
             if plain(call.uuid) != plain(uuid):
-                raise NoAnswer("the answer is about another leg")
+                raise NoAnswer("the response describes a different leg")
             return call
 
         request = Request(Repeat.READ, "GET", "", read, within=within, is_urgent=urgent)
@@ -273,10 +273,10 @@ def _path(uuid: str, below: str = "") -> str:
 def _page(body: Any) -> tuple[list[Call], str | None]:
     """Return the calls on a page, and the query string for the next page (None on the last page)."""
     if not isinstance(body, dict):
-        raise NoAnswer("the answer is not an object")
+        raise NoAnswer("the response is not an object")
     calls = fields(body.get("_embedded")).get("calls")
     if not isinstance(calls, list):
-        raise NoAnswer("the answer contains no list of calls")
+        raise NoAnswer("the response contains no list of calls")
     found = [
         Call.from_json(call)
         for call in calls
@@ -288,5 +288,5 @@ def _page(body: Any) -> tuple[list[Call], str | None]:
 def _created(body: Any) -> CreatedCall:
     uuid = whole_object(body).get("uuid")
     if not isinstance(uuid, str) or not is_leg_id(uuid):
-        raise NoAnswer("the answer has no leg id")
+        raise NoAnswer("the response has no leg id")
     return CreatedCall(uuid, body)

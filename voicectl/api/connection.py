@@ -270,7 +270,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
             return sock
     why = "the name has no address" if failure is None else _reason(failure)
     if isinstance(failure, TimeoutError):
-        why = "no answer to the connection attempt"
+        why = "no response to the connection attempt"
     raise NotSent(f"no connection to {host}:{port}: {why}") from failure
 
 
@@ -300,7 +300,7 @@ def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: f
         sock.settimeout(_remaining(deadline))
         part = sock.recv(1)  # byte by byte, since TLS begins right after the headers
         if not part or len(head) > MAX_PROXY_HEAD_BYTES:
-            raise NotSent(f"the proxy {proxy.host}:{proxy.port} gave no answer")
+            raise NotSent(f"the proxy {proxy.host}:{proxy.port} gave no response")
         head += part
     status = head.split(b" ", 2)[1:2]
     if not status or not status[0].startswith(b"2"):
@@ -311,7 +311,7 @@ def _tunnel(sock: socket.socket, host: str, port: int, proxy: Proxy, deadline: f
 def _remaining(deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise TimeoutError("no complete answer in time")
+        raise TimeoutError("timed out")
     return left
 
 
@@ -319,13 +319,13 @@ def _reason(exc: BaseException) -> str:
     """Return a description of the error *exc*. The description does not quote any part of the request."""
     match exc:
         case TimeoutError():
-            return "no complete answer in time"
+            return "timed out"
         case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():
-            return "the connection was closed without an answer"
+            return "the connection was closed without a response"
         case http.client.IncompleteRead():
-            return "the answer was cut short"
+            return "the response was cut short"
         case http.client.HTTPException() | ValueError():
-            return "the answer is not valid HTTP"
+            return "the response is not valid HTTP"
         case OSError(strerror=str(text)) if text:
             return text[0].lower() + text[1:]
     return type(exc).__name__

@@ -27,7 +27,10 @@ _SETTINGS = ("display_name", "image_url", "properties", "numbers", "callback")
 """The names of a conversation's settings, except ``name``. A PUT request deletes every setting that it omits."""
 
 _ALL = "/v1/conversations"
-_GONE = "It may be over, or belong to another region or application. Look for it: voicectl conversation list"
+_GONE = (
+    "The conversation may have ended, or may be in another region or belong to another application. Look for it:"
+    " voicectl conversation list"
+)
 
 
 class ConversationApi:
@@ -75,7 +78,7 @@ class ConversationApi:
         def read(body: Any) -> Conversation:
             conversation = record(body, Conversation.from_json)
             if conversation.id.lower() != id_.lower():
-                raise NoAnswer("the answer is about another conversation")
+                raise NoAnswer("the response describes a different conversation")
             return conversation
 
         return self._get(_path(id_), read, within)
@@ -111,7 +114,7 @@ class ConversationApi:
         def read(body: Any) -> Member:
             member = record(body, Member.from_json)
             if member.id != member_id:
-                raise NoAnswer("the answer is about another member")
+                raise NoAnswer("the response describes a different member")
             return member
 
         path = _path(id_, f"/members/{quote(member_id, safe='')}")

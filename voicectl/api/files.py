@@ -86,7 +86,7 @@ class FileApi:
             ) as answer:
                 if answer.status in STREAMED - REDIRECTS:
                     return take(answer)
-                raise NoAnswer(f"{wire.host}, to which the download was redirected, answered {answer.status}")
+                raise NoAnswer(f"{wire.host}, to which the download was redirected, returned {answer.status}")
 
         return session.download(
             path,

@@ -79,7 +79,7 @@ def _page(body: Any) -> tuple[int, list[dict[str, Any]]]:
     found = whole_object(body)
     count, numbers = found.get("count", 0), found.get("numbers", [])
     if type(count) is not int or not isinstance(numbers, list) or not all(map(_is_number, numbers)):
-        raise NoAnswer("the answer is not a list of numbers")
+        raise NoAnswer("the response is not a list of numbers")
     return count, numbers
 
 
@@ -93,7 +93,7 @@ def _updated(body: Any) -> None:
     if code == SUCCESS:
         return
     if not code.isascii() or not code.isdigit() or not 400 <= int(code) < 500:
-        raise NoAnswer("the answer does not say whether the number was changed")
+        raise NoAnswer("the response does not say whether the number was changed")
     label = str(body.get("error-code-label", ""))
     raise ApiError(
         f"The API refused the request: {code}: {label}.",

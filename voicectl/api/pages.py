@@ -88,7 +88,7 @@ def _page(name: str, body: Any) -> tuple[list[dict[str, Any]], str | None]:
         named = fields(embedded)
         found = named.get(name, fields(named.get("data")).get(name))
     if not isinstance(found, list):
-        raise NoAnswer(f"the answer contains no list of {name}")
+        raise NoAnswer(f"the response contains no list of {name}")
     cursor = next((value for key, value in next_query(body) if key == "cursor"), None)
     return [row for row in found if isinstance(row, dict) and _has_id(row)], cursor
 

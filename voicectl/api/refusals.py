@@ -64,26 +64,24 @@ def error(
     """
     if 300 <= reply.status < 400:
         return TransportError(
-            f"{host} answered with a redirect ({reply.status}), which voicectl does not follow.",
+            f"{host} responded with a redirect ({reply.status}), which voicectl does not follow.",
             hint="Check for a proxy or a wrong base URL: voicectl doctor",
         )
     said = refusal(reply)
     if reply.status == REQUEST_TIMEOUT or not 400 <= reply.status < 500:
-        answered = NoAnswer(f"the API answered {said}")
+        answered = NoAnswer(f"the API responded with {said}")
         answered.status, answered.trace_id = said.status, said.trace_id
         return answered
     match reply.status:
         case 401:
             return said.error(AuthError, f"{host} refused the credentials: {said}.", doubt())
         case 403:
-            hint = (
-                "The account is not allowed to do this: ask its owner, or Vonage support with the trace id."
-            )
+            hint = "The account is not allowed to do this: ask its owner or Vonage support, and quote the trace id."
             return said.error(AuthError, f"{host} denied the request: {said}.", hint)
         case 404:
             hint = request.if_absent or (
-                "The leg may be over, or belong to another region or application. Look for it:"
-                " voicectl call list --all"
+                "The leg may have ended, or may be in another region or belong to another application."
+                " Look for it: voicectl call list --all"
             )
             path = request.target.partition("?")[0]
             return said.error(NotFoundError, f"{host} has no {path} for {whose}: {said}.", hint)
@@ -100,7 +98,7 @@ def error(
     hint = "Nothing was changed. Correct the request and run the command again."
     if reply.status == BAD_REQUEST and request.leg and not said.detail:  # probably because of the leg's state
         hint = (
-            "Nothing was changed. The leg may not be answered yet."
+            "Nothing was changed. The leg may not have been answered yet."
             f" Wait for it: voicectl wait {request.leg} --for answered"
         )
     return said.error(ApiError, f"The API refused the request: {said}.", hint)

@@ -51,13 +51,13 @@ class Reply(NamedTuple):
                 :data:`MAX_DEPTH` levels deep. (Any value within this limit can also be encoded as JSON again.)
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
-            raise NoAnswer("the answer is compressed, although the request did not allow that")
+            raise NoAnswer("the response is compressed, although the request did not allow that")
         try:
             value = strict_json.loads(self.body, has_unique_keys=True)
         except (ValueError, RecursionError) as exc:
-            raise NoAnswer("the answer is not valid JSON") from exc
+            raise NoAnswer("the response is not valid JSON") from exc
         if strict_json.is_deeper(value, MAX_DEPTH):
-            raise NoAnswer(f"the answer is nested more than {MAX_DEPTH} levels deep")
+            raise NoAnswer(f"the response is nested more than {MAX_DEPTH} levels deep")
         return value
 
 
@@ -94,7 +94,7 @@ class Incoming:
         for part in self.parts():
             content += part
             if len(content) > max_bytes:
-                raise NoAnswer("the answer is too long")
+                raise NoAnswer("the response is too long")
         return Reply(self.status, self.headers, bytes(content))
 
     def parts(self) -> Iterator[bytes]:
@@ -114,7 +114,7 @@ class Incoming:
                 break
             yield part
         if self._response.length or not self._has_whole_head:
-            raise NoAnswer("the answer was cut short")
+            raise NoAnswer("the response was cut short")
         self._response.close()  # so that http.client allows the next request
 
 
@@ -124,13 +124,13 @@ def _check_framing(headers: http.client.HTTPMessage) -> None:
     codings = headers.get_all("Transfer-Encoding", [])
     is_malformed = any(isinstance(defect, _MALFORMED) for defect in headers.defects)
     if is_malformed or any(name != name.strip() for name in headers):
-        raise NoAnswer("the answer has malformed headers")
+        raise NoAnswer("the response has malformed headers")
     if any(not _LENGTH.fullmatch(length.strip(" \t")) for length in lengths):
-        raise NoAnswer("the answer has an invalid Content-Length")
+        raise NoAnswer("the response has an invalid Content-Length")
     if len(lengths) + len(codings) > 1 and (codings or len(set(map(int, lengths))) > 1):
-        raise NoAnswer("the answer states its length in two ways")
+        raise NoAnswer("the response states its length in two ways")
     if codings and codings[0].lower() != "chunked":
-        raise NoAnswer("the answer has an unknown Transfer-Encoding")
+        raise NoAnswer("the response has an unknown Transfer-Encoding")
 
 
 def retry_after(reply: Reply) -> float | None:
@@ -177,7 +177,7 @@ def whole_object(body: Any) -> dict[str, Any]:
         NoAnswer: The body is not a JSON object.
     """
     if not isinstance(body, dict):
-        raise NoAnswer("the answer is not an object")
+        raise NoAnswer("the response is not an object")
     return body
 
 
@@ -190,7 +190,7 @@ def record(body: Any, from_json: Callable[[dict[str, Any]], T]) -> T:
     try:
         return from_json(whole_object(body))
     except ValueError as exc:
-        raise NoAnswer(f"the answer is {exc}") from exc
+        raise NoAnswer(f"the response is {exc}") from exc
 
 
 def next_query(body: dict[str, Any]) -> list[tuple[str, str]]:

@@ -296,7 +296,7 @@ class Session:
 
     def _failure(self, request: Request[T], exc: TransportError) -> TransportError | OutcomeUnknown:
         """Return the error to raise if *request* failed with *exc* and is not sent again."""
-        said = f"No usable answer from {self._wire.host}: {exc}."
+        said = f"No usable response from {self._wire.host}: {exc}."
         error: TransportError | OutcomeUnknown
         if request.repeat is Repeat.NEVER and isinstance(exc, NoAnswer):
             look = request.if_unknown or (
@@ -318,4 +318,4 @@ class Session:
 
 def _nothing(_: Any) -> NoReturn:
     """Reject a successful response that does not contain the requested content."""
-    raise NoAnswer("the answer is empty")
+    raise NoAnswer("the response is empty")

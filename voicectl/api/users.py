@@ -71,7 +71,7 @@ class UserApi:
         def read(reply: Any) -> User:
             user = record(reply, User.from_json)
             if user.id.lower() != reference.lower() and user.name != reference:
-                raise NoAnswer("the answer is about another user")
+                raise NoAnswer("the response describes a different user")
             return user
 
         return self._session.send(Request(Repeat.READ, "GET", _path(reference), read, if_absent=_GONE))

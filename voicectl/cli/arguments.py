@@ -119,11 +119,11 @@ def check_text(text: str) -> str:
         InputError: The text is empty, too long, or not valid UTF-8.
     """
     if not text.strip():
-        raise InputError("The text is empty.", hint="Give the text, or - to read it from standard input.")
+        raise InputError("The text is empty.", hint="Give the text.")
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise InputError("The text is not valid UTF-8.", hint="Save it to a file, and use --file.") from exc
+        raise InputError("The text is not valid UTF-8.", hint="Write the text in UTF-8.") from exc
     if speech.characters(text) > speech.MAX_CHARACTERS:
         raise InputError(
             f"The text has {speech.characters(text)} characters; the limit is {speech.MAX_CHARACTERS}.",

@@ -429,7 +429,7 @@ class App:
         from voicectl.core.identity import keys
 
         fingerprint = keys.fingerprint(self.target.load_key().public_key())
-        return f"application {self.target.application_id}, public key {fingerprint}, from {self.target.name}"
+        return f"Used: application {self.target.application_id}, public key {fingerprint}, from {self.target.name}"
 
 
 def _read_hidden(question: str) -> str:

@@ -111,7 +111,7 @@ class NamedLegs:
             found = references.resolve(
                 text, candidates=lambda: here, last=self.last_created, what="stored leg"
             )
-            remark(f"warning: {text} was searched for only on this machine: {exc.message}")
+            remark(f"warning: {text} was looked up only on this machine: {exc.message}")
             return found
 
     def last_created(self) -> str | None:

@@ -92,11 +92,13 @@ class Selectors:
             may_be_all: True to select every live leg if none of the options is given.
 
         Raises:
-            InputError: The options contradict each other, or one is invalid.
+            InputError: The options cannot be used together, or one is invalid.
             LegError: A room or leg that an option names was not found, or the name is ambiguous.
         """
         if self.all_ and self.narrowing:
-            raise InputError(f"--all cannot be combined with {self.narrowing[0]}.", hint="Use one of them.")
+            raise InputError(
+                f"--all and {self.narrowing[0]} cannot be used together.", hint="Use one of them."
+            )
         if not (self.all_ or self.narrowing or may_be_all):
             raise InputError(
                 "--except needs an option that selects legs.", hint="Add --all to select all others."
@@ -131,7 +133,9 @@ def choose(legs: Sequence[str] | None, selectors: Selectors) -> bool:
         InputError: Legs are neither named nor selected, or they are both named and selected.
     """
     if legs and selectors.are_given:
-        raise InputError("LEG... and options that select legs cannot be combined.", hint="Use one of them.")
+        raise InputError(
+            "LEG... and options that select legs cannot be used together.", hint="Use one of them."
+        )
     if not legs and not selectors.are_given:
         raise InputError(
             "No leg was given.",

@@ -50,7 +50,7 @@ def base_url(url: str, *, extra_hosts: Iterable[str] = ()) -> str:
         raise ConfigError("The base URL must consist of a scheme, a host and an optional port.", hint=hint)
     shown = f"[{host}]" if ":" in host else host
     if port == 0:
-        raise ConfigError("The base URL has port 0, where no server can answer.", hint=hint)
+        raise ConfigError("The base URL has port 0, where no server can listen.", hint=hint)
     if parts.scheme in ("http", "https") and is_loopback(host):
         return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
     if parts.scheme != "https":
@@ -163,8 +163,8 @@ def sandbox_regions(urls: dict[str, Any]) -> dict[str, str]:
         if region not in REGION_HOSTS or not is_loopback_url(url):
             raise ConfigError(
                 f"Invalid sandbox region: {region} at {url}.",
-                hint="If a profile contains it, start the sandbox, which writes its regions to that profile:"
-                " voicectl sandbox start",
+                hint="If this region comes from the sandbox's profile, start the sandbox, which writes its current"
+                " regions there: voicectl sandbox start",
             )
     return checked
 

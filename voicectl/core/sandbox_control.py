@@ -227,11 +227,14 @@ class SandboxControl:
             f"The server at {self.url} does not prove that it is your sandbox, so nothing was sent to it."
         )
         if found == expected:
-            hint = "If an earlier version started your sandbox, start it again: voicectl sandbox stop, then start"
+            hint = (
+                "If an earlier version of voicectl started your sandbox, restart it: voicectl sandbox stop,"
+                " then start"
+            )
             return GuardError(message, hint=hint)
         return GuardError(
-            f"{message} It serves application {found}; yours is {expected}.",
-            hint="Start yours on another port: voicectl sandbox start --detach --port 0",
+            f"{message} It serves application {found}; your sandbox serves {expected}.",
+            hint="Start your sandbox on another port: voicectl sandbox start --detach --port 0",
         )
 
     def _read(self, content: bytes) -> Any:
@@ -268,15 +271,16 @@ class SandboxControl:
             )
         except NotSent as exc:
             raise TransportError(
-                f"No sandbox answers at {self.url}: {exc}.", hint="Start one: voicectl sandbox start --detach"
+                f"No sandbox responds at {self.url}: {exc}.",
+                hint="Start one: voicectl sandbox start --detach",
             ) from exc
         except NoAnswer as exc:
             hint = (
-                "It may be waiting for a webhook reply, and may have made the change. To check: voicectl sandbox"
-                " log"
+                "It may still be waiting for a webhook response, and may already have carried out the request."
+                " To check: voicectl sandbox log"
             )
             raise TransportError(
-                f"The sandbox at {self.url} gave no usable answer: {exc}.", hint=hint
+                f"The sandbox at {self.url} gave no usable response: {exc}.", hint=hint
             ) from exc
         if reply.status < 300:
             return reply.body
@@ -297,7 +301,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
         return LegError(f"{why}", hint=candidates([leg for leg in legs if isinstance(leg, dict)]))
     if reply.status == 404 and path.startswith("/sandbox/faults/"):
         return NotFoundError(
-            f"The sandbox refused: {why}", status=404, hint="See 'voicectl sandbox fault list'."
+            f"The sandbox refused the request: {why}", status=404, hint="See 'voicectl sandbox fault list'."
         )
     hint = "See 'voicectl sandbox --help'."
     if path == "/sandbox/faults":
@@ -306,7 +310,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
         hint = "Wait, or advance the clock of a frozen sandbox: voicectl sandbox advance 5s"
     elif reply.status == 409:
         hint = "To see what happened: voicectl sandbox log"
-    return InputError(f"The sandbox refused: {why}", hint=hint)
+    return InputError(f"The sandbox refused the request: {why}", hint=hint)
 
 
 def candidates(legs: list[dict[str, Any]]) -> str:

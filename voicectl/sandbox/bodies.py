@@ -63,7 +63,7 @@ def parse_json(data: bytes) -> Any:
         level = [each for container in level for each in _contents(container)]
         if not level:
             return value
-    raise UnreadableBody(f"nested more than {MAX_DEPTH} deep")
+    raise UnreadableBody(f"nested more than {MAX_DEPTH} levels deep")
 
 
 def logged(value: Any, size: int) -> Any:

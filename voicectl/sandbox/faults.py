@@ -176,7 +176,7 @@ class Faults:
             fields.refuse("on", f"Must be one of {ANY}, {', '.join(_STRIKES[what])}")
         for name, owners in _BELONGS_TO.items():
             if name in fields.raw and what not in (*owners, None):
-                fields.refuse(name, f"Is allowed only with {' and '.join(owners)}")
+                fields.refuse(name, f"Is allowed only with {' or '.join(owners)}")
             elif what in owners and name in _NEEDED and name not in fields.raw:
                 fields.refuse(name, MISSING)
         after, lasting = fields.amount("after"), fields.amount("lasting")

@@ -173,7 +173,7 @@ def _stored(row: Sequence[Any]) -> Stored:
     except ValueError as exc:
         raise StoreError(
             f"Event {number} in the event store is damaged.",
-            hint="Delete old events: voicectl webhook purge.",
+            hint="Delete old events: voicectl webhook purge",
         ) from exc
     found |= {"route": route, "is_signed": bool(found["is_signed"])}
     return Stored(number, Arrival(**found), repeats)

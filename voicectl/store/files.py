@@ -61,8 +61,8 @@ def check_directory(directory: Path, *, what: str) -> None:
     found = directory.stat()
     if found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(
-            f"Another user can replace the {what}: they own {directory}.",
-            hint="Move it to a directory that you own.",
+            f"Another user owns {directory}, and can therefore replace the {what}.",
+            hint=f"Move the {what} to a directory that you own.",
         )
     _check_mode(directory, found.st_mode, 0o022, what)
 

@@ -43,11 +43,11 @@ CREATE INDEX dials_by_time ON dials (at);
 
 _HINT = (
     "Correct the problem, or set VOICECTL_STATE_DIR to another directory. 'call create --no-journal' works without a"
-    " journal, but cannot look up a call whose reply was lost."
+    " journal, but cannot look up a call whose response was lost."
 )
 _DAMAGED_HINT = (
     "Copy the file and its -wal file before you repair it: 'sqlite3 journal.db .recover' may recover the calls. If"
-    " you move them away, a new journal begins, which knows of no call in doubt and of no idempotency key."
+    " you move them away, a new journal begins, which has no record of calls in doubt or of idempotency keys."
     " 'call create --no-journal' works without a journal."
 )
 

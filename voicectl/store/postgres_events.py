@@ -156,7 +156,7 @@ _HINTS = {
     "55P03": "Another process has locked it; try again in a moment.",
 }
 _REASONS = {"53100": "no space left on the server's disk"}
-_HINT = "Check that the server runs and accepts this user: run psql with the same URL."
+_HINT = "Check that the server is running and accepts this user: run psql with the same URL."
 
 
 class _Link(psycopg.Connection[Any]):
@@ -180,7 +180,7 @@ class _Link(psycopg.Connection[Any]):
                 ready = yield state  # psycopg resumes this generator ten times a second
                 if time.monotonic() > self.deadline:
                     self.pgconn.finish()  # so that nothing waits for the server any longer
-                    raise psycopg.OperationalError("the server does not answer")
+                    raise psycopg.OperationalError("the server does not respond")
                 state = gen.send(ready)
         except StopIteration as done:
             return done.value

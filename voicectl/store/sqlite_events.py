@@ -247,7 +247,8 @@ class SqliteEvents:
             db.execute("PRAGMA temp_store = MEMORY")
         if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise StoreError(
-                "The events were deleted, but their data is still in the log, which another process is reading.",
+                "The events were deleted, but their data is still in the write-ahead log (the -wal file), which"
+                " another process is reading.",
                 hint=f"Run the command again when no other process reads {self._path}.",
             )
 

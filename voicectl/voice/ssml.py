@@ -94,7 +94,7 @@ def _read(text: str) -> list[Doubt]:
         doubts.update(dict.fromkeys(_doubts(tag, attributes)))
 
     def refuse(*_: object) -> None:
-        raise BadSsml("it has a document type, which may define entities")
+        raise BadSsml("it has a DOCTYPE declaration, which is not allowed")
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
@@ -123,7 +123,7 @@ def _doubts(tag: str, attributes: dict[str, str]) -> list[Doubt]:
     if pause is not None and not _PAUSE.fullmatch(pause):
         doubts.append(
             Doubt(
-                f'<break> has an unknown time, "{pause[:40]}".', "Write seconds or milliseconds: 1s, 500ms."
+                f'<break> has an invalid time, "{pause[:40]}".', "Write seconds or milliseconds: 1s, 500ms."
             )
         )
     if tag == "say-as" and "interpret-as" not in attributes:

@@ -62,7 +62,7 @@ def check_name(name: str) -> str:
         raise InputError(f"{name!r} is not a valid user name.", hint="Use a word, such as alice.")
     if name == _ME or name.startswith(PREFIX):
         raise InputError(
-            f"{name!r} cannot be the name of a user: {_ME} and names that begin with {PREFIX} are reserved.",
+            f"{name!r} cannot be the name of a user: '{_ME}' and names that begin with '{PREFIX}' are reserved.",
             hint="Use another name, such as alice.",
         )
     if len(name) > MAX_NAME:

@@ -91,7 +91,7 @@ class Answers:
     def _stay(self, reading: Reading, why: str) -> None:
         if (why, reading.stamps) != self._reported:  # a file that cannot be opened is tried at each check
             self._reported = why, reading.stamps
-            self._on_trouble(f"the changed answers are not used, and the old ones stay: {why}")
+            self._on_trouble(f"the changed answers are not used, and the old ones remain in use: {why}")
 
     def _warn(self, reading: Reading) -> None:
         for line in reading.warnings[:MAX_LISTED]:

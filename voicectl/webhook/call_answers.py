@@ -145,7 +145,7 @@ class CallAnswers:
         left = max(self.settings.bounds.answer_seconds - (time.perf_counter() - started), 0.5)
         fault = await _fault(response, left)
         if fault is not None:
-            self.settings.warn(f"bad answer: {fault}", f"your app's answer to a call is {fault}")
+            self.settings.warn(f"bad answer: {fault}", f"your server's response to a call is {fault}")
         return response, fault is None
 
 
@@ -158,7 +158,7 @@ async def _fault(response: Response, seconds: float) -> str | None:
     if _is_page(response):
         return f"served as {response.content_type}, which the platform does not accept: serve it as application/json"
     fault = await ncco_fault_aside(response.body, within=seconds)
-    return fault and f"not a valid NCCO: {fault}"
+    return fault and f"not usable as an NCCO: {fault}"
 
 
 def _is_page(response: Response) -> bool:

@@ -283,7 +283,7 @@ class _Connection(HttpToolsProtocol):
         is_upgrade = self.parser.should_upgrade()
         if is_upgrade and (self._length or self._codings):
             # httptools would skip the body
-            self._stop(HTTPStatus.BAD_REQUEST, "a request for an upgrade has a body")
+            self._stop(HTTPStatus.BAD_REQUEST, "an upgrade request must not have a body")
         super().on_headers_complete()
         if is_upgrade:
             self.cycle.keep_alive = False
@@ -320,7 +320,7 @@ class _Connection(HttpToolsProtocol):
     def expire(self) -> None:
         """Close the connection, or refuse its current request, because its deadline has passed."""
         if self.state in (ConnectionState.HEAD, ConnectionState.BODY):
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "it takes too long")
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long")
         elif self.state is ConnectionState.QUIET and not self.transport.is_closing():
             self.deadline += self._limits.linger_seconds
             self.transport.close()

@@ -283,7 +283,8 @@ class EventWriter:
         except StoreError as exc:
             self._on_trouble(
                 "spool",
-                f"{exc.message} Events are refused until this works, so that the platform sends them again.",
+                f"{exc.message} Until events can be spooled, they are refused, so that the platform sends them"
+                " again.",
             )
             return None
         self._spooled.append(path)

@@ -150,14 +150,14 @@ class Forwarder:
                 finally:
                     lane.busy -= 1
         except TimeoutError:
-            found = f"no complete answer within {within:.1f} s"
+            found = f"it was not complete within {within:.1f} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ssl.SSLError) as exc:
             found = _reason(exc)
         await self._close_retired()
         if isinstance(found, Response):
             self._report(asked, found.fault)
             return found
-        self._report(asked, f"gave no answer: {found}")
+        self._report(asked, f"gave no usable response: {found}")
         return None
 
     async def close(self) -> None:
@@ -329,12 +329,12 @@ async def _read(response: httpx.Response) -> Response:
 def _fault(response: httpx.Response, size: int) -> str | None:
     """Return the reason why the platform does not accept *response*, whatever its body contains, or None."""
     if response.has_redirect_location:
-        return f"answered {response.status_code}, a redirect, which is not followed"
+        return f"returned {response.status_code}, a redirect, which is not followed"
     if response.status_code not in SUCCESSES:
-        return f"answered {response.status_code}"
+        return f"returned {response.status_code}"
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        return "compressed its answer, although the request did not allow that"
-    return "gave an answer of over 1 MiB" if size > MAX_BODY_BYTES else None
+        return "compressed its response, although the request did not allow that"
+    return "returned more than 1 MiB" if size > MAX_BODY_BYTES else None
 
 
 def _checked(url: str) -> httpx.URL:
@@ -388,4 +388,4 @@ def _reason(exc: Exception) -> str:
             return "the connection failed"
         case httpx.LocalProtocolError() | httpx.InvalidURL() | ValueError():
             return "the request cannot be passed on unchanged"
-    return "the connection was closed, or the answer is incomplete"
+    return "the connection was closed, or the response is incomplete"

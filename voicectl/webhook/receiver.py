@@ -130,7 +130,7 @@ class Receiver:
             self._warn(
                 "websocket",
                 "refused a WebSocket: the receiver passes on webhooks only. In the NCCO, use the address at which"
-                " your application itself can be reached",
+                " your server itself can be reached",
             )
             return HANDSHAKE
         request = Request(route, method, query, headers, body, client and client[0], path)

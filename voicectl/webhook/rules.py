@@ -54,8 +54,8 @@ _NUMBERS = ("to", "from")
 _VALUES = {"direction": ("inbound", "outbound"), "endpoint_type": tuple(ENDPOINT.records)}
 _RESULTS = ("ncco", "answer")
 _SHAPE = (
-    "Write an NCCO as JSON, or [[rule]] with to, from, direction or endpoint_type,"
-    ' and ncco = "FILE" or answer = [...].'
+    "Write an NCCO as JSON, or [[rule]] tables with the conditions 'to', 'from', 'direction' and 'endpoint_type'"
+    ' (all optional) and either ncco = "FILE" or answer = [...].'
 )
 _BEGINS_AS_JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*[{\]])")  # no TOML document begins like this
 _WRITTEN_NUMBER = re.compile(r"\+?[0-9][0-9*?]*(?:[ ()./-]+[0-9*?]+)+")  # a phone number as people write it
@@ -269,7 +269,7 @@ class Reading:
                 if path != spoken and templates.has_variable(text):
                     raise InputError(
                         f"{place(path)}: {show(path)} has a variable; only the text of a talk action may have one.",
-                        hint="Callers control the values of variables, so they may only be spoken.",
+                        hint="Callers control the values of variables, so variables are allowed only in spoken text.",
                     )
             if spoken is None:
                 actions.append(_json(action))

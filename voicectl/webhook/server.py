@@ -157,7 +157,7 @@ def _show_state(metrics: Metrics, limiter: ConnectionLimiter, writer: EventWrite
         "refused", "Requests refused by the connection limits.", lambda: sum(limiter.refused.values())
     )
     metrics.show("waiting", "Webhooks that are not stored yet.", lambda: writer.waiting)
-    metrics.show("spooled", "Spool files that wait for the store.", lambda: writer.spooled)
+    metrics.show("spooled", "Spool files that are waiting for the store.", lambda: writer.spooled)
     metrics.show("store_up", "1 if the store can be used, else 0.", lambda: writer.has_store)
 
 

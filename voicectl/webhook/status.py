@@ -53,15 +53,17 @@ class Metrics:
         # Looking up a counter by its labels takes longer than incrementing the counter.
         self._by_status: dict[tuple[Route, int], Counter] = {}
         seconds = Histogram(
-            "seconds", "Seconds from a request's head to its answer.", ("route",), buckets=_BUCKETS, **names
+            "seconds",
+            "Seconds from the end of a request's headers to its response.",
+            ("route",),
+            buckets=_BUCKETS,
+            **names,
         )
         self._seconds = {route: seconds.labels(route) for route in Route}
         outcomes = Counter("events", "Webhooks given to the store, by outcome.", ("outcome",), **names)
         self._outcomes = {outcome: outcomes.labels(outcome) for outcome in Outcome}
-        self._dropped = Counter(
-            "dropped", "Work dropped because of too much load, by kind.", ("what",), **names
-        )
-        text = "Webhooks passed on, by route and outcome: answered, or failed (also by a late answer)."
+        self._dropped = Counter("dropped", "Work dropped because of overload, by kind.", ("what",), **names)
+        text = "Webhooks passed on, by route and outcome: answered, or failed (a late response counts as failed)."
         self._forwarded = Counter("forwards", text, ("route", "outcome"), **names)
         text = "Webhooks stored by each commit."
         self._together = Histogram("commit_events", text, buckets=_COMMIT_BUCKETS, **names)

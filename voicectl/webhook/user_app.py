@@ -42,7 +42,7 @@ class UserApp:
         """Pass *request* on in the background. If too many requests are already waiting, drop it instead."""
         if len(self._behind) >= self._bounds.behind:
             self._metrics.dropped("forward")
-            self._warn("behind", "did not pass an event on: your app is too slow. The event is stored")
+            self._warn("behind", "did not pass an event on: your server is too slow. The event is stored")
             return
         task = asyncio.create_task(self._pass(request))
         self._behind.add(task)

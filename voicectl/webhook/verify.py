@@ -109,7 +109,7 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
     if is_curl:  # the other lines are curl's own remarks and the answer
         lines, rest = _sent_by_curl(content), b""
     if not lines:
-        raise InputError("The file has no request.", hint=_HINT)
+        raise InputError("The file contains no request.", hint=_HINT)
     number, first = lines[0]
     found = _REQUEST_LINE.fullmatch(first.decode("latin-1"))
     if found is None:
@@ -194,7 +194,7 @@ def _payload(request: RecordedRequest, claims: Mapping[str, Any]) -> Check:
             return Check(
                 "payload",
                 True,
-                f"payload_hash {_shortened(claim)}; it covers the query read as nested objects",
+                f"payload_hash {_shortened(claim)}; it covers the query, decoded into nested objects",
             )
     what = "the query as JSON" if request.method == "GET" else f"the body, {len(body)} bytes,"
     return Check("payload", claim == found, f"payload_hash {_shortened(claim)}; {what} has the hash {found}")

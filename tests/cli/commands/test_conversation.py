@@ -69,7 +69,7 @@ def test_without_the_conversation_api_the_live_legs_are_shown(
 
     assert ran.exit_code == 0
     assert ran.rows == [[CON, "-", "1", "answered:1", "-", "-"]]
-    assert "Names are unknown" in ran.stderr
+    assert "Room names are unknown" in ran.stderr
 
 
 def test_show_prints_who_hears_whom(voicectl: Room) -> None:
@@ -378,7 +378,7 @@ def test_invalid_recording_options_are_refused_locally(voicectl: Room, options: 
 def test_a_refused_option_is_named(voicectl: Room, option: str) -> None:
     ran = voicectl(f"conversation record {CON} --stop {option}")
 
-    assert f"--stop cannot be combined with {option.split()[0]}." in ran.stderr
+    assert f"--stop cannot be used together with {option.split()[0]}." in ran.stderr
 
 
 def test_an_empty_conversation_cannot_be_recorded(voicectl: Room) -> None:
@@ -499,7 +499,7 @@ def test_show_says_what_stored_events_know_where_the_api_has_nothing(
         unknown = room("conversation show support-18")
 
     assert (before.exit_code, before.stdout) == (4, "")
-    assert "Stored events do not mention it either." in before.stderr
+    assert "Stored events do not mention the conversation either." in before.stderr
     assert (by_id.json["id"], by_id.json["name"]) == (CON, "support-17")
     assert {each["uuid"]: (each["status"], each["status_source"]) for each in by_id.json["legs"]} == {
         leg: ("completed", "event"),

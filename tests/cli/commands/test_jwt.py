@@ -119,7 +119,7 @@ def test_show_prints_the_times_and_the_signing_key(signed_in: Room) -> None:
     assert shown["application_id"] == APP
     assert (shown["issued"], shown["expires"]) == ("2026-02-02T02:40:00Z", "2026-02-02T02:55:00Z")
     assert shown["state"] == "valid for 900 s"
-    assert shown["signature"] == "by the key of VOICECTL_APPLICATION_ID"
+    assert shown["signature"] == "made with the key of VOICECTL_APPLICATION_ID"
     assert shown["header"] == {"alg": "RS256", "typ": "JWT"}
     assert shown["claims"]["sub"] == shown["sub"] == "alice"
 
@@ -149,7 +149,7 @@ def shown(room: Room, key: RSAPrivateKey, changes: dict[str, object]) -> Ran:
         ({}, "valid for 60 s"),
         ({"exp": None}, "valid for 900 s"),
         ({"exp": NOW + 86_400}, "valid for 86400 s"),
-        ({"iat": NOW + 10}, "valid in 10 s"),
+        ({"iat": NOW + 10}, "becomes valid in 10 s"),
         ({"nbf": NOW}, "valid for 60 s"),
         ({"acl": CALLS}, "valid for 60 s"),
         ({"acl": {"paths": {"/v1/calls": {"methods": ["POST"]}}}}, "valid for 60 s"),
@@ -173,7 +173,7 @@ def test_a_valid_token_is_shown_with_its_remaining_time(
     [
         ({"iat": NOW - 901, "exp": None}, "expired 1 s ago", "has expired"),
         ({"iat": NOW - 1, "exp": NOW}, "expired 0 s ago", "has expired"),
-        ({"nbf": NOW + 5}, "valid in 5 s", "is not valid yet"),
+        ({"nbf": NOW + 5}, "becomes valid in 5 s", "is not valid yet"),
     ],
 )
 def test_an_expired_or_future_token_is_shown_as_such(
@@ -212,19 +212,19 @@ def test_an_expired_or_future_token_is_shown_as_such(
             ["is valid only after it expires: its nbf is not before its exp", "is not valid yet"],
         ),
         ({"iat": NOW + 60, "exp": NOW + 60}, ["expires before it is issued"]),
-        ({"acl": {"paths": {}}}, ["has an acl that permits no request about calls"]),
-        ({"acl": []}, ["has an acl that permits no request about calls"]),
+        ({"acl": {"paths": {}}}, ["has an acl that permits no Voice API requests"]),
+        ({"acl": []}, ["has an acl that permits no Voice API requests"]),
         (
             {"acl": {"paths": {"/*/users/**": {}}}},
-            ["has an acl that permits no request about calls"],
+            ["has an acl that permits no Voice API requests"],
         ),
         (
             {"acl": {"paths": {"/*/calls/**": {"methods": []}}}},
-            ["has an acl that permits no request about calls"],
+            ["has an acl that permits no Voice API requests"],
         ),
         (
             {"sub": "alice", "acl": {"paths": {}}},
-            ["has an acl that permits no request about calls"],
+            ["has an acl that permits no Voice API requests"],
         ),
         (
             {"jti": None, "exp": NOW - 1},
@@ -282,11 +282,11 @@ def test_show_distinguishes_tokens_of_another_key(signed_in: Room, key: RSAPriva
         found: str = signed_in("jwt show - -o json", stdin=token).json["signature"]
         return found.partition(" the key of")[0]
 
-    assert signature_of(ours) == "by"  # with any claims
-    assert signature_of(f"{head}.{altered}.{signature}") == "not by"
-    assert signature_of(f"{head}.{body}.{signature[:-4]}AAAA") == "not by"
-    assert signature_of(by_secret) == "not by"
-    assert signature_of(unsigned) == "not by"
+    assert signature_of(ours) == "made with"  # with any claims
+    assert signature_of(f"{head}.{altered}.{signature}") == "not made with"
+    assert signature_of(f"{head}.{body}.{signature[:-4]}AAAA") == "not made with"
+    assert signature_of(by_secret) == "not made with"
+    assert signature_of(unsigned) == "not made with"
 
 
 def test_show_reads_a_token_without_any_setup(bare: Room, key: RSAPrivateKey) -> None:

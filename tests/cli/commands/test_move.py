@@ -579,7 +579,7 @@ def test_all_checks_before_a_move_share_three_seconds(tmp_path: Path, applicatio
         ran = room(f"move {LEG} support-17")
 
     assert ran.rows == [[LEG, "move", "done"]]
-    assert f"The partners of {LEG} could not be checked: The API is answering too slowly" in ran.stderr
+    assert f"The partners of {LEG} could not be checked: The API is responding too slowly" in ran.stderr
     assert moved[0] - began < 5
 
 

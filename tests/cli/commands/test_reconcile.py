@@ -39,7 +39,7 @@ def test_without_arguments_it_lists_calls_in_doubt_oldest_first(room: Room) -> N
     row = ran.json[0]
     assert (row["state"], row["to"], row["from"]) == ("in-doubt", PERSON, "442079460000")
     assert (row["uuid"], row["certainty"]) == (None, None)
-    assert "without an answer" in row["reason"]
+    assert "without a response" in row["reason"]
     assert row["asked_at"].endswith("Z")
     assert room("call reconcile -q").stdout == f"{one}\n{other}\n"
 
@@ -181,7 +181,7 @@ def test_invalid_arguments_change_nothing(room: Room, options: str, status: int)
     assert room("call reconcile -q").stdout == f"{reference}\n"
 
 
-@pytest.mark.parametrize(("code", "word"), [(401, "credentials"), (500, "No usable answer")])
+@pytest.mark.parametrize(("code", "word"), [(401, "credentials"), (500, "No usable response")])
 def test_a_failed_search_says_why_and_decides_nothing(room: Room, code: int, word: str) -> None:
     reference = lose(room, "lost-reply")
     assert room.sandbox is not None

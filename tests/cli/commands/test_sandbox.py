@@ -204,7 +204,7 @@ def test_the_log_summarizes_each_entry(start_room: StartRoom) -> None:
     for line in (
         ("party", "ring 447700900000 442079460000"),
         ("status", "ringing"),
-        ("webhook", f"answer GET {app.url}/answer: delivered; the reply was an NCCO"),
+        ("webhook", f"answer GET {app.url}/answer: delivered; the response was an NCCO"),
         (
             "webhook",
             "status POST https://example.org/e:"
@@ -819,7 +819,7 @@ def test_exec_stops_a_sandbox_that_the_command_started(bare: Room) -> None:
     ran = bare.process(["sandbox", "exec", "--", "bash", "-c", script])
 
     assert ran.exit_code == 0, ran.stderr
-    with pytest.raises(TransportError, match="No sandbox answers"):
+    with pytest.raises(TransportError, match="No sandbox responds"):
         SandboxControl(ran.stdout.strip(), source="The test's sandbox").identity()
 
 

@@ -327,7 +327,7 @@ def test_without_the_api_a_leg_is_found_among_stored_events(
     none = ran("three", status("started", leg=THIRD, **another))
 
     assert (found.exit_code, found.stdout) == (0, f"{LEG}\n")
-    assert f"{text} was searched for only on this machine: " in found.stderr
+    assert f"{text} was looked up only on this machine: " in found.stderr
     assert (several.exit_code, several.stdout) == (4, "")
     assert (none.exit_code, none.stdout) == (7, "")
 
@@ -459,8 +459,8 @@ LADDER = """\
  02:40:09.000 +-----+--->   |   2 mute (here)
                     |   ?   |   2 gap, end: The API has no record of this leg,
                     |   |   |   and no event reports its end.
-                    |   |   ?   3 gap, answered: The leg is completed, so it
-                    |   |   |   must have been answered.
+                    |   |   ?   3 gap, answered: No event reports it, but the
+                    |   |   |   leg is recorded as completed.
  02:40:19.000       |   |   x   3 completed, duration 9 (event)
  02:40:20.000       x   |       1 completed, duration 17, disconnected_by user
                         |       (event)
@@ -488,8 +488,8 @@ WIDE = """\
  02:40:09.000 +-----+------------->             |             2 mute (here)
                     |             ?             |             2 gap, end: The API has no record of this leg, and no
                     |             |             |             event reports its end.
-                    |             |             ?             3 gap, answered: The leg is completed, so it must have
-                    |             |             |             been answered.
+                    |             |             ?             3 gap, answered: No event reports it, but the leg is
+                    |             |             |             recorded as completed.
  02:40:19.000       |             |             x             3 completed, duration 9 (event)
  02:40:20.000       x             |                           1 completed, duration 17, disconnected_by user (event)
 
@@ -582,7 +582,7 @@ def test_in_a_pipe_each_entry_and_each_gap_is_a_line(room: Room) -> None:
     ]
     assert rows[9][1:6] == [
         *(THIRD, "442079460000", "gap", "-"),
-        "answered: The leg is completed, so it must have been answered.",
+        "answered: No event reports it, but the leg is recorded as completed.",
     ]
     assert [row[0] for row in rows if row[5].startswith("payload")] == ["2026-02-02T02:40:07.000Z"]
     assert room(f"trace {CONVERSATION} --fields what,facts.duration").rows[-1] == ["completed", "17"]

@@ -405,7 +405,7 @@ def test_a_leg_that_is_gone_is_11(tmp_path: Path, application: Application) -> N
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (reply(503), "The API has not answered for"),
+        (reply(503), "The API has not responded for"),
         (reply(429, {"title": "Too many"}, retry_after="59"), "Rate limited: no data from the API for"),
     ],
 )
@@ -504,7 +504,7 @@ def test_it_says_whether_events_can_arrive_and_when_the_last_one_did(room: Room)
     room.clock.sleep(7200)
     other = room.call()
     line = f"watch {other} --for answered"
-    silent = "No receiver ('webhook serve') runs on this machine; the last event came 2h ago.\n"
+    silent = "No receiver ('webhook serve') is running on this machine; the last event came 2h ago.\n"
 
     assert silent in room(line).stderr
     with room.spawn("webhook serve --port 0 --allow-unsigned") as served:

@@ -359,7 +359,7 @@ def test_a_refused_event_is_reported_and_the_others_are_sent(full: Room) -> None
         ("failed", 302),
     ]
     assert len(requests) == 3, "no redirect is followed"
-    assert ran.error["message"].startswith("event 2: the receiver answered 503")
+    assert ran.error["message"].startswith("event 2: the receiver returned 503")
 
     ran, _ = replay(full, "1 2", reply(500))
     assert ran.exit_code == 7
@@ -653,7 +653,11 @@ def test_an_old_request_can_be_checked_as_of_its_time(judge: Room, tmp_path: Pat
     ("query", "payload", "detail"),
     [
         ("order=17&uuid=x", b'{"uuid":"x"}', "it does not cover order"),
-        ("uuid=x&headers={}", b'{"uuid":"x","headers":{}}', "it covers the query read as nested objects"),
+        (
+            "uuid=x&headers={}",
+            b'{"uuid":"x","headers":{}}',
+            "it covers the query, decoded into nested objects",
+        ),
     ],
 )
 def test_verify_names_unsigned_parameters(judge: Room, query: str, payload: bytes, detail: str) -> None:

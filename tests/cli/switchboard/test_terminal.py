@@ -95,7 +95,7 @@ def test_an_event_is_shown_before_the_api_is_asked_again(live: tuple[Room, str])
 
         keep(room, status("answered", leg=leg, second=9))
 
-        assert "Events are shown at once; the last one came" in tty.until("answered")
+        assert "Events are shown as soon as they arrive; the last one came" in tty.until("answered")
     assert len(room.requests("getCalls")) == 4
 
 
@@ -174,7 +174,7 @@ def test_ages_advance_while_a_reply_is_awaited(tmp_path: Path, application: Appl
             tty.until("answered")
             assert server.asked.wait(PATIENCE_SECONDS)
             tty.until(lambda tty: re.search(r">([2-9]|[0-9]{2,})s", tty.text) is not None)
-            assert "The API has not answered for" in tty.until("has not answered")
+            assert "The API has not responded for" in tty.until("has not responded")
             tty.type(CTRL_C)
             assert tty.end() == 130
     assert_is_given_back(tty)

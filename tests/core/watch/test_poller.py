@@ -40,4 +40,4 @@ def test_once_the_api_answers_again_it_does_not_count_as_rate_limited() -> None:
     list(islice(rounds, 20))
     assert poller.status.trouble is None
     poller.status.asking = clock.monotonic() - 5
-    assert poller.status.text(clock.monotonic()).startswith("The API has not answered for")
+    assert poller.status.text(clock.monotonic()).startswith("The API has not responded for")

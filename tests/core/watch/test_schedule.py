@@ -65,22 +65,29 @@ def test_the_status_line_shows_the_state_of_each_source() -> None:
     standing.asking = 101.0
     assert not standing.is_bad(103)
     assert standing.is_bad(105)
-    assert standing.text(112) == "The API has not answered for 12 s."
+    assert standing.text(112) == "The API has not responded for 12 s."
 
     standing.asking, standing.answered = None, 110.0
-    assert standing.text(112) == "Updated 2 s ago, every 2 s."
+    assert standing.text(112) == "Updated 2 s ago; updates every 2 s."
     standing.has_events = True
     for is_receiving, heard, expected in (
-        (True, None, "Events are shown at once; none has come yet."),
-        (True, 100.0, "Events are shown at once; the last one came 12s ago."),
-        (None, 100.0, "Events are shown at once; the last one came 12s ago."),
-        (False, -7200.0, "No receiver ('webhook serve') runs on this machine; the last event came 2h ago."),
-        (False, None, "No receiver ('webhook serve') runs on this machine; no event is stored."),
+        (True, None, "Events are shown as soon as they arrive; none has come yet."),
+        (True, 100.0, "Events are shown as soon as they arrive; the last one came 12s ago."),
+        (None, 100.0, "Events are shown as soon as they arrive; the last one came 12s ago."),
+        (
+            False,
+            -7200.0,
+            "No receiver ('webhook serve') is running on this machine; the last event came 2h ago.",
+        ),
+        (False, None, "No receiver ('webhook serve') is running on this machine; no event is stored."),
     ):
         standing.is_receiving, standing.heard = is_receiving, heard
-        assert standing.text(112) == f"Updated 2 s ago, every 2 s. {expected}"
+        assert standing.text(112) == f"Updated 2 s ago; updates every 2 s. {expected}"
     standing.events = "it is locked."
-    assert standing.text(112) == "Updated 2 s ago, every 2 s. Stored events cannot be read: it is locked."
+    assert (
+        standing.text(112)
+        == "Updated 2 s ago; updates every 2 s. Stored events cannot be read: it is locked."
+    )
 
     standing.has_events = False
     standing.events, standing.trouble, standing.is_limited = None, "429.", True

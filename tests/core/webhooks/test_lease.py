@@ -576,7 +576,7 @@ def test_without_a_network_at_the_end_it_says_how_to_restore_them(office: Office
 
     assert office.addresses == OURS
     assert office.file.exists()
-    assert f"application {office.id} still go to {PUBLIC}: No usable answer" in caught.value.message
+    assert f"application {office.id} still go to {PUBLIC}: No usable response" in caught.value.message
     command = str(caught.value.hint).partition("To do it now: ")[2]
     assert command.startswith("voicectl app urls ")
     ran = office.room(shlex.split(command)[1:])
@@ -644,7 +644,7 @@ def test_an_api_that_hangs_does_not_block_the_start_after_a_kill(
             with office.borrowed(server.url):
                 assert server.asked.wait(PATIENCE_SECONDS)
 
-        with pytest.raises(TransportError, match="no answer in time") as caught:
+        with pytest.raises(TransportError, match="no response in time") as caught:
             ending(serve)
     assert "voicectl app urls --answer" in str(caught.value.hint)
     assert office.file.read_bytes() == content
@@ -665,7 +665,7 @@ def test_an_api_that_hangs_at_the_end_is_not_waited_for(
                 proxy.on_request = lambda _: gone.wait()
 
         try:
-            with pytest.raises(TransportError, match="no answer in time"):
+            with pytest.raises(TransportError, match="no response in time"):
                 ending(serve)
         finally:
             gone.set()
@@ -686,7 +686,7 @@ def test_an_error_of_the_block_takes_precedence_over_one_of_the_end(office: Offi
 
         with pytest.raises(RuntimeError, match="mine"), office.borrowed(url):
             fail()
-    assert f"still go to {PUBLIC}: No usable answer" in office.messages[-2]
+    assert f"still go to {PUBLIC}: No usable response" in office.messages[-2]
     assert "voicectl app urls --answer" in office.messages[-1]
     office.restore()
 

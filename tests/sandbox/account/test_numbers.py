@@ -128,8 +128,8 @@ def test_what_an_update_does_not_name_is_cleared(client: Client) -> None:
         ({"msisdn": ""}, "msisdn is missing"),
         ({"country": ""}, "country is missing"),
         ({"app_id": "5a4db0c5-0000-4000-8000-000000000000"}, "no such application"),
-        ({"voiceCallbackType": "sip"}, "go together"),
-        ({"voiceCallbackValue": "447700900001"}, "go together"),
+        ({"voiceCallbackType": "sip"}, "must be given together"),
+        ({"voiceCallbackValue": "447700900001"}, "must be given together"),
         ({"voiceCallbackType": "fax", "voiceCallbackValue": "1"}, "voiceCallbackType"),
     ],
 )

@@ -169,7 +169,7 @@ class TestRepliesWithoutAnNcco:
         [
             (reply(200, b"<html>"), "not JSON"),
             (reply(200, b"[" * 100_000), "not JSON"),
-            (reply(200, b"[" * 100 + b"]" * 100), "nested more than 64 deep"),
+            (reply(200, b"[" * 100 + b"]" * 100), "nested more than 64 levels deep"),
             (reply(200, b'"' + b"x" * 10_000_000 + b'"'), "larger than 1048576 bytes"),
             (reply(200, gzip.compress(b"[]"), content_encoding="gzip"), "not JSON"),
             (
@@ -297,7 +297,7 @@ class TestRepliesWithoutAnNcco:
 
         assert [heard["text"] for heard in client.hear(uuid)] == ["Changed"]
         assert receiver.at("/notify")[0].fields["payload"] == {"n": 1}
-        assert webhooks(client, "notify")[0]["outcome"] == "delivered; the reply was an NCCO"
+        assert webhooks(client, "notify")[0]["outcome"] == "delivered; the response was an NCCO"
 
     @pytest.mark.parametrize(
         ("answer", "outcome"),

@@ -81,7 +81,7 @@ def list_(
     """
     app = current(ctx)
     if all_ and status is not None:
-        raise InputError("--all and --status contradict each other.", hint="Give only one of them.")
+        raise InputError("--all and --status cannot be used together.", hint="Give only one of them.")
     is_live = not all_ and (status is None or status in LIVE)
     now = app.clock.time()
     view = views.LISTED if is_live else views.RECORDS

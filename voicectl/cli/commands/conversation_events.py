@@ -74,7 +74,9 @@ def events(
     app = current(ctx)
     if follow:
         if listing.sort or listing.limit:
-            raise InputError("--follow cannot be combined with --sort or --limit.", hint="Use --since TIME.")
+            raise InputError(
+                "--follow cannot be used together with --sort or --limit.", hint="Use --since TIME."
+            )
         app.terminal.stream_records()
     with app.terminal.writer(LINE if follow else VIEW, is_many=True, is_open=not follow) as out:
         may_come = follow or store is not None  # a receiver may be started later
@@ -103,8 +105,8 @@ def _first(found: ConversationEvents) -> list[Event]:
         return found.read()
     except NotFoundError as exc:
         exc.hint = (
-            "Neither the API nor the event store has events of it. List the conversations: voicectl conversation"
-            " list --all"
+            "Neither the API nor the event store has any events for this conversation. List the conversations:"
+            " voicectl conversation list --all"
         )
         raise
 

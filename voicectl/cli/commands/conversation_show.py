@@ -140,7 +140,7 @@ def _ended(app: App, id_: str, fault: NotFoundError) -> _Seen:
     try:
         found = ended(app.api, app.clock, app.action_log, store, id_)
     except LegError:
-        fault.hint = f"Stored events do not mention it either. {fault.hint}"
+        fault.hint = f"Stored events do not mention the conversation either. {fault.hint}"
         raise fault from None
     for gap in found.gaps:
         remark(f"warning: {gap}")

@@ -191,7 +191,7 @@ def create(
         )
     if random_from_number and from_ is not None:
         raise InputError(
-            "--from and --random-from-number contradict each other.", hint="Give only one of them."
+            "--from and --random-from-number cannot be used together.", hint="Give only one of them."
         )
     order = partial(
         CallOrder,
@@ -282,7 +282,7 @@ def _method(option: str, value: str | None, url: str | None) -> str | None:
 def _detection(standard: str | None, advanced: str | None) -> str | None:
     if standard is not None and advanced is not None:
         raise InputError(
-            "--machine-detection and --advanced-machine-detection contradict each other.",
+            "--machine-detection and --advanced-machine-detection cannot be used together.",
             hint="Give only one of them.",
         )
     if standard not in (None, *amd.BEHAVIORS):
@@ -313,7 +313,7 @@ def _run(
     with app.consent.writer(views.CREATED, is_many=len(orders) > 1) as out:
         app.consent.announce()
         if not with_journal:
-            remark("The journal is off: if the reply is lost, the call cannot be looked up.")
+            remark("The journal is off: if the response is lost, the call cannot be looked up.")
         try:
             for call in _place(app, creator, orders, key, statuses):
                 placed[call.uuid] = call.to_json()
@@ -413,7 +413,7 @@ def _wait(app: App, placed: dict[str, dict[str, Any]], waiting: _Waiting, status
         if waiting.hangs_up:
             app.interrupts.pending = None  # the signal has been handled; the hang-ups are still sent
             was = "call was" if len(placed) == 1 else "calls were"
-            exc.hint = f"The {was} hung up, as --hangup-on-timeout asks."
+            exc.hint = f"The {was} hung up because of --hangup-on-timeout."
             for uuid in placed:
                 _hang_up(app, uuid, note)
         elif isinstance(exc, Interrupted):

@@ -100,7 +100,7 @@ def show(
     try:
         header, claims = tokens.read(token)
     except tokens.TokenError as exc:
-        raise InputError(f"This is {exc}.", hint="Create one: voicectl jwt create") from exc
+        raise InputError(f"This is {exc}.", hint="Create a new one: voicectl jwt create") from exc
     now = app.clock.time()
     found = _faults(header, claims, now)
     with app.terminal.writer(VIEW, is_many=False) as out:
@@ -122,7 +122,7 @@ def show(
     if any(fault.kind is FaultKind.WRONG for fault in found):
         raise InputError(
             f"The API would refuse this token: it {'; it '.join(fault.text for fault in found)}.",
-            hint="Create one: voicectl jwt create",
+            hint="Create a new one: voicectl jwt create",
         )
 
 
@@ -146,7 +146,7 @@ def _faults(header: dict[str, Any], claims: dict[str, Any], now: float) -> list[
     acl = claims.get("acl")
     is_users = claims.get("sub") is not None and isinstance(acl, dict) and acl.get("paths")
     if acl is not None and not is_users and not token_faults.permits_calls(acl):
-        found.append(Fault("has an acl that permits no request about calls"))
+        found.append(Fault("has an acl that permits no Voice API requests"))
     return found
 
 
@@ -160,7 +160,7 @@ def _state(claims: dict[str, Any], found: Collection[Fault], now: float) -> str:
         return f"expired {now - ends:.0f} s ago"
     starts = max(claims.get("nbf", 0), claims["iat"])
     if now < int(starts):
-        return f"valid in {starts - now:.0f} s"
+        return f"becomes valid in {starts - now:.0f} s"
     return f"valid for {ends - now:.0f} s"
 
 
@@ -171,7 +171,7 @@ def _signature(app: App, token: str) -> str:
         public = target.load_key().public_key()
     except VoicectlError as exc:
         return f"not checked: {exc.message}"
-    made = "by the key of" if tokens.is_signed_by(token, public) else "not by the key of"
+    made = "made with the key of" if tokens.is_signed_by(token, public) else "not made with the key of"
     return f"{made} {target.name}"
 
 

@@ -114,7 +114,7 @@ def move(
         raise InputError("A leg and a room are needed.", hint="Write it as: voicectl move LEG... ROOM")
     *moved, room = legs
     if mute and can_speak is not None:
-        raise InputError("--mute and --can-speak contradict each other.", hint="Give only one of them.")
+        raise InputError("--mute and --can-speak cannot be used together.", hint="Give only one of them.")
     hearing, speaking = _audience(app, can_hear), _audience(app, can_speak)
     terms: dict[str, Any] = {
         "mute": mute or None,
@@ -213,8 +213,8 @@ class _MoveOperation(LegOperation):
         for id_ in found.apart:
             why = self._why_apart(unread.get(id_), may_become=may_become)
             remark(
-                f"warning: {why}, so the legs of {id_} are moved one by one; the platform may end the call of the"
-                " last one before it is moved"
+                f"warning: {why}, so the legs of {id_} are moved one by one; the platform may hang up the"
+                " last leg before it is moved"
             )
         if is_list or found.apart or set(map(leg_key, uuids)) != {leg_key(call.uuid) for call in found.calls}:
             lines = [f"{moving.label(call)}, {call.status}" for call in found.calls]
@@ -268,7 +268,8 @@ class _MoveOperation(LegOperation):
                 raise
             if not has_become:
                 raise GuardError(
-                    f"A room named {self._room} has been created in the meantime, so {id_} cannot be renamed to it.",
+                    f"A room named {self._room} has been created in the meantime, so {id_} cannot be given"
+                    " that name.",
                     hint="Its legs were not moved. Run the command again to move them one by one.",
                 )
             self._has_become = True
@@ -282,7 +283,7 @@ class _MoveOperation(LegOperation):
         if fault is not None:
             return f"the conversation cannot be read ({fault.message.rstrip('.')})"
         return (
-            "only one conversation can be renamed to the room"
+            "only one conversation can be given the room's name"
             if may_become
             else f"{self._room} already exists"
         )
@@ -294,7 +295,7 @@ class _MoveOperation(LegOperation):
     def _look(self, uuid: str) -> None:
         """Warn if another leg would be alone after the leg *uuid* moves. Failures of this check are only reported."""
         if self._is_blind:
-            remark(f"The partners of {uuid} were not checked: the API did not answer the previous check.")
+            remark(f"The partners of {uuid} were not checked: the API did not respond to the previous check.")
             return
         try:
             around = self._surroundings(uuid)
@@ -314,7 +315,7 @@ class _MoveOperation(LegOperation):
             stays, leaves = moving.label(alone), moving.label(around.call)
             remark(
                 f"warning: {stays} and {leaves} are joined by a connect action: when {leaves} leaves, the platform"
-                f" ends the call of {stays}. To move both, use --with-partners"
+                f" hangs up {stays}. To move both, use --with-partners"
             )
 
     def _follow(self, several: Targets) -> None:
@@ -373,6 +374,6 @@ def _audience(app: App, names: list[str] | None) -> list[str] | None:
         return None
     if NO_LEG in names:
         if len(names) > 1:
-            raise InputError("'none' cannot be combined with a leg.", hint="Give it alone.")
+            raise InputError("'none' and a leg cannot be used together.", hint="Give 'none' on its own.")
         return []
     return [app.legs.live_leg(name) for name in names]

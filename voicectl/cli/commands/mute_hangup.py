@@ -154,7 +154,7 @@ class _HangUpAfterTalk(_HangUp):
     """Speaks text on each leg, and ends the legs when the text has been spoken."""
 
     def __init__(self, app: App, text: str) -> None:
-        super().__init__(app, "hangup", how="after saying the text")
+        super().__init__(app, "hangup", how="after speaking the text to each,")
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
@@ -291,7 +291,7 @@ class _Undoing(_Modifying):
 
     def _leave(self, uuid: str) -> None:
         is_unknown = self._marks.get(hyphenated(uuid), False) is None
-        why = "may or may not have been {} (the reply was lost)" if is_unknown else "was not {}"
+        why = "may or may not have been {} (the response was lost)" if is_unknown else "was not {}"
         remark(f"{uuid} {why.format(self._past + ' by voicectl on this machine')}, so it was left unchanged.")
 
 

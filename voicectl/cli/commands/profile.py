@@ -156,10 +156,10 @@ def add(
         )
     if private_key is not None and key_command is not None:
         raise InputError(
-            "--private-key and --key-command contradict each other.", hint="Give only one of them."
+            "--private-key and --key-command cannot be used together.", hint="Give only one of them."
         )
     if region is not None and base_url is not None:
-        raise InputError("--region and --base-url contradict each other.", hint="Give only one of them.")
+        raise InputError("--region and --base-url cannot be used together.", hint="Give only one of them.")
     if api_secret_file is not None and api_key is None:
         raise InputError(
             "--api-secret-file needs --api-key.", hint="Give the key that belongs to the secret."

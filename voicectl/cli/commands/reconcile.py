@@ -71,7 +71,7 @@ def reconcile(
             hint="Give both; the reason is kept in the journal.",
         )
     if assume is not None and hangup:
-        raise InputError("--assume and --hangup contradict each other.", hint="Give only one of them.")
+        raise InputError("--assume and --hangup cannot be used together.", hint="Give only one of them.")
     intent = app.journal.get(reference.strip())
     if intent is None:
         raise LegError(

@@ -97,12 +97,12 @@ class Behaviour:
         """Return the :class:`Options` with which to create the sandbox.
 
         Raises:
-            InputError: An option is out of bounds, or two options contradict each other.
+            InputError: An option is out of bounds, or two options cannot be used together.
         """
         if not 0 < self.speed <= 10_000:
             raise InputError("--speed must be above 0 and at most 10000.")
         if self.frozen and self.speed != 1:
-            raise InputError("--speed and --frozen contradict each other.", hint="Give only one of them.")
+            raise InputError("--speed and --frozen cannot be used together.", hint="Give only one of them.")
         return Options(
             seed=secrets.randbelow(1 << 31) if self.seed is None else self.seed,
             speed=self.speed,
@@ -176,7 +176,7 @@ def start(
             found = {"url": url, "application_id": identity.application_id, "regions": regions}
             out.add(found | {"tls_url": sandbox.tls_url})
         also = f" and {sandbox.tls_url}" if tls else ""
-        remark(f"The sandbox answers at {url}{also}. Ctrl-C stops it. {_TO_USE}")
+        remark(f"The sandbox is running at {url}{also}. Press Ctrl-C to stop it. {_TO_USE}")
 
     try:
         signum = serve(sandbox, port=port, tls=authority, on_ready=ready)

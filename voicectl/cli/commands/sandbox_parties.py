@@ -262,11 +262,11 @@ def _summary(entry: dict[str, Any]) -> str:
     """Return a one-line summary of a log entry."""
     match entry:
         case {"kind": "request", "method": method, "path": path, "status": status}:
-            parts = [f"{method} {path} -> {status or 'no answer'}", entry.get("fault")]
+            parts = [f"{method} {path} -> {status or 'no response'}", entry.get("fault")]
         case {"kind": "webhook", "event": event, "method": method, "url": url, "outcome": outcome}:
             parts = [event, method, f"{url}:", outcome or "under way"]
         case {"kind": "proxy", "method": method, "target": to, "status": status, "reason": reason}:
-            parts = [method, to, f"-> {status or 'no answer'}", reason]
+            parts = [method, to, f"-> {status or 'no response'}", reason]
         case {"kind": "websocket", "event": event}:
             parts = [event, entry.get("url"), entry.get("reason"), entry.get("text")]
         case {"kind": "party", "what": what}:

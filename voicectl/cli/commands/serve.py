@@ -143,7 +143,7 @@ def _showing(out: EventWriter, say: Say, warn: Warnings) -> Iterator[Callable[[S
             why = (
                 f"events are no longer shown: {gone}"
                 if gone
-                else "some events are not shown: the reader is too slow"
+                else "some events are not shown: the output is being read too slowly"
             )
             warn("lines", f"{why}; all events are stored")
 

@@ -237,7 +237,7 @@ def _show_requests(app: App, replayer: Replayer, chosen: Iterable[Stored], *, is
     for stored in chosen:
         app.consent.show_curl(*replayer.request(stored.arrival), replayer.curl(stored.arrival))
     if is_signed:
-        remark("Signatures are not shown, because a valid token must be kept secret.")
+        remark("Signatures are not shown, because a signature is a valid token, which must be kept secret.")
 
 
 def purge(

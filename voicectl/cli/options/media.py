@@ -108,7 +108,7 @@ def read_text(terminal: Terminal, name: str) -> str:
 
 
 def refuse_with_stop(**others: object) -> None:
-    """Refuse options that cannot be combined with ``--stop``.
+    """Refuse options that cannot be used together with ``--stop``.
 
     Raises:
         InputError: One of *others* is given: an option, or the argument ``text`` or ``url``.
@@ -116,7 +116,7 @@ def refuse_with_stop(**others: object) -> None:
     for name, value in others.items():
         if value is not None and value is not False:
             option = name.upper() if name in ("text", "url") else "--" + name.replace("_", "-")
-            raise InputError(f"--stop cannot be combined with {option}.", hint="Leave one of them out.")
+            raise InputError(f"--stop cannot be used together with {option}.", hint="Leave one of them out.")
 
 
 def _level(level: float | None) -> str | None:

@@ -57,7 +57,8 @@ def parse_fields(given: str) -> list[str]:
     paths = [path.strip() for path in given.split(",")]
     if not all(path and path == clean(path) for path in paths):
         raise InputError(
-            "--fields has an empty or unprintable name.", hint="Write it as --fields uuid,to.number"
+            "--fields contains an empty or unprintable field name.",
+            hint="Write it as --fields uuid,to.number",
         )
     return paths
 

@@ -48,8 +48,9 @@ _MARKS = {
 }
 _MEANINGS = {"green": "answered", "yellow": "not answered yet", BAD: "wrong or missing"}
 _SIGNS = {
-    REORDERED: "before a time: on another clock, or later than its effect; the order allows for this",
-    KNOWN_BY: "before a time: it happened at that time or earlier",
+    REORDERED: "in front of a time: the clocks disagree, or the time is later than its effect's; the line"
+    " was moved to its place",
+    KNOWN_BY: "in front of a time: it happened at that time or earlier",
 }
 
 

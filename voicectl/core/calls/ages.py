@@ -83,7 +83,9 @@ class Ages:
                 yield from source(uuid)
             except (JournalError, StoreError) as exc:
                 self._failed.append(source)
-                self.on_trouble(f"warning: the age of some legs could not be fully checked: {exc.message}")
+                self.on_trouble(
+                    f"warning: the ages of some legs may be missing or only minimums: {exc.message}"
+                )
 
     def _since_asked(self, uuid: str) -> list[float]:
         journal = self.journal()

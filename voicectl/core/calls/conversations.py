@@ -80,7 +80,7 @@ def listed(
     try:
         yield from api.list(on_cut=on_cut, within=within)
     except (ApiError, TransportError) as exc:
-        on_trouble(f"Names are unknown because the Conversation API failed: {exc.message}")
+        on_trouble(f"Room names are unknown because the Conversation API failed: {exc.message}")
 
 
 def room_names(ids: Iterable[str], listed: Iterable[Conversation]) -> dict[str, str]:
@@ -263,13 +263,13 @@ class Participants:
             return
         entered, spoke = listener.entry, speaker.entry
         if entered is None:
-            yield Heard(Hears.UNKNOWN, "unknown which legs the listener may hear")
+            yield Heard(Hears.UNKNOWN, "unknown which legs the listener is allowed to hear")
         elif entered.can_hear is not None and hyphenated(speaker.call.uuid) not in entered.can_hear:
-            yield Heard(Hears.NO, "the listener may hear other legs only")
+            yield Heard(Hears.NO, "the listener is not allowed to hear the speaker")
         if spoke is None:
-            yield Heard(Hears.UNKNOWN, "unknown which legs may hear the speaker")
+            yield Heard(Hears.UNKNOWN, "unknown which legs are allowed to hear the speaker")
         elif spoke.can_speak is not None and hyphenated(listener.call.uuid) not in spoke.can_speak:
-            yield Heard(Hears.NO, "only other legs may hear the speaker")
+            yield Heard(Hears.NO, "the speaker is not allowed to speak to the listener")
         if not self.has_started:
             yield Heard(Hears.UNKNOWN, "unknown whether the room has started")
 

@@ -79,8 +79,8 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
                 if unread is not None:  # a 404 from one host does not show that the leg has ended
                     raise unread from exc
                 exc.hint = (
-                    f"For {HANGUP_SECONDS:.0f} s, the API refused to hang up the leg. See it: voicectl call show"
-                    f" {uuid}"
+                    f"voicectl tried for {HANGUP_SECONDS:.0f} s, but the API kept refusing to hang up the leg. See"
+                    f" its record: voicectl call show {uuid}"
                 )
                 raise
             if (api.host(uuid), api.spelling(uuid)) == asked:

@@ -131,6 +131,7 @@ def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"The call to {intent.to} may or may not exist; the request was not sent again. {why}",
         hint=f"Look again: {command}. End the call if it is found: {command} --hangup."
-        f" Settle it yourself: {command} --assume not-created --reason TEXT, or --assume LEG if you know the leg",
+        f" Settle it yourself: {command} --assume not-created --reason TEXT. If you know the leg, give its id"
+        " instead of not-created",
         reference=intent.reference,
     )

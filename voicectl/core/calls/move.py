@@ -104,7 +104,7 @@ class TimeLimit:
         """
         left = self._until - self._clock.monotonic()
         if left <= 0:
-            raise TransportError("The API is answering too slowly.", hint="Run the command again.")
+            raise TransportError("The API is responding too slowly.", hint="Run the command again.")
         return left
 
 

@@ -198,7 +198,9 @@ class RegionFinder:
     def _respell(self, uuid: str, spelling: str) -> None:
         if spelling != uuid:
             self._spelled[hyphenated(uuid)] = spelling
-            self._on_found(f"The API knows leg {uuid} as {spelling}; requests about it now use this id.")
+            self._on_found(
+                f"The API knows leg {uuid} as {spelling}; requests for the leg now use the latter id."
+            )
 
     def _others(self, uuid: str) -> Iterable[str]:
         """Yield the hosts to ask: first the host that a leg's events name, then the base URL and other regions."""
@@ -289,7 +291,7 @@ class RegionFinder:
             found[name] = answer
             if is_first_enough and not isinstance(answer, VoicectlError):
                 break
-        silent = VoicectlError("no answer in time")
+        silent = VoicectlError("no response in time")
         return {name: found.get(name, silent) for name in readers}
 
     def _unknown(
@@ -309,7 +311,7 @@ class RegionFinder:
         # *absent* includes the host of *refusal*
         message = f"No leg {uuid} for {self._home.whose} on {', '.join(absent)}."
         if silent:
-            message += f" It may be on {', '.join(silent)}, which gave no usable answer."
+            message += f" It may be on {', '.join(silent)}, which gave no usable response."
             if theirs is None:
                 return TransportError(
                     message,

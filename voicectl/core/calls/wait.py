@@ -147,7 +147,7 @@ class Waiter:
             hint = "The platform reports 'human' only for calls created with --machine-detection."
         else:
             hint = (
-                "The event store has no event of this leg. Check that 'webhook serve' receives its webhooks, and"
+                "The event store has no events for this leg. Check that 'webhook serve' receives its webhooks, and"
                 " keeps them in this store."
             )
         raise WaitTimeout(
@@ -232,7 +232,7 @@ def _why(call: Call) -> str:
     return {
         "busy": "The far end was busy. Try again later.",
         "rejected": "The far end or its carrier rejected the call, or the number is not valid.",
-        "timeout": "The call was not answered within the ringing timer.",
+        "timeout": "The call was not answered before the ringing timer expired.",
         "unanswered": "The far end could not be reached, or declined the call.",
         "failed": "The call could not be routed. Check the number.",
     }.get(call.status, f"See its record: voicectl call show {call.uuid}")

@@ -110,7 +110,7 @@ class Sessions:
             request_timeout=self.timeout,
             dry_run=self.dry_run,
             identify=identify,
-            absence_hint="Start it: voicectl sandbox start --detach" if is_sandbox else None,
+            absence_hint="Start the sandbox: voicectl sandbox start --detach" if is_sandbox else None,
             on_clock_offset=self.on_offset,
             debug=self.debug,
             interrupts=interrupts or self.interrupts,

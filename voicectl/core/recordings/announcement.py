@@ -25,7 +25,7 @@ AUDIO = ("mp3", "wav", "ogg")
 TRANSCRIPT = "transcript.json"
 NO_CONVERSATION = "unknown"
 MAX_SIZE_DIGITS = 15
-UUID_FORM = "Give a recording_uuid or the id of a file, a UUID with hyphens, or the URL of a file."
+UUID_FORM = "Give a recording_uuid or a file id (both are UUIDs with hyphens), or the URL of a file."
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _CONVERSATION = rf"(?:CON-)?(?:{_UUID}|[0-9a-f]{{32}})"

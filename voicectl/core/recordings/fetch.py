@@ -285,7 +285,7 @@ class _Intake:
             done += len(part)
             if done > (most if expected is None else expected):
                 os.ftruncate(self.handle, 0)
-                raise _not_it("it is longer than announced" if expected is not None else "it is too long")
+                raise _not_it("it is larger than announced" if expected is not None else "it is too large")
             files.write_whole(self.handle, part)
             digest.update(part)
             self.on_progress(done, expected)
@@ -295,7 +295,7 @@ class _Intake:
         extension = _TYPES.get(media_type) or _sniff(os.pread(self.handle, 12, 0))
         if extension is None or self.recording.is_transcription not in (None, extension == TRANSCRIPT):
             os.ftruncate(self.handle, 0)
-            raise _not_it("its content is of another type")
+            raise _not_it("its content has an unexpected type")
         return extension, done, digest.hexdigest()
 
     def _judge_status(self, answer: Incoming) -> int:
@@ -312,7 +312,7 @@ class _Intake:
             if answer.headers.get("Content-Range") == expected_range:
                 return self._begin
         self._may_resume = False
-        raise NoAnswer("the answer is not the requested range")
+        raise NoAnswer("the response is not the requested range")
 
     def _judge_type(self, answer: Incoming) -> str:
         media_type = answer.headers.get_content_type()
@@ -331,10 +331,10 @@ class _Intake:
         if size is not None and total not in (None, size):
             raise _not_it(f"it has {total} bytes, not {size}")
         if size is None and not answer.is_framed:
-            raise _not_it("its length is not known")
+            raise _not_it("its size is not known")
         most = MAX_TRANSCRIPT_BYTES if self.recording.is_transcription else MAX_FILE_BYTES
         if (total or 0) > most:
-            raise _not_it("it is too long")
+            raise _not_it("it is too large")
         return total if size is None else size
 
 
@@ -442,7 +442,7 @@ def _sniff(begin: bytes) -> str | None:
 def _not_it(why: str) -> TransportError:
     return TransportError(
         f"The file that the server sent is not the expected one: {why}.",
-        hint="The file was not saved. Try again; a proxy may have answered instead of the platform.",
+        hint="The file was not saved. Try again; a proxy may have responded instead of the platform.",
     )
 
 

@@ -86,7 +86,7 @@ def _missing(
     """Yield the gaps in a leg's statuses, and any contradiction between its record and its events."""
     first, after = own[0][0], own[-1][0] + 1
     if not any(each.events for _, each in own):
-        yield first, Gap(uuid=uuid, what="events", detail="The event store has no event of this leg.")
+        yield first, Gap(uuid=uuid, what="events", detail="The event store has no events for this leg.")
         return
     reached = [(number, each.what) for number, each in own if each.sort is Sort.STATUS]
     known = {what for _, what in reached}.union(*(statuses(each) for _, each in own))
@@ -99,8 +99,8 @@ def _missing(
     )
     if was_answered and CallStatus.ANSWERED not in known:
         later = (each for each in reached if rank(each[1]) > _ANSWERED)
-        place, what = next(later, (after, "over"))
-        detail = f"The leg is {what}, so it must have been answered."
+        place, what = next(later, (after, "answered"))
+        detail = f"No event reports it, but the leg is recorded as {what}."
         began = moment(fields.get("start_time"))
         yield place, Gap(uuid=uuid, what=CallStatus.ANSWERED, detail=detail, at=began)
     if call is not None and reported is not None and (contradiction := reported.contradicts(call)):

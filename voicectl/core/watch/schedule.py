@@ -126,20 +126,20 @@ class PollStatus:
         if self.trouble is not None or self._is_late(now):
             silent = now - (self.began if self.answered is None else self.answered)
             why = f": {self.trouble}" if self.trouble else "."
-            how = "Rate limited: no data from the API" if self.is_limited else "The API has not answered"
+            how = "Rate limited: no data from the API" if self.is_limited else "The API has not responded"
             return f"{how} for {silent:.0f} s{why}"
         if self.answered is None:
             return "Asking the API."
-        return f"Updated {now - self.answered:.0f} s ago, every {self.pause:.3g} s."
+        return f"Updated {now - self.answered:.0f} s ago; updates every {self.pause:.3g} s."
 
     def events_text(self, now: float) -> str:
         """Return one line that says whether events can be received, and when the last event was received."""
         age = None if self.heard is None else age_text(max(now - self.heard, 0), is_exact=True)
         if self.is_receiving is False:
             last = "no event is stored" if age is None else f"the last event came {age} ago"
-            return f"No receiver ('webhook serve') runs on this machine; {last}."
+            return f"No receiver ('webhook serve') is running on this machine; {last}."
         last = "none has come yet" if age is None else f"the last one came {age} ago"
-        return f"Events are shown at once; {last}."
+        return f"Events are shown as soon as they arrive; {last}."
 
     def _is_late(self, now: float) -> bool:
         return self.asking is not None and now - self.asking > self.PATIENCE_SECONDS

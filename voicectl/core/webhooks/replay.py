@@ -99,7 +99,7 @@ class Replayer:
         if reply.status in SUCCESSES:
             return Sent(reply.status, None)
         what = "a redirect, which is not followed" if 300 <= reply.status < 400 else "refused"
-        return Sent(reply.status, f"the receiver answered {reply.status}: {what}")
+        return Sent(reply.status, f"the receiver returned {reply.status}: {what}")
 
     def request(self, arrival: Arrival) -> tuple[str, str, Any]:
         """Return the method, URL and body of the request that sends a webhook.

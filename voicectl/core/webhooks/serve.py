@@ -214,7 +214,8 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError as exc:
         raise InputError(
-            f"--proxy: {text!r} is not an IP address.", hint="Write it as 10.0.0.5 or 2001:db8::5."
+            f"--proxy: {text!r} is not an IP address.",
+            hint="Write an IP address, such as 10.0.0.5 or 2001:db8::5.",
         ) from exc
 
 

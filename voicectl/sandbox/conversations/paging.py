@@ -171,5 +171,7 @@ def _read_cursor(text: str | None) -> Cursor | None:
     except (ValueError, TypeError, RecursionError):
         pass
     raise refused(
-        400, "paginator-builder:error:invalid-cursor", "The cursor does not come from an earlier list."
+        400,
+        "paginator-builder:error:invalid-cursor",
+        "The cursor was not returned with an earlier page of a list.",
     )

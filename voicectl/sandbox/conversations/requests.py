@@ -126,7 +126,7 @@ def read_new_member(body: object) -> NewMember:
         if user is not None:
             reference = user.text("id") or user.text("name")
             if reference is None:
-                user.refuse("id", "One of id and name must be given")
+                user.refuse("id", "Either id or name must be given")
         channel = fields.inside("channel")
         if channel is not None:
             channel.text("type", required=True)

@@ -139,7 +139,9 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
         named = log.members.get(from_)
         if named is None:
             raise refused(
-                400, "conversation:error:invalid-member", "from is not a member of the conversation."
+                400,
+                "conversation:error:invalid-member",
+                "'from' is not the id of a member of the conversation.",
             )
     if token_user(request) is None:
         return named
@@ -147,7 +149,9 @@ def speaker(request: Request, log: ConversationLog, from_: str | None) -> Member
     if own is None or own.state is not MemberState.JOINED:
         raise refused(403, "event:error:not-joined", "The user has not joined the conversation.")
     if named not in (None, own):
-        raise refused(403, "event:error:permission-denied", "from is not the user whose token was sent.")
+        raise refused(
+            403, "event:error:permission-denied", "'from' is not the member of the user whose token was sent."
+        )
     return own
 
 

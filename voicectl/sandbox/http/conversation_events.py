@@ -124,12 +124,12 @@ async def _act(
     leg_id = fields.text("rtc_id")
     leg = None if leg_id is None else log.conversation.legs.get(leg_id)
     if leg_id is not None and leg is None:
-        raise refused(404, "leg:error:not-found", "No such leg is in the conversation.")
+        raise refused(404, "leg:error:not-found", "There is no such leg in the conversation.")
     before = log.last_id
     try:
         _ACTS[AudioEvent(posted.type)](sandbox, log, leg, fields)
     except LegNotAnswered as exc:
-        raise refused(400, "leg:error:not-answered", "The leg is not answered yet.") from exc
+        raise refused(400, "leg:error:not-answered", "The leg has not been answered yet.") from exc
     if author is not None:
         sandbox.exchange.base.attribute(posted.type, author)
     await sandbox.catch_up()  # records the resulting events

@@ -138,7 +138,7 @@ def start_recording(sandbox: Sandbox, log: ConversationLog, order: Record, reten
     try:
         sandbox.exchange.record_all(log.conversation, order, retention_days=retention_days)
     except NoAnsweredLeg as exc:
-        raise refused(400, "leg:error:not-answered", "No leg of the conversation is answered.") from exc
+        raise refused(400, "leg:error:not-answered", "No leg in the conversation has been answered.") from exc
 
 
 def stop_recording(sandbox: Sandbox, log: ConversationLog) -> None:

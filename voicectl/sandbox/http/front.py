@@ -118,7 +118,11 @@ def refuse(request: Request, exc: Exception) -> Response:
         case Problem():
             problem = exc
         case HTTPException():
-            detail = "This route has no such method." if exc.status_code == 405 else "There is no such route."
+            detail = (
+                "This route does not support this method."
+                if exc.status_code == 405
+                else "There is no such route."
+            )
             problem = gateway(exc.status_code, detail, headers=dict(exc.headers or {}))
         case _:
             problem = gateway(500, "")

@@ -83,7 +83,9 @@ def _create(sandbox: Sandbox, request: Request, body: Any) -> Response:
         )
     if len(present) >= MAX_LEGS:
         raise refused(
-            400, "conversation:error:maximum-number-of-members", f"A conversation holds {MAX_LEGS} members."
+            400,
+            "conversation:error:maximum-number-of-members",
+            f"The conversation is full: it can have at most {MAX_LEGS} members.",
         )
     invited_by = {} if inviter is None else {"invited_by": inviter.id}
     member = log.add(

@@ -149,6 +149,6 @@ def _named(sandbox: Sandbox, sent: dict[str, str]) -> Number:
 def _check_callback(sent: dict[str, str]) -> None:
     kind, value = sent.get("voiceCallbackType"), sent.get("voiceCallbackValue")
     if bool(kind) != bool(value):
-        raise failed_number_request(420, "voiceCallbackType and voiceCallbackValue go together")
+        raise failed_number_request(420, "voiceCallbackType and voiceCallbackValue must be given together")
     if kind and kind not in _CALLBACK_TYPES:
         raise failed_number_request(420, f"voiceCallbackType is not one of {', '.join(_CALLBACK_TYPES)}")

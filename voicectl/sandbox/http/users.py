@@ -137,4 +137,6 @@ def _named(sandbox: Sandbox, request: Request) -> User:
 
 def _check_name(name: str | None) -> None:
     if name is not None and not is_user_name(name):
-        raise refused(400, "user:error:invalid-user-name", "A user's name cannot be me, or begin with USR-.")
+        raise refused(
+            400, "user:error:invalid-user-name", "A user's name cannot be 'me' or begin with 'USR-'."
+        )

@@ -37,7 +37,7 @@ MOST_BYTES = 2 * 10**9
 _NAME = "voicectl-recordings-{pid}-"
 _MAX_CHANNELS_COMPRESSED = 2  # a recording with more channels is always WAV
 _NO_LIBRARY = "the recording was saved as WAV: {0} needs the extra 'audio' (pip install 'voicectl[audio]')"
-_TOO_LONG = "the end of the recording was cut: a WAV file can hold at most 4 GiB"
+_TOO_LONG = "the end of the recording was cut off: a WAV file can hold at most 4 GiB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,9 @@ class _Budget:
     def take(self, size: int) -> None:
         with self.lock:
             if size > self.left:
-                raise _OverBudget(f"the recordings of a sandbox may take at most {self.most:_} bytes in all")
+                raise _OverBudget(
+                    f"a sandbox's recordings may take up at most {self.most / 1e9:g} GB in total"
+                )
             self.left -= size
 
     def give_back(self, size: int) -> None:

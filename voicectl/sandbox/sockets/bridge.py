@@ -108,7 +108,10 @@ class Sockets:
         if address is None:
             reason = OFF_LIMITS
         elif "@" in urlsplit(leg.to["uri"]).netloc:
-            reason = "the URI has a user and password: the handshake sends an Authorization header of its own"
+            reason = (
+                "the URI contains a user name or password, which is not supported: the handshake already sends an"
+                " Authorization header"
+            )
         else:
             try:
                 return await self._dial(leg, address)

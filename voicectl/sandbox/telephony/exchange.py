@@ -332,7 +332,7 @@ class Exchange:
         """
         leg = next((leg for leg in conversation.legs.values() if leg.is_up), None)
         if leg is None:
-            raise NoAnsweredLeg("No leg of the conversation is answered.")
+            raise NoAnsweredLeg("No leg in the conversation has been answered.")
         return self.media.record(leg, order, of=conversation, retention_days=retention_days)
 
     def _require_live(self, leg: Leg) -> None:

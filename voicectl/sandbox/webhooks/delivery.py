@@ -222,7 +222,7 @@ class WebhookClient:
         if is_event and not actions:
             return Answer()
         if actions:
-            entry["outcome"] = "delivered; the reply was an NCCO"
+            entry["outcome"] = "delivered; the response was an NCCO"
         return Answer(actions=actions)
 
 

@@ -139,7 +139,7 @@ class Webhooks:
         self._behind.clear()
         for answer in self._asked:
             if not answer.done():
-                answer.set_result(Answer(reason="it was dropped on reset or stop"))
+                answer.set_result(Answer(reason="it was dropped because the sandbox was reset or stopped"))
         return self._queue.cancel()
 
     async def caught_up(self) -> None:
@@ -255,7 +255,7 @@ class Webhooks:
     def _enqueue(self, delivery: Delivery) -> None:
         turn = QueuedRequest(make=lambda: self._make(delivery), is_awaited=delivery.answer is not None)
         if not self._queue.add(delivery.receiver, delivery.line, turn):
-            self._settle(delivery, "dropped: too many webhooks wait for this receiver")
+            self._settle(delivery, "dropped: too many webhooks are waiting for this receiver")
 
     async def _make(self, delivery: Delivery) -> None:
         if delivery.answer is None:

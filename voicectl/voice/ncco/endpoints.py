@@ -17,7 +17,7 @@ ON_ANSWER = Record(
     name="onAnswer",
     options={
         "url": Option(URL, "URL of an NCCO to run for the callee alone, before they join.", required=True),
-        "ringbackTone": Option(TONE, "Audio to play to the caller meanwhile."),
+        "ringbackTone": Option(TONE, "Audio to play to the caller while the callee hears this NCCO."),
         "ringback": Option(TONE, "Older name of ringbackTone.", deprecated="Use ringbackTone."),
     },
 )
@@ -75,7 +75,7 @@ SIP = Record(
             option="uri",
             other=other,
             forbids=True,
-            message=f"uri and {other} cannot be combined.",
+            message=f"uri and {other} cannot be used together.",
             hint="Use uri, or user with domain.",
         )
         for other in ("user", "domain")

@@ -193,7 +193,7 @@ def _never_run(flow: list[Any], found: Findings) -> None:
         elif name in PROMPTS and _is_zero(action.get("loop")) and not can_be_cut:
             message, hint = (
                 "the loop at {} never ends",
-                "Set loop to 1 or more, or make it the last action.",
+                "Set loop to 1 or more, or make the looping action the last one.",
             )
         else:
             continue

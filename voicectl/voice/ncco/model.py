@@ -69,7 +69,8 @@ STREAM = Record(
 
 RECORD = Record(
     name="record",
-    about="Record the actions that follow; with endOnSilence or endOnKey, record before the next one runs.",
+    about="Record while the following actions run; with endOnSilence or endOnKey, finish recording before the"
+    " next action runs.",
     options={
         "format": Option(Choice(("mp3", "wav", "ogg")), "Format of the file.", default="mp3"),
         "split": Option(Choice(("conversation",)), "Record each side on a channel of its own."),
@@ -99,7 +100,7 @@ MUTE_RULE = Rule(
     value=True,
     other="canSpeak",
     forbids=True,
-    message="mute and canSpeak contradict each other.",
+    message="mute and canSpeak cannot be used together.",
     hint='Use one of them; "canSpeak": [] also means that no one hears the leg.',
 )
 
@@ -146,7 +147,9 @@ CONNECT = Record(
         ),
         "from": Option(CALLER, "One of your numbers, as a string; omit it for app users."),
         "randomFromNumber": Option(FLAG, "Call from a random number of the application.", default=False),
-        "eventType": Option(Choice(("synchronous",)), "Let the reply to an event contain a fallback NCCO."),
+        "eventType": Option(
+            Choice(("synchronous",)), "Let the response to an event contain a fallback NCCO."
+        ),
         "timeout": Option(Number(least=1, most=120), "Seconds to ring before giving up.", default=60),
         "limit": Option(Number(least=1, most=7200), "Longest conversation, in seconds.", default=7200),
         "machineDetection": Option(Choice(("continue", "hangup")), "What to do if a machine answers."),
@@ -214,11 +217,11 @@ INPUT = Record(
     options={
         "type": Option(
             Array(item=Choice(("dtmf", "speech")), least=1, right='an array of "dtmf", "speech" or both'),
-            "What to collect. Required, although the platform assumes a type if it is missing.",
+            "What to collect. Documented as required; if it is missing, the platform assumes a type.",
         ),
         "mode": Option(
             Choice(("synchronous", "asynchronous")),
-            "In asynchronous mode each key is sent at once, and dtmf must be absent.",
+            "In asynchronous mode, each key is sent as soon as it is pressed, and dtmf must be absent.",
             default="synchronous",
         ),
         "dtmf": Option(DTMF, "Settings for keys."),
@@ -236,7 +239,7 @@ INPUT = Record(
             other="dtmf",
             forbids=True,
             but_empty=True,
-            message="dtmf cannot be set in asynchronous mode, which sends every key at once.",
+            message="dtmf cannot be set in asynchronous mode, which sends each key as soon as it is pressed.",
             hint="Remove dtmf, or remove mode.",
         ),
     ),
@@ -244,7 +247,7 @@ INPUT = Record(
 
 NOTIFY = Record(
     name="notify",
-    about="Send a payload to your application; an NCCO in the reply replaces this one.",
+    about="Send a payload to your server; an NCCO in the response replaces this one.",
     options={
         "payload": Option(Free(), "The data to send.", required=True),
         "eventUrl": Option(ONE_URL, "URL to send the data to.", required=True),
@@ -296,7 +299,7 @@ PAY = Record(
     options={
         "amount": Option(Number(whole=False, least=0), "Amount to charge."),
         "currency": Option(TEXT, "Currency of the amount."),
-        "eventUrl": Option(ONE_URL, "URL for its events."),
+        "eventUrl": Option(ONE_URL, "URL for the events of the payment."),
         "prompts": Option(Array(item=PROMPT, right="an array of prompts"), "Prompts for the card details."),
         "voice": Option(
             Record(
@@ -325,7 +328,7 @@ INSTEAD = {
     **dict.fromkeys(("join", "conference", "room"), 'Write {"action": "conversation", "name": "..."}.'),
     "mute": f'{_VERB}. To join a room muted, add "mute": true to the conversation action.',
     **dict.fromkeys(
-        ("unmute", "earmuff", "unearmuff"), f"{_VERB}: voicectl mute, unmute, earmuff, unearmuff."
+        ("unmute", "earmuff", "unearmuff"), f"{_VERB}. Use voicectl mute, unmute, earmuff or unearmuff."
     ),
 }
 """Advice on what to write instead of a word that is often mistaken for the name of an action, keyed by the word."""

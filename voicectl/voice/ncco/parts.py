@@ -64,7 +64,7 @@ BARGE_IN = Option(
 )
 METHOD = Option(Choice(("POST", "GET")), "HTTP method for eventUrl.", default="POST")
 WEBHOOK = {
-    "eventUrl": Option(EVENT_URL, "URL for its events; by default the event_url of the call."),
+    "eventUrl": Option(EVENT_URL, "URL for the resulting events; by default the call's event_url."),
     "eventMethod": METHOD,
 }
 
@@ -85,7 +85,7 @@ def provider(names: str) -> dict[str, Option]:
 
 TRANSCRIPTION = Record(
     name="transcription",
-    right="an object; {} turns it on with the defaults",
+    right="an object; {} turns transcription on with the defaults",
     options={
         "language": Option(HEARD, "Language of the speech.", default=languages.DEFAULT),
         **WEBHOOK,

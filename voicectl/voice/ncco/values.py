@@ -176,7 +176,9 @@ def _free(shape: shapes.Free, value: Any, path: Path, found: Findings) -> None:
         size = _size(value)
         if size is None or size > shape.most_bytes:
             message = f"This takes {'far too many' if size is None else size} bytes as JSON."
-            hint = f"Shorten it to the documented {shape.most_bytes} bytes, in case the platform cuts it."
+            hint = (
+                f"Shorten it to the documented {shape.most_bytes} bytes, in case the platform truncates it."
+            )
             found.add(Fault.BIG_HEADERS, path, message, hint)
 
 
@@ -197,7 +199,9 @@ def _variant(shape: shapes.Variant, value: Any, path: Path, found: Findings) -> 
         return
     name = value.get(shape.tag)
     if name is None:
-        found.add(Fault.NO_KIND, path, f"This {shape.what} has no {shape.tag}.", f"Write {shape.right}.")
+        found.add(
+            Fault.NO_KIND, path, f'This {shape.what} has no "{shape.tag}" field.', f"Write {shape.right}."
+        )
         return
     record = shape.records.get(name) if isinstance(name, str) else None
     if record is not None:
