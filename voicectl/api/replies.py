@@ -33,7 +33,11 @@ _MALFORMED = (
     email.errors.MisplacedEnvelopeHeaderDefect,
     email.errors.MissingHeaderBodySeparatorDefect,
 )
-"""The defects of headers themselves. The parser also reports a multipart body, which it is not given, as missing."""
+"""The defects of headers that count.
+
+Other defects are ignored: for example, the parser is given only the headers, and so reports that a multipart body is
+missing.
+"""
 
 
 class Reply(NamedTuple):

@@ -93,7 +93,7 @@ class NamedLegs:
 
         Args:
             kept: A function that returns further legs that *text* could name, such as those known from stored events.
-                If the API does not answer, only these legs are searched.
+                If the API does not respond, only these legs are searched.
         """
         text = self._word(text)
 

@@ -31,7 +31,7 @@ def refresh(directory: Path, now: float, api: VoiceApi, conversations: Conversat
         now: The current time, in Unix seconds.
 
     Raises:
-        ApiError, TransportError: The API refused a request, or did not answer.
+        ApiError, TransportError: The API refused a request, or did not respond.
     """
     cache = LiveCache(directory)
     legs: dict[str, Call] = {}

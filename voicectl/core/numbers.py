@@ -54,8 +54,8 @@ class Update:
 def link(api: NumberApi, clock: Clock, msisdn: str, application_id: str) -> Update:
     """Link a number to an application. If it is linked to another application, replace that link.
 
-    If there is no usable answer, the number is read again and, if necessary, the update is sent again, at most twice
-    and within 3 seconds. This is safe, because sending an update twice has the same effect as sending it once.
+    If there is no usable response, the number is read again and, if necessary, the update is sent again, at most
+    twice and within 3 seconds. This is safe, because sending an update twice has the same effect as sending it once.
 
     Args:
         msisdn: The number in E.164 format without ``+``.
@@ -64,7 +64,7 @@ def link(api: NumberApi, clock: Clock, msisdn: str, application_id: str) -> Upda
         LegError: The account does not have the number.
         GuardError: Someone else linked the number to a third application at the same time.
         ApiError: The API refused the update. Nothing was changed.
-        TransportError: There was no usable answer. The number may have been changed.
+        TransportError: There was no usable response. The number may have been changed.
         DryRun: This is a dry run, which sends no update.
     """
     return _set_link(api, clock, _find(api, msisdn), application_id)

@@ -33,7 +33,7 @@ class OwnSandbox(NamedTuple):
 
     @property
     def is_running(self) -> bool:
-        """True if a sandbox answers at the URL and serves the application."""
+        """True if a sandbox responds at the URL and serves the application."""
         with suppress(TransportError, ConfigError):
             control = SandboxControl(self.url, source="The sandbox's address")
             return bool(control.identity(timeout=LOOK_SECONDS)["application_id"] == self.application_id)
@@ -56,7 +56,7 @@ def prove(profile: Profile, profiles: ProfileStore, origin: str) -> None:
     Raises:
         ConfigError: The profile has no signature secret.
         GuardError: The server is not this sandbox.
-        TransportError: No sandbox answers at the address in the profile.
+        TransportError: No sandbox responds at the address in the profile.
     """
     found = control(profile, profiles).prove()
     if origin not in (found["url"], found.get("tls_url"), *found["regions"].values()):

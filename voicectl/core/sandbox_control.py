@@ -52,8 +52,8 @@ class SandboxControl:
     Args:
         url: The sandbox's base URL.
         source: The source of the URL, for error messages.
-        expected: A function that returns the sandbox that must answer. Before each change, the server must prove that
-            it is this sandbox. If the argument is None, no proof is required.
+        expected: A function that returns the sandbox that must respond. Before each change, the server must prove
+            that it is this sandbox. If the argument is None, no proof is required.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
 
     Raises:
@@ -90,18 +90,18 @@ class SandboxControl:
         (None if the sandbox is not served by HTTPS) and ``answer_url`` (None if the application has no answer URL).
 
         Raises:
-            TransportError: No sandbox answers at the URL.
+            TransportError: No sandbox responds at the URL.
         """
         return self._identity("/sandbox/identity", timeout)
 
     def prove(self) -> dict[str, Any]:
-        """Let the server prove that it is the sandbox that must answer, and return the sandbox's identity.
+        """Let the server prove that it is the sandbox that must respond, and return the sandbox's identity.
 
         Nothing is sent but a random number.
 
         Raises:
             GuardError: The server is not this sandbox, or passes on the replies of this sandbox from another address.
-            TransportError: No sandbox answers at the URL.
+            TransportError: No sandbox responds at the URL.
         """
         nonce = secrets.token_hex(16)
         found = self._identity(f"/sandbox/identity?nonce={nonce}", CONTROL_SECONDS)
@@ -132,7 +132,7 @@ class SandboxControl:
         """Return the state of the sandbox.
 
         Raises:
-            TransportError: No sandbox answers at the URL.
+            TransportError: No sandbox responds at the URL.
         """
         return self._record(self._get("/sandbox/status"))
 
@@ -145,10 +145,10 @@ class SandboxControl:
 
         Raises:
             DryRun: This is a dry run.
-            GuardError: The server does not prove that it is the sandbox that must answer.
+            GuardError: The server does not prove that it is the sandbox that must respond.
             InputError: The sandbox refused the request.
             LegError, NotFoundError: The sandbox does not have the leg or the other item that the request names.
-            TransportError: No sandbox gave a usable answer.
+            TransportError: No sandbox gave a usable response.
         """
         return self._change("POST", path, body or {}, timeout)
 
@@ -170,7 +170,7 @@ class SandboxControl:
         Raises:
             DryRun: This is a dry run.
             GuardError: The sandbox serves another application.
-            TransportError: The server gave no usable answer.
+            TransportError: The server gave no usable response.
         """
         path = "/sandbox/stop"
         if self._dry_run:

@@ -262,7 +262,7 @@ class Sandbox:
             task.add_done_callback(self._tasks.discard)
 
     async def _settle(self) -> None:
-        """Perform all pending effects, including slow ones, and wait for the answers to webhooks."""
+        """Perform all pending effects, including slow ones, and wait for the responses to webhooks."""
         await self._wait_for(self._performer.perform())
         await self.webhooks.caught_up()
 

@@ -90,7 +90,7 @@ def find(
 ) -> Sequence[Leg]:
     """Return the legs of *application* that match *search* and whose records are kept at *now*, oldest first.
 
-    Unless the search is for dates, or records have been deleted, this does not look at each leg of the application.
+    Unless the search is for dates, or records have been deleted, not every leg of the application is examined.
 
     Args:
         register: All legs.

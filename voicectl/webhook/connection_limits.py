@@ -40,7 +40,7 @@ class Limits:
         head_seconds: The longest time from the first byte of a head to its last byte, in seconds.
         body_seconds: The longest time from the end of a head to the end of the body, in seconds.
         idle_seconds: The longest time that a connection may be open without a request, in seconds.
-        answer_seconds: The longest time from the end of a request to the end of its answer, in seconds.
+        answer_seconds: The longest time from the end of a request to the end of its response, in seconds.
         linger_seconds: How long a client has to read why its request was refused, in seconds.
         connections: The maximum number of open connections.
         per_address: The maximum number of open connections from one address.
@@ -151,7 +151,7 @@ class ConnectionLimiter:
     def _evict(self, candidates: Iterable[_Connection]) -> bool:
         """Close the candidate that has been without a complete request for the longest time.
 
-        Candidates that are waiting for an answer are not closed. Return False if there are no other candidates.
+        Candidates that are waiting for a response are not closed. Return False if there are no other candidates.
         """
         waiting = [each for each in candidates if not each.is_owed]
         if not waiting:

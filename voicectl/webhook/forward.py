@@ -1,9 +1,9 @@
 """Passes webhooks on to the user's own application, and checks the application's answers.
 
-The platform waits for the answer, so the whole exchange has one deadline. A failure counts as "no answer" and raises
-no exception. A request is passed on as it was received, and a complete answer is returned as it came, so that an
-application that works without the receiver also works behind it, and one that fails has the same consequences. For
-example, the application can verify the signature, and build URLs from the host of the request.
+The platform waits for the response, so the whole exchange has one deadline. A failure counts as "no response" and
+raises no exception. A request is passed on as it was received, and a complete response is returned as it came, so
+that an application that works without the receiver also works behind it, and one that fails has the same
+consequences. For example, the application can verify the signature, and build URLs from the host of the request.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _NEEDED = frozenset({b"authorization", b"content-type"})
 """The headers that are passed on even if ``Connection`` names them."""
 
 _RETURNED = frozenset({b"content-encoding", b"location", b"retry-after"})
-"""The headers of an answer that are passed back to the platform, besides its media type."""
+"""The headers of a response that are passed back to the platform, besides its media type."""
 
 _SENDABLE = range(200, 600)
 """The HTTP statuses that the receiver's server can send."""
@@ -86,8 +86,8 @@ class Forwarder:
         url: The application's http or https URL. For each request, the name of its route is appended to the URL's
             path, unless :meth:`follow` says otherwise. A request to a path that is not one of the receiver's
             own is sent to the same path of the application.
-        on_trouble: Called with the reason if there is no answer, or one that the platform does not accept. The reason
-            is one line, without any content from the request.
+        on_trouble: Called with the reason if there is no response, or one that the platform does not accept. The
+            reason is one line, without any content from the request.
         scheme: The scheme of the public URL, to be sent to the application in a header, or None if it is not known.
 
     Raises:
@@ -129,13 +129,13 @@ class Forwarder:
         return bool(asked.path) or asked.route not in self._unheard
 
     async def ask(self, asked: Request, *, within: float) -> Response | None:
-        """Pass a request on to the application, and return the answer, or None if no complete answer arrives in time.
+        """Pass a request on to the application, and return the response, or None if none arrives completely in time.
 
-        An answer that the platform does not accept is returned with its fault, so that the platform can handle it.
+        A response that the platform does not accept is returned with its fault, so that the platform can handle it.
 
         Args:
             asked: The request to pass on. Only a few of its headers are included.
-            within: The time limit for receiving the complete answer, in seconds.
+            within: The time limit for receiving the complete response, in seconds.
         """
         try:
             request = self._request(asked)
@@ -284,7 +284,7 @@ async def ncco_fault_aside(body: bytes, *, within: float) -> str | None:
 
 
 async def _exchange(transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> Response:
-    """Return the answer to *request*.
+    """Return the response to *request*.
 
     The application may close an idle connection just as the request is sent over it. In this case, it has not read
     the request, so the request is sent again over the next connection. The last attempt uses a new connection.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voicectl.store.events import Route
 
 SUCCESSES = range(200, 206)
-"""The HTTP statuses of the answers that the platform accepts."""
+"""The HTTP statuses of the responses that the platform accepts."""
 
 MAX_REMEMBERED = 4_096
 MAX_REMEMBERED_BYTES = 16 << 20

@@ -200,6 +200,6 @@ class _Server(Server):
         loop = asyncio.get_running_loop()
         until = self.stopped_at + self._grace_seconds
         while (tasks or connections) and loop.time() < until:
-            await asyncio.sleep(0.005)  # some answers may not be sent yet
+            await asyncio.sleep(0.005)  # some responses may not be sent yet
             self._limiter.sweep()
         await self.break_off(turns=3)

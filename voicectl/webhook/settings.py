@@ -26,7 +26,8 @@ class Bounds:
 
     Attributes:
         answer_seconds: The longest time to wait for a call's NCCO, in seconds. The platform waits 5 seconds.
-        event_seconds: The longest time to wait for the answer to an event, in seconds. The platform waits 10 seconds.
+        event_seconds: The longest time to wait for the response to an event, in seconds. The platform waits 10
+            seconds.
         behind: The maximum number of events that may wait to be passed on to the app.
     """
 

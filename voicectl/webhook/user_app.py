@@ -17,7 +17,7 @@ AT_ONCE = 8
 
 
 class UserApp:
-    """Passes webhooks on to the user's app. Webhooks that need no answer are passed on in the background."""
+    """Passes webhooks on to the user's app. Webhooks that need no response are passed on in the background."""
 
     def __init__(self, forwarder: Forwarder, settings: Settings, metrics: Metrics) -> None:
         self._forwarder = forwarder
@@ -28,7 +28,7 @@ class UserApp:
         self._passing = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, request: Request, seconds: float) -> Response | None:
-        """Pass *request* on, and return the app's answer, or None if there is no complete answer within *seconds*."""
+        """Pass *request* on, and return the app's response, or None if none is complete within *seconds*."""
         response = await self._forwarder.ask(request, within=seconds)
         is_answered = response is not None and response.fault is None
         self._metrics.forwarded(request.route, is_answered=is_answered)

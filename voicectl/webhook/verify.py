@@ -106,7 +106,7 @@ def read_request(content: bytes, body: bytes | None = None) -> RecordedRequest:
     """
     lines, rest = _split(content)
     is_curl = lines[:1] != [] and lines[0][1].startswith((b"> ", b"* "))
-    if is_curl:  # the other lines are curl's own remarks and the answer
+    if is_curl:  # the other lines are curl's own remarks and the response
         lines, rest = _sent_by_curl(content), b""
     if not lines:
         raise InputError("The file contains no request.", hint=_HINT)

@@ -190,7 +190,7 @@ class _MoveOperation(LegOperation):
 
         Raises:
             GuardError: The user does not confirm, there are too many legs, or the other legs are not known.
-            TransportError: The API gave no answer that shows whether a ``connect`` action joined the legs.
+            TransportError: The API gave no response that shows whether a ``connect`` action joined the legs.
         """
         app = self.app
         around = [self._surroundings(uuid) for uuid in uuids]

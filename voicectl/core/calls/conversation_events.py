@@ -105,7 +105,7 @@ class ConversationEvents:
         Raises:
             AuthError: The API refused the credentials.
             ApiError: The API refused the first request, and no events are stored.
-            TransportError: The API did not answer the first request, and no events are stored.
+            TransportError: The API did not respond to the first request, and no events are stored.
             NotFoundError: The API has no record of the conversation, and no events are stored.
         """
         found = list(self._read_store())
@@ -179,7 +179,7 @@ def conversation_id(api: ConversationApi, store: EventStore | None, text: str) -
     Raises:
         InputError: *text* is neither a conversation id nor a possible room name.
         LegError: No conversation has that name, now or according to stored events.
-        TransportError: The API does not answer, and stored events do not contain the name.
+        TransportError: The API does not respond, and stored events do not contain the name.
         StoreError: The event store failed.
     """
     try:

@@ -318,7 +318,7 @@ def participants(
 def _members(
     api: ConversationApi, id_: str, check: Callable[[], None], on_fault: Callable[[VoicectlError], None]
 ) -> Iterator[Member]:
-    """Yield those records of a conversation's members that can be read. If the API does not answer, stop."""
+    """Yield those records of a conversation's members that can be read. If the API does not respond, stop."""
     try:
         for listed in api.members(id_):
             if not listed.is_present:

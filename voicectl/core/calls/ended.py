@@ -41,7 +41,7 @@ def ended(
 
     Raises:
         LegError: No source knows the conversation.
-        TransportError: The API does not answer, and no event is about the conversation.
+        TransportError: The API does not respond, and no event is about the conversation.
     """
     found = Gatherer(api, clock, notes, events=store, journal=None).of_conversation(conversation)
     own = (stored for _, stored in sorted(found.events.items()))

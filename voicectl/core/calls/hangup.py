@@ -43,10 +43,9 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
 
     The API returns 400 for a leg that is only a second or two old, and may do so for a leg that is ringing. voicectl
     then reads the leg's record and, unless the leg has ended, tries again until 20 seconds after the first attempt.
-    After a 404, voicectl looks for the leg in every region and by the other spellings of its id, and ends the leg
-    where it is found. A leg
-    counts as ended if its record shows that it has ended. If there is no record, a signed event that shows the end of
-    the leg is enough.
+    After a 404, voicectl looks for the leg in every region, and under the other spellings of its id, and ends the leg
+    where it is found. A leg counts as ended if its record shows that it has ended. If there is no record, a signed
+    event that shows the end of the leg is enough.
 
     Args:
         history: The stored events, or None if there is no event store.
@@ -57,8 +56,8 @@ def hang_up(api: VoiceApi, clock: Clock, uuid: str, history: History | None = No
     Raises:
         NotFoundError: No region knows the leg, and no signed event shows that the leg has ended.
         ApiError: The API still refused after 20 seconds.
-        TransportError: The API gave no usable answer within 20 seconds. Or the API returned 404, and no later answer
-            showed whether the leg has ended.
+        TransportError: The API gave no usable response within 20 seconds. Or the API returned 404, and no later
+            response showed whether the leg has ended.
         RateLimitedError: The API rate-limited the requests that would show whether the leg has ended.
     """
     give_up = clock.monotonic() + HANGUP_SECONDS

@@ -128,7 +128,7 @@ def surroundings(
 
     Raises:
         ApiError: The API refused a request.
-        TransportError: The API gave no usable answer in time.
+        TransportError: The API gave no usable response in time.
     """
     limit = TimeLimit(clock)
     call = api.get_call(uuid, within=limit.left())

@@ -14,7 +14,7 @@ record from other hosts. The search changes nothing. The record is requested:
    regions. The search ends when the first of them returns the record;
 5. from these hosts by the other spellings.
 
-All reads together take at most :data:`SECONDS`. A host that does not answer in time may still have the leg. So "not
+All reads together take at most :data:`SECONDS`. A host that does not respond in time may still have the leg. So "not
 found" is reported only if every host returned 404. In all other cases, the leg's region is reported as unknown.
 
 If no region has the leg, the other profiles are tried, so that the error can name the right profile. The keys of the
@@ -133,7 +133,7 @@ class RegionFinder:
 
         Raises:
             NotFoundError: No host has the leg, or the host that returned 404 has the leg but cannot make the change.
-            TransportError: No host is known to have the leg, and at least one host gave no usable answer.
+            TransportError: No host is known to have the leg, and at least one host gave no usable response.
         """
         # Waiting for threads takes real time, which a test's clock does not measure.
         give_up = time.monotonic() + min(SECONDS * self._times, within)
@@ -168,7 +168,7 @@ class RegionFinder:
                 self._respell(uuid, spelling)
                 return True
             if not isinstance(seen, NotFoundError):
-                break  # the host gives no usable answer at the moment
+                break  # the host gives no usable response at the moment
         return False
 
     def _elsewhere(
@@ -179,7 +179,7 @@ class RegionFinder:
         Args:
             uuids: The leg's id as it was given, and its other spellings to ask for.
             here: The URL of the host that was asked by all spellings before.
-            found: The hosts' answers so far, by URL. The new answers are added.
+            found: The hosts' responses so far, by URL. The new responses are added.
         """
         urls = [url for url in self._others(uuids[0]) if url not in found]
         seconds = REGIONS_SECONDS
@@ -258,7 +258,7 @@ class RegionFinder:
     ) -> dict[str, Call | VoicectlError]:
         """Read a leg's record with all *readers* in parallel, and return their answers by name.
 
-        If a reader does not finish in time, an error takes the place of its answer.
+        If a reader does not finish in time, an error takes the place of its response.
 
         Args:
             readers: The readers, by name.

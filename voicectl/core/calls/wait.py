@@ -76,7 +76,7 @@ class Waiter:
             WaitEnded: A leg can no longer reach the status, for example because it has ended. The error is raised
                 when the wait for the other legs is over.
             NotFoundError: The API has no record of one of the named legs, and no event mentions the leg.
-            TransportError, RateLimitedError: Time is up, and the API gave no answer about one of the legs.
+            TransportError, RateLimitedError: Time is up, and the API gave no response about one of the legs.
         """
         for changes in self._poller.rounds(give_up=self._deadline):
             yield changes
@@ -189,7 +189,7 @@ def follow(
         check: A function that is called regularly. It raises an exception if a signal has arrived.
 
     Raises:
-        TransportError, RateLimitedError: The API gave no answer about a leg that has no stored events.
+        TransportError, RateLimitedError: The API gave no response about a leg that has no stored events.
         StoreError: The event store failed, and only events report *until*.
         WaitTimeout, WaitEnded, NotFoundError: As for :meth:`Waiter.rounds`.
     """

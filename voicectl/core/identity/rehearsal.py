@@ -48,7 +48,7 @@ def proven(url: str, profiles: ProfileStore) -> tuple[Profile, dict[str, Any]]:
     Raises:
         ConfigError: *url* is not on loopback, or no profile describes a sandbox at *url*.
         GuardError: The server at *url* does not prove that it is the sandbox of the profile.
-        TransportError: No sandbox answers at *url*.
+        TransportError: No sandbox responds at *url*.
     """
     identity = control(url, profiles).prove()
     return profile_at(url, profiles), identity

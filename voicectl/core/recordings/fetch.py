@@ -134,7 +134,7 @@ class Fetcher:
                 example by a file with other content.
             NotFoundError: The file has expired.
             ApiError: The platform refused the request.
-            TransportError: There was no usable answer, or the answer is not the announced file.
+            TransportError: There was no usable response, or the response is not the announced file.
             UnwritableError: The directory cannot be written to.
         """
         place = file_url(recording.url, self._hosts)
@@ -299,10 +299,10 @@ class _Intake:
         return extension, done, digest.hexdigest()
 
     def _judge_status(self, answer: Incoming) -> int:
-        """Return the position in the file, in bytes, at which the answer's content begins.
+        """Return the position in the file, in bytes, at which the response's content begins.
 
         Raises:
-            NoAnswer: The answer is not the requested range. The next attempt requests the whole file.
+            NoAnswer: The response is not the requested range. The next attempt requests the whole file.
         """
         size = self.recording.size
         if answer.status == 200:

@@ -154,7 +154,7 @@ class Gathered:
 class Gatherer:
     """Gathers the facts for one trace from all sources.
 
-    If the API or the event store does not answer, the trace has a gap, and the other sources are used.
+    If the API or the event store does not respond, the trace has a gap, and the other sources are used.
 
     Args:
         events: The event store, or None if there is no working event store.
@@ -188,7 +188,7 @@ class Gatherer:
 
         Raises:
             NotFoundError: No source knows the leg.
-            TransportError: The API does not answer, and no other source knows the leg.
+            TransportError: The API does not respond, and no other source knows the leg.
         """
         own = leg_key(uuid)
         found = self._found
@@ -211,7 +211,7 @@ class Gatherer:
 
         Raises:
             LegError: No source knows the conversation.
-            TransportError: The API does not answer, and no event is about the conversation.
+            TransportError: The API does not respond, and no event is about the conversation.
         """
         self._read_conversation(conversation)
         if not self._found.calls and not self._found.events:

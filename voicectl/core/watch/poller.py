@@ -215,7 +215,7 @@ class Poller:
         Raises:
             NotFoundError: A named leg is known neither to the API nor to the event store.
             ApiError: The API refused a request.
-            TransportError: The poller is strict, and got no answer about a leg without events.
+            TransportError: The poller is strict, and received no response about a leg without events.
             RateLimitedError: The poller is strict, and a request for a leg without events was rate limited.
         """
         clock = self._clock
@@ -257,7 +257,7 @@ class Poller:
             self.status.is_receiving = self._is_receiving()
 
     def _ask(self) -> Iterator[list[Change]]:
-        """Poll the API, and yield the changes. If an error occurs, the answers received before it are still used."""
+        """Poll the API, and yield the changes. If an error occurs, responses received before it are still used."""
         began = self._clock.monotonic()
         self._has_asked_last = began >= self._give_up - SOON_SECONDS
         self._requests = 0

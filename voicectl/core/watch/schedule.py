@@ -81,7 +81,7 @@ class PollStatus:
     Attributes:
         began: The time at which polling began.
         asking: The time at which the current request began, or None if there is no current request.
-        answered: The time of the API's last answer, or None if the API has not answered yet.
+        answered: The time of the API's last response, or None if the API has not responded yet.
         trouble: The error message from the last poll, or None if that poll succeeded.
         is_limited: True if the last poll was rate limited.
         pause: The time from one poll to the next, in seconds.

@@ -146,7 +146,7 @@ def webhooks(application: dict[str, Any]) -> list[dict[str, Any]]:
 def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -> Update:
     """Make the changes in *wish* to an application, and change nothing else.
 
-    If there is no usable answer, the application is read again and, if necessary, the update is sent again, at most
+    If there is no usable response, the application is read again and, if necessary, the update is sent again, at most
     twice and within 3 seconds. This is safe, because sending an update twice has the same effect as sending it once.
 
     Raises:
@@ -154,7 +154,7 @@ def update(api: ApplicationApi, clock: Clock, application_id: str, wish: Wish) -
         GuardError: Someone else keeps changing the application, or the API did not return the application's public
             key.
         ApiError: The API refused the update. Nothing was changed.
-        TransportError: There was no usable answer. The application may have been changed.
+        TransportError: There was no usable response. The application may have been changed.
         DryRun: This is a dry run, which sends no update.
     """
     give_up = clock.monotonic() + REPEAT_SECONDS

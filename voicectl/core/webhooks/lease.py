@@ -94,7 +94,7 @@ def urls(
         ConfigError: The lease cannot be written to disk. No update was sent.
         ApiError: The API refused an update. If it refused to restore the webhooks, the hint names the command that
             restores them.
-        TransportError: The API gave no usable answer when the webhooks were set or restored.
+        TransportError: The API gave no usable response when the webhooks were set or restored.
     """
     public_url = check_public_url(public_url)
     _warn(application_id, public_url, remark)
@@ -127,7 +127,7 @@ def restore_left(
         GuardError: Another receiver of this application is running.
         ConfigError: The directory cannot be used.
         ApiError: The API refused the update. The lease stays on disk.
-        TransportError: There was no usable answer. The lease stays on disk.
+        TransportError: There was no usable response. The lease stays on disk.
     """
     with _only_one(directory, application_id):
         loan = _Loan(api, clock, directory / FILE, remark)

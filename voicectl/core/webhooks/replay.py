@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUCCESSES = range(200, 300)
 
 ANY_ACCOUNT = "voicectl"
-"""The API key in a token if it is not known to which account the signature secret belongs."""
+"""The API key to put into a token when the account of the signature secret is unknown."""
 
 _QUERY_CHARACTERS = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -49,7 +49,7 @@ class Sent(NamedTuple):
     """The outcome of replaying a webhook.
 
     Attributes:
-        status: The HTTP status of the answer, or None if there was no answer.
+        status: The HTTP status of the response, or None if there was no response.
         trouble: The reason why the replay failed, or None if the webhook was accepted.
     """
 

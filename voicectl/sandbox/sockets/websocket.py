@@ -41,7 +41,7 @@ MAX_REPLIES = 3072
 """The maximum number of replies that wait for a slow server. Further replies are dropped."""
 
 CLOSE_SECONDS = 1.0
-"""The time limit for the server's answer to a close message, in seconds on the host clock."""
+"""The time limit for the server's response to a close message, in seconds on the host clock."""
 
 SEND_BUFFER = 128 * 1024
 """The size of the send buffer, in bytes.

@@ -17,7 +17,7 @@
 # of a slow effect comes back later, as another operation.
 #
 # Replies: an event whose reply may carry an NCCO waits in _waiting, with the function to call. The performer must
-# hand back each such event exactly once (replied()), even if there was no URL or no answer, because a flow waits for
+# hand back each such event exactly once (replied()), even if there was no URL or no reply, because a flow waits for
 # the reply. The key of an entry is the identity of the event. The entry also holds the event itself, so that no
 # other object can get the same identity.
 #
