@@ -67,7 +67,12 @@ Style = Annotated[
 ]
 Premium = Annotated[bool, typer.Option("--premium", help="Use a premium voice, which costs extra.")]
 Loop = Annotated[
-    int | None, typer.Option(min=0, metavar="N", help="Number of times to play; 0 repeats until stopped.")
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Number of times to speak the text or play the file; 0 repeats until stopped.",
+    ),
 ]
 Level = Annotated[float | None, typer.Option(min=-1, max=1, metavar="LEVEL", help="Volume, from -1 to 1.")]
 From = Annotated[str | None, typer.Option("--from", metavar="NUMBER", help="Caller id: one of your numbers.")]

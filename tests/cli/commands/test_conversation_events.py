@@ -183,7 +183,7 @@ def test_of_a_conversation_that_has_ended_the_stored_events_are_listed(voicectl:
     ran = voicectl(f"conversation events {id_} -o json")
 
     assert (nothing.exit_code, nothing.stdout) == (4, "")
-    assert "Neither the API nor the event store has events of it." in nothing.stderr
+    assert "Neither the API nor the event store has any events for this conversation." in nothing.stderr
     assert [(each["id"], each["type"]) for each in listed(ran)] == [(e["id"], e["type"]) for e in known]
     assert {each["source"] for each in ran.json} == {"event"}
     assert "it has ended, or is in another region" in ran.stderr

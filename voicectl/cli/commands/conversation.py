@@ -178,7 +178,7 @@ def record(
 ) -> None:
     """Record everyone in a conversation.
 
-    The request is never retried, because that might start a second recording. If the API does not respond, the
+    The request is never retried, because a retry might start a second recording. If the API does not respond, the
     outcome is unknown and the exit status is 12. Once 'webhook serve' has received the recording event, 'recording
     download' can fetch the file.
 

@@ -44,11 +44,11 @@ _HEARS = {Hears.YES: "hears", Hears.NO: "hears_not", Hears.UNKNOWN: "hears_unkno
 def show(ctx: typer.Context, room: Room) -> None:
     """Show who is in a conversation, who is muted, and who hears whom.
 
-    This takes one request per leg, unless -q or --fields makes these requests unnecessary. On a terminal, a table
-    shows who hears whom. Otherwise, each leg's line lists the legs that it hears, does not hear, or may or may not
-    hear. The last list exists because the platform reports neither the canHear and canSpeak settings with which a leg
-    entered, nor whether a moderated room has started. With -o json, the output is one object with 'legs', and 'hears'
-    for each pair of legs; --fields then selects fields of the legs and omits 'hears'.
+    The command sends one request per leg, unless -q or --fields makes these requests unnecessary. On a terminal, a
+    table shows who hears whom. Otherwise, each leg's line lists the legs that it hears, does not hear, or may or may
+    not hear. The last list exists because the platform reports neither the canHear and canSpeak settings with which a
+    leg entered, nor whether a moderated room has started. With -o json, the output is one object with 'legs', and
+    'hears' for each pair of legs; --fields then selects fields of the legs and omits 'hears'.
 
     For a conversation that has ended, the command shows the legs that were in the conversation, according to call
     records and stored events.

@@ -60,7 +60,9 @@ def add(
     ],
     value: Annotated[
         str | None,
-        typer.Argument(metavar="VALUE", help="Its CODE or DURATION, if it takes one.", show_default=False),
+        typer.Argument(
+            metavar="VALUE", help="CODE or DURATION of the fault, if the fault takes one.", show_default=False
+        ),
     ] = None,
     on: Annotated[
         str,
@@ -89,16 +91,16 @@ def add(
 ) -> None:
     """Add a fault that makes the sandbox misbehave.
 
-    Faults in how the sandbox handles requests: status CODE and rate-limit reject them; delay DURATION delays the
+    Faults in how the sandbox handles requests: status CODE and rate-limit reject requests; delay DURATION delays the
     response; lost-reply carries out the request but closes the connection without responding; lost-request closes the
     connection without carrying out the request; region serves each leg only on its own region's host; key-revoked
     rejects all tokens.
 
-    Faults in webhooks that it sends: webhook-drop, webhook-delay DURATION, webhook-duplicate and webhook-unsigned
-    affect events (status, transfer, input, record, transcribed, notify, error, rtc) and requests for an NCCO
-    (answer); webhook-reorder sends an event after the leg's next event; webhook-completed also sends a completed
-    event after busy, timeout, unanswered, failed or cancelled; answer-timeout treats the response to an answer
-    webhook as too late.
+    Faults in the webhooks that the sandbox sends: webhook-drop, webhook-delay DURATION, webhook-duplicate and
+    webhook-unsigned affect events (status, transfer, input, record, transcribed, notify, error, rtc) and requests for
+    an NCCO (answer); webhook-reorder sends an event after the leg's next event; webhook-completed also sends a
+    completed event after busy, timeout, unanswered, failed or cancelled; answer-timeout treats the response to an
+    answer webhook as too late.
 
     In the output, 'struck' is the number of times that the fault has occurred, and 'spent' is true if it will not
     occur again.

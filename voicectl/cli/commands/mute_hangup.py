@@ -55,7 +55,7 @@ def mute(
     Name the legs, or select them with options. Before acting on legs that are read from standard input or selected
     with options, voicectl lists them and asks for confirmation (without a terminal, add --yes). --hold DURATION also
     mutes legs that join the conversation, or start to match the selection, within that time; all of them stay muted
-    afterwards. --undo unmutes legs that were muted from this machine: every live one, or those that you name or
+    afterwards. --undo unmutes legs that were muted from this machine: all live legs, or those that you name or
     select.
 
     Examples:

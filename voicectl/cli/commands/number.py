@@ -87,7 +87,7 @@ def link(ctx: typer.Context, number: Number) -> None:
 
 
 def unlink(ctx: typer.Context, number: Number) -> None:
-    """Unlink a number from the application, so that calls to the number no longer reach it.
+    """Unlink a number from the application, so that calls to the number no longer reach the application.
 
     A number that is linked to another application is left alone. All other settings that the API returns stay as they
     are, and nothing is sent if nothing changes. This needs the account's API key and secret, as 'app show' does.

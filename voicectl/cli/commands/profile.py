@@ -130,7 +130,7 @@ def add(
     *,
     guards: Guards,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace an existing profile of that name.")
+        bool, typer.Option("--replace", help="Replace an existing profile with this name.")
     ] = False,
 ) -> None:
     r"""Store an application, its key and its guards (limits on its calls).
@@ -224,7 +224,7 @@ def show(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", help="The profile. Without it, the settings in use are shown.", show_default=False
+            metavar="NAME", help="The profile (default: the settings in use).", show_default=False
         ),
     ] = None,
 ) -> None:

@@ -174,7 +174,8 @@ def say(
 def hangup(ctx: typer.Context, leg: Party) -> None:
     """Hang up as the person on a leg.
 
-    If the call has not been answered yet, this declines it (as the called party) or cancels it (as the caller).
+    If the call has not been answered yet, the command declines the call (as the called party) or cancels it (as the
+    caller).
 
     Example:
       $ voicectl sandbox hangup "$LEG"

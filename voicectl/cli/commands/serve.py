@@ -76,8 +76,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="ADDRESS",
-            help=f"Address of your reverse proxy; it is exempt from the limit of {Limits().per_address} connections"
-            " per address. Repeatable.",
+            help=f"Address of your reverse proxy, which is exempt from the limit of {Limits().per_address}"
+            " connections per address. Repeatable.",
         ),
     ] = None,
     all_events: AllEvents = False,

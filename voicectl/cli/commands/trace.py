@@ -62,14 +62,14 @@ def trace(
     """Show what happened to a leg or in a conversation, in order.
 
     The trace combines the API's records, the events that 'webhook serve' stored, the journal of calls created on this
-    machine, and the log of actions taken from this machine; each line names its source. It includes the legs that
-    shared a conversation with the leg. An RTC event that repeats another entry is shown as part of that entry. A gap
-    marks something that must or may have happened, but that no source reports.
+    machine, and the log of actions taken from this machine; each line names its source. The trace includes the legs
+    that shared a conversation with the leg. An RTC event that repeats another entry is shown as part of that entry. A
+    gap marks something that must or may have happened, but that no source reports.
 
     On a terminal, the trace is a ladder diagram with a lane for each leg. In a pipe, or with -o jsonl, the output has
     one line per entry or gap; with -o json, it is one object with legs, entries and gaps. The trace shows only how
-    many keys were pressed and how many words were spoken; to read them, look up the event by its id in 'webhook
-    list'. -q prints the ids of the legs. --svg does not overwrite an existing file.
+    many keys were pressed and how many words were spoken; to read the keys and words, look up the event by its id in
+    'webhook list'. -q prints the ids of the legs. --svg does not overwrite an existing file.
 
     Examples:
       $ voicectl trace "$LEG"
