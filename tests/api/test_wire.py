@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import http.client
+import math
+import socket
 import ssl
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -27,7 +32,9 @@ from tests.support.servers import (
     reply,
 )
 from tests.support.waiting import FOR_EVER, PATIENCE_SECONDS, ending, eventually
+from voicectl.api.connection import Connection, Proxy, connect, proxy_for, tls_context
 from voicectl.core.identity.policy import Policy
+from voicectl.errors import NoAnswer, NotSent
 
 REAL_ID = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
 RECORD = reply(body={"uuid": LEG, "status": "answered"})
@@ -213,6 +220,46 @@ def test_a_proxy_that_refuses_is_reported_without_its_password_and_nothing_was_s
     assert off_loopback("call reconcile -o json").json == []
 
 
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (b"HTTP/1.1 407 No\r\n\r\n", "refused the connection (407)"),
+        (b"HTTP/1.1 301 Moved\r\n\r\n", "refused the connection (301)"),
+        (b"SSH-2.0-x\r\n\r\n", "refused the connection (no status)"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10_000, "gave no answer"),
+        (b"HTTP/1.1 200 OK\r\n", "gave no answer"),
+        (b"", "gave no answer"),
+    ],
+    ids=lambda text: str(text)[:20],
+)
+def test_the_answer_of_a_proxy_is_named(off_loopback: Room, refusal: bytes, said: str) -> None:
+    with ConnectProxy(refusal=refusal) as proxy:
+        ran = off_loopback(f"{READ} -o json", env=behind(proxy))
+
+    assert f"the proxy 127.0.0.1:{proxy.port} {said}." in ran.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HTTPS_PROXY": "http://proxy.example:3128"}, Proxy("proxy.example", 3128, None)),
+        ({"https_proxy": "http://proxy.example"}, Proxy("proxy.example", 80, None)),
+        ({"HTTPS_PROXY": "proxy.example:3128"}, Proxy("proxy.example", 3128, None)),
+        ({"HTTPS_PROXY": "http://[::1]:1", "https_proxy": "http://x"}, Proxy("::1", 1, None)),
+        ({"HTTPS_PROXY": "http://a%40b@h:1"}, Proxy("h", 1, "Basic YUBiOg==")),
+        ({"HTTPS_PROXY": "http://:%3a@h:1"}, Proxy("h", 1, "Basic Ojo=")),
+        ({"HTTPS_PROXY": ""}, None),
+        ({"HTTP_PROXY": "http://h:1"}, None),
+        ({"HTTPS_PROXY": "http://h:1", "NO_PROXY": "example.org"}, None),
+        ({"HTTPS_PROXY": "http://h:1", "no_proxy": "api.example.org"}, None),
+        ({"HTTPS_PROXY": "http://h:1", "NO_PROXY": "*"}, None),
+        ({"HTTPS_PROXY": "http://h:1", "NO_PROXY": "api.example.org.uk"}, Proxy("h", 1, None)),
+    ],
+)
+def test_the_environment_names_the_proxy(environ: dict[str, str], expected: Proxy | None) -> None:
+    assert proxy_for("api.example.org", environ) == expected
+
+
 def test_a_proxy_that_intercepts_tls_is_refused(
     tmp_path: Path, application: Application, platform: Canned
 ) -> None:
@@ -349,6 +396,32 @@ def test_a_ca_file_without_certificates_is_a_configuration_error(
     assert server.requests == []
 
 
+def authorities(context: ssl.SSLContext) -> int:
+    return context.cert_store_stats()["x509_ca"]
+
+
+def test_without_certificates_of_the_system_those_of_a_package_are_trusted(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    for content, expected in ((b"", range(50, 1000)), (authority.ca_file.read_bytes(), range(1, 2))):
+        path = tmp_path / "system.pem"
+        path.write_bytes(content)
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+        assert authorities(tls_context(None, {"SSL_CERT_DIR": str(tmp_path)})) in expected
+
+
+def test_a_directory_of_hashed_certificates_is_read_on_demand(
+    tmp_path: Path, application: Application, authority: Authority
+) -> None:
+    (tmp_path / authority.hashed_name).write_bytes(authority.ca_file.read_bytes())
+    context = tls_context(None, {"SSL_CERT_DIR": str(tmp_path)})
+    assert authorities(context) == 0
+    with Canned(RECORD, tls=authority.context()) as server:
+        room = machine(tmp_path / "home", application, server.url)
+        assert room(READ, env={"SSL_CERT_DIR": str(tmp_path)}).exit_code == 0
+
+
 @pytest.mark.parametrize("option", ["--insecure", "-k", "--no-verify"])
 def test_there_is_no_option_to_disable_verification(bare: Room, option: str) -> None:
     assert bare(f"call list {option}").exit_code == 2
@@ -411,6 +484,100 @@ def test_a_stalled_handshake_ends_at_the_deadline_and_nothing_was_sent(
         eventually(lambda: server.connections == 3)
 
     assert ran.exit_code == 7
+
+
+def test_a_name_that_is_not_resolved_in_time_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver itself has no time limit."""
+    done = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: done.wait(PATIENCE_SECONDS) and [])
+    try:
+        with pytest.raises(NotSent, match=r"the name voice\.invalid could not be looked up in time"):
+            connect("voice.invalid", 443, time.monotonic() + 0.01)
+    finally:
+        done.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ([], "no connection to voice.invalid:443: the name has no address"),
+        (OSError(socket.EAI_NONAME, "Name or service not known"), "looked up: name or service not known"),
+        (UnicodeError("label too long"), "looked up: not a host name"),
+    ],
+    ids=["no address", "no name", "no host name"],
+)
+def test_a_name_without_an_address_is_reported(
+    monkeypatch: pytest.MonkeyPatch, answer: object, why: str
+) -> None:
+    def look_up(*_: object, **__: object) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(NotSent, match=why):
+        connect("voice.invalid", 443, time.monotonic() + PATIENCE_SECONDS)
+
+
+def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Listener() as closed:
+        pass
+    with Eavesdropper() as server:
+        found = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", each.port)) for each in (closed, server)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        connect("voice.invalid", 443, time.monotonic() + PATIENCE_SECONDS).close()
+        eventually(lambda: server.connections == 1)
+
+
+@pytest.mark.parametrize("is_public", [True, False])
+def test_one_private_address_among_several_is_enough_to_refuse(
+    monkeypatch: pytest.MonkeyPatch, is_public: bool
+) -> None:
+    """Otherwise, a name could lead a request to this network."""
+    hosts = ["192.88.98.1", "8.8.8.8" if is_public else "10.0.0.1"]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 443)) for host in hosts]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: None)
+    if is_public:
+        connect("x.org", 443, time.monotonic() + PATIENCE_SECONDS, is_public_only=True).close()
+        return
+    with pytest.raises(NotSent, match=r"x\.org is not on the public internet"):
+        connect("x.org", 443, time.monotonic() + PATIENCE_SECONDS, is_public_only=True)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (TimeoutError(), "no complete answer in time"),
+        (http.client.RemoteDisconnected(), "the connection was closed without an answer"),
+        (
+            ConnectionResetError(104, "Connection reset by peer"),
+            "the connection was closed without an answer",
+        ),
+        (BrokenPipeError(32, "Broken pipe"), "the connection was closed without an answer"),
+        (http.client.IncompleteRead(b"secret"), "the answer was cut short"),
+        (http.client.BadStatusLine("secret"), "the answer is not valid HTTP"),
+        (ValueError("secret"), "the answer is not valid HTTP"),
+        (OSError(101, "Network is unreachable"), "network is unreachable"),
+        (OSError("secret"), "OSError"),
+        (ConnectionRefusedError(), "ConnectionRefusedError"),
+    ],
+)
+def test_a_failure_of_the_connection_is_described_without_its_content(
+    failure: Exception, reason: str
+) -> None:
+    with socket.socket() as unused:
+        connection = Connection(unused, math.inf)
+        with (
+            pytest.raises(NotSent, match=f"^the request could not be sent: {reason}$"),
+            connection.failures(),
+        ):
+            raise failure
+        connection.has_sent = True
+        with pytest.raises(NoAnswer, match=f"^{reason}$"), connection.failures():
+            raise failure
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "601", "x"])

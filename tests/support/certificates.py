@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ class Authority:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name("A test authority")
+        self._name = _name("a test authority")
         certificate = (
             _builder(self._name, self._name, self._key, days=30)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -34,6 +35,15 @@ class Authority:
         )
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    @property
+    def hashed_name(self) -> str:
+        """The name under which OpenSSL looks for the certificate in a directory: a hash of the subject.
+
+        The hash covers the subject in lower case, without its outer header.
+        """
+        digest = hashlib.sha1(self._name.public_bytes()[2:], usedforsecurity=False).digest()
+        return f"{int.from_bytes(digest[:4], 'little'):08x}.0"
 
     def context(
         self, host: str = "127.0.0.1", *, days: int = 30, self_signed: bool = False
