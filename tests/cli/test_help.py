@@ -59,6 +59,7 @@ def test_help_shows_an_example_and_the_summary_of_the_list(bare: Room, words: st
     assert ran.exit_code == 0
     assert f"voicectl {words}" in ran.stdout
     assert docstring(words).startswith(entry(words).summary.rstrip("."))
+    assert [line for line in ran.stdout.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("words", WORDS)

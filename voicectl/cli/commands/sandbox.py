@@ -150,7 +150,8 @@ def start(
     Examples:
       $ voicectl sandbox start --detach --port 0
       $ voicectl sandbox start --detach --port 0 --frozen --seed 7
-      $ voicectl sandbox start --detach --port 0 --map-host demo.example.com=http://127.0.0.1:3000
+      $ voicectl sandbox start --detach --port 0 \\
+          --map-host demo.example.com=http://127.0.0.1:3000
       $ voicectl sandbox start --detach --port 0 --tls
     """
     app = current(ctx)

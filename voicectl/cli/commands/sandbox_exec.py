@@ -64,7 +64,7 @@ def exec_(
 
     Examples:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
-      $ voicectl sandbox exec --intercept -- curl -sS https://api.nexmo.com/v1/calls
+      $ voicectl sandbox exec --intercept -- curl https://api.nexmo.com/v1/calls
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
