@@ -53,7 +53,7 @@ def test_add_prints_what_was_stored_and_the_key_s_fingerprint(
     ran = bare(
         f"profile add prod --application-id {APP.upper()} --private-key {pem} --from +442079460000"
         " --region eu-west --allow 44 --allow +49 --deny 4490 --max-calls-per-hour 20 --length-timer 1h"
-        " --host API.example.org -o json"
+        " --host API.example.org --production -o json"
     )
 
     assert ran.exit_code == 0, ran.stderr
@@ -67,14 +67,41 @@ def test_add_prints_what_was_stored_and_the_key_s_fingerprint(
             "max_calls_per_hour": 20,
             "length_timer": 3600,
             "hosts": ["api.example.org"],
+            "production": True,
         },
         "name": "prod",
         "default": True,
+        "production": True,
         "fingerprint": keys.fingerprint(key.public_key()),
         "has_api_secret": False,
         "has_signature_secret": False,
     }
     assert bare("profile show prod -o json").json == ran.json
+
+
+def test_a_profile_for_production_is_marked_in_the_list_and_when_shown(add: Room, pem: str) -> None:
+    line = f"profile add live --application-id {OTHER_APP} --private-key {pem} --production"
+    assert add(line).exit_code == 0
+
+    assert [(row[0], row[-1]) for row in add("profile list").rows] == [("live", "true"), ("prod", "false")]
+    settings = [
+        [row.split() for row in add(f"profile show {name}", terminal=True).stdout.splitlines()]
+        for name in ("live", "prod")
+    ]
+    assert ["production", "yes"] in settings[0]
+    assert ["production", "no"] in settings[1]
+    assert add("-p live profile show --fields production").stdout == "true\n"
+
+    assert add(f"{line} --replace".replace(" --production", "")).exit_code == 0
+    assert add("profile show live --fields production").stdout == "false\n"
+
+
+def test_a_limit_of_no_calls_is_stored(add: Room, pem: str) -> None:
+    line = f"profile add still --application-id {OTHER_APP} --private-key {pem} --max-calls-per-hour 0"
+
+    assert add(line).exit_code == 0
+
+    assert add("profile show still -o json").json["guards"] == {"max_calls_per_hour": 0}
 
 
 def test_the_first_profile_is_the_default_until_another_is_chosen(add: Room, pem: str) -> None:
@@ -435,6 +462,7 @@ def test_an_unknown_name_is_reported_with_the_known_ones(add: Room) -> None:
         {"application_id": APP, "guards": []},
         {"application_id": APP, "guards": {"allow": "44"}},
         {"application_id": APP, "guards": {"max_calls_per_hour": "5"}},
+        {"application_id": APP, "guards": {"production": "yes"}},
     ],
 )
 def test_an_entry_edited_by_hand_into_nonsense_is_named_and_can_be_removed(add: Room, entry: object) -> None:

@@ -44,6 +44,7 @@ CHANGING = (
     (re.compile(r"5a4db0c5(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "5a4db0c5-0000-4000-8000-000000000000"),
     (re.compile(r"vc-[0-9a-f]{16}"), "vc-0123456789abcdef"),
     (re.compile(r"127\.0\.0\.1:\d{5}"), "127.0.0.1:12345"),
+    (re.compile(r"127\.0\.0\.1:\d{1,4}…"), lambda found: "127.0.0.1:12345"[: len(found[0]) - 1] + "…"),
     (re.compile(r"SHA256:[0-9a-f]+"), "SHA256:"),
 )
 COMMANDS = (

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("name", "default", "application_id", "base_url", "from", "fingerprint")
 _MORE = ("api_key", "has_api_secret", "has_signature_secret", "key_command", "ca_file", "guards")
-VIEW = View(columns=_COLUMNS, more=("regions", *_MORE), id="name")
-LISTED = replace(VIEW, table=("name", "default", "application_id", "from", "base_url", "fingerprint"))
-IN_FORCE = View(columns=(*_COLUMNS, "sources"), more=("regions", *_MORE), id="name")
+VIEW = View(columns=(*_COLUMNS, "production"), more=("regions", *_MORE), id="name")
+LISTED = replace(
+    VIEW, table=("name", "default", "application_id", "production", "from", "base_url", "fingerprint")
+)
+IN_FORCE = View(columns=(*_COLUMNS, "sources", "production"), more=("regions", *_MORE), id="name")
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The profile's name.", show_default=False)]
@@ -68,6 +70,10 @@ class Guards:
     host: Annotated[
         list[str] | None, typer.Option(metavar="HOST", help="Also send tokens to this host. Repeatable.")
     ] = None
+    production: Annotated[
+        bool,
+        typer.Option("--production", help="Ask before every change made from the screen of 'watch'."),
+    ] = False
 
     def policy(self) -> Policy:
         """Return the guards in the form in which a profile stores them.
@@ -84,6 +90,7 @@ class Guards:
             if length is None
             else whole_seconds(length, "--length-timer", 1, MAX_LENGTH_SECONDS),
             hosts=tuple(map(host_name, self.host or ())),
+            production=self.production,
         )
 
 
@@ -259,13 +266,14 @@ def _in_force(app: App) -> dict[str, Any]:
         "fingerprint": keys.fingerprint(target.load_key().public_key()),
         **_secrets_in_force(app),
         "guards": target.policy.to_json(),
+        "production": target.policy.production,
         "sources": target.sources,
     }
 
 
 def _settings(record: dict[str, Any]) -> str:
     """Return a profile as lines for a terminal: each setting and each guard, then the sources of the settings."""
-    shown = [*_COLUMNS, *_MORE]
+    shown = [*_COLUMNS, "production", *_MORE]
     rows = {name: record.get(name) for name in shown if name != "guards"} | record.get("guards", {})
     sources: dict[str, str] = record.get("sources", {})
     if sources:
@@ -359,6 +367,7 @@ def _record(store: ProfileStore, profile: Profile) -> dict[str, Any]:
         "name": profile.name,
         "default": profile.name == store.default,
         "fingerprint": fingerprint,
+        "production": profile.policy.production,
         "has_api_secret": store.has_secret(profile.name, "api-secret"),
         "has_signature_secret": store.has_secret(profile.name, "signature-secret"),
     }

@@ -30,6 +30,7 @@ class Policy:
             there is no limit.
         length_timer: The maximum duration of a call, in seconds, or None if there is no limit.
         hosts: The API hosts to which tokens may be sent in addition to the built-in list.
+        production: True if the switchboard asks before every change.
     """
 
     allow: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class Policy:
     max_calls_per_hour: int | None = None
     length_timer: int | None = None
     hosts: tuple[str, ...] = ()
+    production: bool = False
 
     def check_dialled(self, dialled: Iterable[str]) -> None:
         """Check that all numbers in *dialled* may be called.
@@ -85,7 +87,12 @@ class Policy:
         fields = {
             name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
         }
-        return {name: value for name, value in fields.items() if value not in (None, [])}
+        # 0 is a limit, and equal to False, so compare by identity
+        return {
+            name: value
+            for name, value in fields.items()
+            if not (value is None or value is False or value == [])
+        }
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Policy:
@@ -105,6 +112,7 @@ class Policy:
             max_calls_per_hour=_amount(raw, "max_calls_per_hour"),
             length_timer=_amount(raw, "length_timer"),
             hosts=tuple(map(host_name, _texts(raw, "hosts"))),
+            production=_flag(raw, "production"),
         )
 
 
@@ -149,6 +157,13 @@ def _amount(raw: dict[str, Any], name: str) -> int | None:
     value = raw.get(name)
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
         raise TypeError(f"{name} is not a number")
+    return value
+
+
+def _flag(raw: dict[str, Any], name: str) -> bool:
+    value = raw.get(name, False)
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is neither true nor false")
     return value
 
 
