@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import typer
 
@@ -59,7 +59,7 @@ def one_target(
 
 
 class LegOperation:
-    """An operation that a command runs on one leg after another.
+    """An operation that is run on one leg after another.
 
     Args:
         name: The verb for the operation, as written to records and to the action log.
@@ -88,6 +88,60 @@ class LegOperation:
             several.do(uuid)
 
 
+class Results(Protocol):
+    """Receives the results of an operation as it is run on one leg after another."""
+
+    def done(self, uuid: str, outcome: str) -> None:
+        """Take the outcome for a leg: :data:`DONE` or :data:`ALREADY`."""
+        ...
+
+    def failed(self, exc: VoicectlError, about: str) -> None:
+        """Take a failure. *about* is the leg's name or id, or another description of the part that failed."""
+        ...
+
+    def not_sent(self, dry: DryRun) -> None:
+        """Take a request that was not sent, because this is a dry run."""
+        ...
+
+
+class WrittenResults:
+    """The results of a command: records on standard output, and errors on standard error.
+
+    Attributes:
+        lost: The error that prevented a record from being written, or None.
+    """
+
+    def __init__(self, app: App, out: Writer, action: str) -> None:
+        self.lost: OSError | None = None
+        self._app = app
+        self._out = out
+        self._action = action
+
+    def done(self, uuid: str, outcome: str) -> None:
+        """Write a record for the leg, unless this is a dry run."""
+        if self._app.options.dry_run:
+            return
+        try:
+            self._out.add({"uuid": uuid, "action": self._action, "outcome": outcome})
+            self._out.flush()
+        except OSError as exc:  # the reader has closed the pipe; still act on the other legs
+            self.lost = exc
+
+    def failed(self, exc: VoicectlError, about: str) -> None:
+        """Report the failure."""
+        self._app.report(exc, about)
+
+    def not_sent(self, dry: DryRun) -> None:
+        """Print the request as a curl command."""
+        self._app.consent.show_request(dry)
+
+
+def run_on_leg(app: App, leg: str, operation: LegOperation) -> None:
+    """Run *operation* on the leg that *leg* names, log it, and write its record."""
+    with one_leg(app, leg, operation.name, **operation.detail) as uuid:
+        operation.run(uuid)
+
+
 def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: int) -> None:
     """Run *operation* on every named leg, and write a record for each.
 
@@ -112,35 +166,34 @@ def each_leg(app: App, legs: Sequence[str], operation: LegOperation, *, limit: i
 def targets(app: App, operation: LegOperation, *, is_many: bool) -> Iterator[Targets]:
     """Yield the targets of a command. After the ``with`` block, exit with the combined status if any failed."""
     with app.consent.writer(views.LEG, is_many=is_many) as out:
-        several = Targets(app, out, operation, is_many=is_many)
+        results = WrittenResults(app, out, operation.name)
+        several = Targets(app, results, operation, is_many=is_many)
         yield several
-        if several.lost is not None:
-            raise several.lost
+        if results.lost is not None:
+            raise results.lost
     several.end()
 
 
 class Targets:
-    """Runs an operation on each leg of a command once, writes records, and reports and counts failures.
+    """Runs an operation on each of several legs once, logs it, passes on the results, and counts failures.
 
     Args:
-        out: The writer of the records.
-        is_many: True if the command can have several targets. Otherwise, a failure ends the command.
+        results: The receiver of the results.
+        is_many: True if there can be several targets. Otherwise, a failure is raised instead of passed on.
 
     Attributes:
         names: The names of legs in reports, by id. A leg without a name is reported by its id.
         done: The ids of the legs that were changed, or were already in the requested state.
-        lost: The error that prevented a record from being written, or None.
     """
 
-    def __init__(self, app: App, out: Writer, operation: LegOperation, *, is_many: bool) -> None:
+    def __init__(self, app: App, results: Results, operation: LegOperation, *, is_many: bool) -> None:
         self.names: dict[str, str] = {}
         self.done: list[str] = []
         self._app = app
-        self._out = out
+        self._results = results
         self._operation = operation
         self.is_many = is_many
         self._statuses: dict[str, int] = {}
-        self.lost: OSError | None = None
 
     def do(self, uuid: str) -> bool:
         """Run the operation on a leg, and return False if it failed.
@@ -156,7 +209,7 @@ class Targets:
             with noted(app, uuid, operation.name, operation.detail):
                 has_changed = operation.run(uuid)
         except DryRun as dry:
-            app.consent.show_request(dry)
+            self.not_sent(dry)
             return True
         except VoicectlError as exc:
             self._fail(exc, name)
@@ -172,8 +225,12 @@ class Targets:
         if stops_all(exc):
             stop(self._app, exc, list(self._statuses.values()))
         if about not in self._statuses:
-            self._app.report(exc, about)
+            self._results.failed(exc, about)
         self._statuses[about] = errors.exit_status(exc)
+
+    def not_sent(self, dry: DryRun) -> None:
+        """Pass on a request that was not sent, because this is a dry run."""
+        self._results.not_sent(dry)
 
     def end(self) -> None:
         """Raise :exc:`typer.Exit` with the combined exit status if there were any failures."""
@@ -187,14 +244,9 @@ class Targets:
         self.report(exc, name)
 
     def _record(self, acted: ActionRecord) -> None:
-        if self._app.options.dry_run:
-            return
-        note_done(self._app, acted, self._operation.name, self._operation.detail)
-        try:
-            self._out.add({"uuid": acted.id, "action": self._operation.name, "outcome": acted.outcome})
-            self._out.flush()
-        except OSError as exc:  # the reader has closed the pipe; still act on the other legs
-            self.lost = exc
+        if not self._app.options.dry_run:
+            note_done(self._app, acted, self._operation.name, self._operation.detail)
+        self._results.done(acted.id, acted.outcome)
 
 
 @contextmanager

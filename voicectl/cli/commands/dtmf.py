@@ -8,7 +8,8 @@ import typer
 
 from voicectl.cli.arguments import Leg, check_url
 from voicectl.cli.context import current
-from voicectl.cli.targets import one_leg
+from voicectl.cli.operations.media import PressKeys
+from voicectl.cli.targets import one_leg, run_on_leg
 from voicectl.errors import InputError
 from voicectl.voice import dtmf as keypad
 
@@ -58,6 +59,4 @@ def dtmf(
     else:
         if digits == "-":
             digits = app.terminal.read_stdin("DIGITS").decode("ascii", "replace").strip()
-        keys = keypad.check(digits or "")
-        with one_leg(app, leg, "dtmf", keys=len(keys)) as uuid:
-            app.api.send_dtmf(uuid, keys)
+        run_on_leg(app, leg, PressKeys(app, keypad.check(digits or "")))

@@ -6,8 +6,9 @@ import typer
 
 from voicectl.cli.arguments import Leg, grouped
 from voicectl.cli.context import App, current
+from voicectl.cli.operations.media import Talk
 from voicectl.cli.options.media import Playback, Speech
-from voicectl.cli.targets import one_leg
+from voicectl.cli.targets import one_leg, run_on_leg
 from voicectl.errors import LegError
 
 
@@ -31,8 +32,7 @@ def talk(ctx: typer.Context, leg: Leg, speech: Speech) -> None:
         with one_leg(app, leg, "talk --stop") as uuid:
             app.api.stop_talk(uuid)
     else:
-        with one_leg(app, leg, "talk", characters=len(body["text"])) as uuid:
-            app.api.start_talk(uuid, body)
+        run_on_leg(app, leg, Talk(app, body))
 
 
 def _checked(app: App, leg: str) -> str:

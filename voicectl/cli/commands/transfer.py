@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from voicectl.cli.arguments import AnswerUrl, From, Leg, NccoFile, caller_id, check_url
-from voicectl.cli.context import App, current
+from voicectl.cli.arguments import AnswerUrl, From, Leg, NccoFile, check_url
+from voicectl.cli.context import current
 from voicectl.cli.ncco_input import NoLint, check_ncco, read_ncco
+from voicectl.cli.operations.transfer import Transfer, connecting
 from voicectl.cli.options.endpoints import EndpointOptions, Shaken, UserToUser
-from voicectl.cli.targets import one_leg
-from voicectl.errors import InputError, JournalError
-from voicectl.voice import endpoint, ncco
+from voicectl.cli.targets import run_on_leg
+from voicectl.errors import InputError
 
 
 def transfer(
@@ -45,38 +45,14 @@ def transfer(
     for option, value in (("from", from_), ("user-to-user", user_to_user), ("shaken", shaken)):
         if value is not None and connect is None:
             raise InputError(f"--{option} needs --connect.", hint="In an NCCO, set it in the connect action.")
+    destination: dict[str, Any] = {"type": "ncco"}
     if answer_url is not None:
-        url = check_url(answer_url, "--answer-url")
-        with one_leg(app, leg, "transfer") as uuid:
-            app.api.transfer(uuid, {"type": "ncco", "url": [url]})
-        return
-    if connect is not None:
-        to = EndpointOptions.of(user_to_user=user_to_user, shaken=shaken).endpoint(connect)
-        caller = caller_id(from_, app.target.from_) if to["type"] in ("phone", "sip") else None
-        flow = [ncco.connect(endpoint.in_ncco(to), from_=caller, limit=app.target.policy.connect_limit)]
+        destination["url"] = [check_url(answer_url, "--answer-url")]
+    elif connect is not None:
+        options = EndpointOptions.of(user_to_user=user_to_user, shaken=shaken)
+        destination["ncco"] = connecting(app, connect, options, from_=from_)
         if not no_lint:
-            check_ncco(app.terminal, flow)
+            check_ncco(app.terminal, destination["ncco"])
     else:
-        flow = read_ncco(app.terminal, ncco_file or "", is_linted=not no_lint)
-    rung = list(ncco.dialled(flow))
-    app.target.policy.check_dialled(rung)
-    if rung and app.options.dry_run and app.target.policy.max_calls_per_hour is not None:
-        app.journal.check_dials(rung, app.target.policy.max_calls_per_hour)
-    with one_leg(app, leg, "transfer") as uuid:
-        _count(app, rung)
-        app.api.transfer(uuid, {"type": "ncco", "ncco": flow}, dials=len(rung))
-
-
-def _count(app: App, rung: list[str]) -> None:
-    """Record the dialled numbers, *rung*, in the journal, because the profile may limit the calls per hour.
-
-    Raises:
-        GuardError: The profile does not allow that many calls per hour.
-    """
-    limit = app.target.policy.max_calls_per_hour
-    if rung and not app.options.dry_run:
-        try:
-            app.journal.note_dials(rung, limit)
-        except JournalError:
-            if limit is not None:
-                raise
+        destination["ncco"] = read_ncco(app.terminal, ncco_file or "", is_linted=not no_lint)
+    run_on_leg(app, leg, Transfer(app, destination))

@@ -1,0 +1,1 @@
+"""Operations on legs, which the commands and the switchboard share."""
