@@ -90,6 +90,11 @@ class Interrupts:
             if self.pending:
                 signal.setitimer(signal.ITIMER_REAL, 0)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """True if a request is in flight whose outcome would be unknown if the process ended now."""
+        return self._in_doubt > 0
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Let signals end the ``with`` block immediately, even within :meth:`shield`.

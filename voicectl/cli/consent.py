@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from voicectl.core.identity.account import Account
     from voicectl.core.identity.target import Target
 
+_IMPERATIVES = {"hangup": "Hang up", "talk": "Speak to", "dtmf": "Press keys on"}
+
 MAX_SHOWN = 20
 """The maximum number of legs to list before the user is asked for confirmation."""
 
@@ -98,15 +100,12 @@ class Consent:
         shown = list(legs)
         if len(shown) > limit:
             _remark_legs(shown if is_selected else [])
-            raise GuardError(
-                f"{action} would act on {len(shown)} legs, but --max is {limit}.",
-                hint=f"Add --max {len(shown)}, or {'select' if is_selected else 'name'} fewer. Nothing was done.",
-            )
+            raise too_many(action, len(shown), limit, "select" if is_selected else "name")
         has_consent = self._options.yes or self._options.dry_run
         if not (shown or later) or (has_consent and not is_selected):
             return
         is_asked = not has_consent and self._terminal.can_ask
-        plan = " ".join(filter(None, [imperative(action), _all_legs(len(shown), later), how, self._where()]))
+        plan = self.plan(action, _all_legs(len(shown), later), how)
         if not is_asked:
             remark(f"{plan}:")
         _remark_legs(shown)
@@ -122,6 +121,15 @@ class Consent:
         if self._terminal.ask(f"{plan}? [y/N]").lower() not in ("y", "yes"):
             raise GuardError("Nothing was done.")
 
+    def plan(self, action: str, legs: str, how: str) -> str:
+        """Return what is about to be done, such as ``Move 2 legs to support-17 on prod``.
+
+        Args:
+            legs: The number of legs, such as ``2 legs``.
+            how: The text that follows the legs.
+        """
+        return " ".join(filter(None, [imperative(action), legs, how, self._where()]))
+
     def _where(self) -> str:
         target = self._target()
         if target.is_rehearsal:
@@ -135,7 +143,7 @@ class Consent:
             account: The account whose key and secret are used, or None to use a token. curl reads the key and the
                 secret from standard input, because other users can see the arguments of a process.
         """
-        self.show_curl(dry.method, dry.url, dry.body, self._curl(dry, account))
+        self.show_curl(dry.method, dry.url, dry.body, self.curl(dry, account))
 
     def show_curl(self, method: str, url: str, body: Any, curl: str) -> None:
         """Print a request as a curl command that can be run or, with ``-o json`` or ``jsonl``, as an object.
@@ -159,7 +167,7 @@ class Consent:
         lines = ",\n".join(map(to_json, requests))
         self._terminal.write(f"[\n{lines}\n]\n" if requests else "[]\n")
 
-    def _curl(self, dry: DryRun, account: Account | None) -> str:
+    def curl(self, dry: DryRun, account: Account | None = None) -> str:
         """Return a curl command that sends a request, with a token or, if given, the key and secret of *account*."""
         words = ["curl", "-X", dry.method, shlex.quote(dry.url)]
         # The sandbox's control routes take no token.
@@ -192,9 +200,21 @@ class Consent:
             )
 
 
+def too_many(action: str, count: int, limit: int, choose: str) -> GuardError:
+    """Return the error for an action on more legs than ``--max`` allows.
+
+    Args:
+        choose: The verb for choosing legs: ``name``, ``select`` or ``mark``.
+    """
+    return GuardError(
+        f"{action} would act on {count} legs, but --max is {limit}.",
+        hint=f"Add --max {count}, or {choose} fewer. Nothing was done.",
+    )
+
+
 def imperative(action: str) -> str:
     """Return the verb for *action* as it begins a question to the user, such as ``Hang up``."""
-    return "Hang up" if action == "hangup" else action.capitalize()
+    return _IMPERATIVES.get(action, action.capitalize())
 
 
 def _all_legs(count: int, later: str | None) -> str:

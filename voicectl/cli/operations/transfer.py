@@ -22,26 +22,26 @@ class Transfer(LegOperation):
         destination: ``{"type": "ncco", "ncco": [...]}`` or ``{"type": "ncco", "url": [URL]}``.
 
     Raises:
-        GuardError: The profile does not allow calls to a number in the NCCO or, in a dry run, as many calls per hour.
+        GuardError: The profile does not allow calls to a number in the NCCO.
     """
 
     def __init__(self, app: App, destination: dict[str, Any], *, how: str = "") -> None:
         super().__init__(app, "transfer", how=how)
         self._destination = destination
         self._rung = list(ncco.dialled(destination.get("ncco", [])))
-        policy = app.target.policy
-        policy.check_dialled(self._rung)
-        if self._rung and app.options.dry_run and policy.max_calls_per_hour is not None:
-            app.journal.check_dials(self._rung, policy.max_calls_per_hour)
+        app.target.policy.check_dialled(self._rung)
 
     def run(self, uuid: str) -> bool:
-        """Transfer a leg, after recording the dialled numbers in the journal.
+        """Transfer a leg, after recording the dialled numbers in the journal, where a dry run only counts them.
 
         Raises:
             GuardError: The profile does not allow that many calls per hour.
         """
         app, limit = self.app, self.app.target.policy.max_calls_per_hour
-        if self._rung and not app.options.dry_run:
+        if self._rung and app.options.dry_run:
+            if limit is not None:
+                app.journal.check_dials(self._rung, limit)
+        elif self._rung:
             try:
                 app.journal.note_dials(self._rung, limit)
             except JournalError:

@@ -6,10 +6,12 @@ import json
 import math
 import re
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
@@ -21,6 +23,8 @@ _UNSAFE = re.compile(
 
 CUT = "\u2026"
 """The character that marks where text was cut off."""
+
+_take_remark: ContextVar[Callable[[str], None] | None] = ContextVar("take_remark", default=None)
 
 _NAMED = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -106,8 +110,20 @@ def cut_for(stream: TextIO | None) -> str:
 
 def remark(text: str) -> None:
     """Write a line to standard error, escaped by :func:`clean`. Do nothing if standard error is closed."""
-    if sys.stderr is not None:
+    if (take := _take_remark.get()) is not None:
+        take(clean(text))
+    elif sys.stderr is not None:
         try:
             print(clean(text), file=sys.stderr, flush=True)  # noqa: T201 (all remarks are printed here)
         except OSError:
             return
+
+
+@contextmanager
+def remarks_to(take: Callable[[str], None]) -> Iterator[None]:
+    """Pass the remarks that this thread makes in the ``with`` block to *take*, instead of to standard error."""
+    token = _take_remark.set(take)
+    try:
+        yield
+    finally:
+        _take_remark.reset(token)
