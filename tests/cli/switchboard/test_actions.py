@@ -46,12 +46,10 @@ ON_ONE_LEG = [
 class Operator:
     """A user at a switchboard on the machine *room*."""
 
-    def __init__(
-        self, room: Room, *, limit: int = 10, dry_run: bool = False, is_read_only: bool = False
-    ) -> None:
+    def __init__(self, room: Room, *, limit: int = 10, dry_run: bool = False) -> None:
         self.app = App(clock=room.clock, environ=room.environ, interrupts=Interrupts())
         self.app.options.dry_run = dry_run
-        self.desk = Desk(self.app, limit=limit, is_read_only=is_read_only)
+        self.desk = Desk(self.app, limit=limit)
 
     def legs(self, *uuids: str) -> list[Call]:
         """The legs as the screen would show them."""
@@ -331,7 +329,7 @@ def test_more_legs_than_max_are_refused_and_nothing_is_sent(room: Room, operate:
 
 
 def test_a_read_only_screen_refuses_every_action(room: Room, operate: Operate) -> None:
-    operator = operate(room, is_read_only=True)
+    operator = operate(room, limit=0)
 
     with pytest.raises(GuardError, match="read-only"):
         operator.prepare(Verb.MUTE, room.call())

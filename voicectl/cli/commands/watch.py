@@ -103,12 +103,25 @@ def watch(
     lines: Annotated[
         bool, typer.Option("--lines", help="Print a line for each change, also on a terminal.")
     ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Offer no keys on the screen that change anything.")
+    ] = False,
+    max_: Annotated[
+        int,
+        typer.Option(
+            "--max", min=1, metavar="N", help="Refuse to act on more than N legs at once from the screen."
+        ),
+    ] = 10,
 ) -> None:
     """Watch live legs: on a screen on a terminal, otherwise as one line per change.
 
     The screen lists the legs by room. Press ? for its keys. The options --status, --direction, --match-to and
     --match-from then set its filter, which / changes. The screen needs standard input, output and error to be
     terminals, and is not used with --lines or TERM=dumb.
+
+    Keys act on the leg under the cursor or on those marked with the space bar: t says a text, d presses keys, v moves
+    to a room, h hangs up, and ? lists the others. The screen asks before it hangs up, transfers, or changes several
+    legs, and before every change if the profile is one for production; --yes does not answer these questions.
 
     Events that 'webhook serve' stores are shown at once. If they contradict the API's record of a leg, the leg is
     marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' is running on this
@@ -155,7 +168,14 @@ def watch(
         return Watching(poller.status, rounds)
 
     if is_screen:
-        _show(app, watching, selection, is_restricted=awaited is not None, keeps_ended=named is not None)
+        _show(
+            app,
+            watching,
+            selection,
+            limit=0 if read_only else max_,
+            is_restricted=awaited is not None,
+            keeps_ended=named is not None,
+        )
         return
     app.terminal.stream_records()
     with app.terminal.writer(VIEW, is_many=True) as out:
@@ -192,6 +212,7 @@ def _show(
     watching: Callable[[App, Selection], Watching],
     selection: Selection,
     *,
+    limit: int,
     is_restricted: bool,
     keeps_ended: bool,
 ) -> None:
@@ -199,14 +220,17 @@ def _show(
 
     Args:
         selection: The conditions that the options set. All but the conversation become the filter of the screen.
+        limit: The greatest number of legs on which the user may act at once. 0 for a screen that changes nothing.
         is_restricted: True to watch only legs that meet all conditions, because the command waits for them.
     """
     from voicectl.cli.switchboard import run  # noqa: PLC0415 (loads Textual, for the screen only)
+    from voicectl.cli.switchboard.actions import Desk  # noqa: PLC0415 (as above)
 
     only = selection if is_restricted else Selection(conversation=selection.conversation)
     parts = app.beside()
     status, rounds = watching(parts, only)
-    run.show(app, parts, status, rounds, selection, only=only, keeps_ended=keeps_ended)
+    desk = Desk(app, limit=limit)
+    run.show(app, parts, status, rounds, selection, desk, only=only, keeps_ended=keeps_ended)
 
 
 def _watched(

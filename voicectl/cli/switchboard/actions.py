@@ -209,16 +209,15 @@ class Desk:
 
     Args:
         app: The command's parts. Each action has parts of its own.
-        limit: The greatest number of legs on which one action may act, from ``--max``.
-        is_read_only: True to refuse all actions.
+        limit: The greatest number of legs on which one action may act, from ``--max``, or 0 to refuse all actions.
 
     Attributes:
         actions: The actions that were begun, oldest first.
     """
 
-    def __init__(self, app: App, *, limit: int, is_read_only: bool = False) -> None:
+    def __init__(self, app: App, *, limit: int) -> None:
         self.actions: list[Action] = []
-        self.is_read_only = is_read_only
+        self.is_read_only = limit == 0
         self._app = app
         self._limit = limit
         self._ended = Condition()

@@ -7,12 +7,12 @@ import os
 import signal
 from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.filter import Monochrome, NoColor
 
 from voicectl.cli.switchboard.filters import Filter
+from voicectl.cli.switchboard.held_keys import HeldKeysApp
 from voicectl.cli.switchboard.lines import Lines, News, TitleBar
 from voicectl.cli.switchboard.roster import Order, RoomRow
 from voicectl.cli.switchboard.table import Heads, LegTable, key_of
@@ -20,9 +20,10 @@ from voicectl.errors import Interrupted
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from textual import events
+    from textual.app import ComposeResult
     from textual.filter import LineFilter
 
     from voicectl.cli.switchboard.keys import Actions
@@ -48,7 +49,7 @@ THEMES = ("ansi-dark", "textual-light", "textual-dark")
 """The terminal's own colors, and a light and a dark theme that do not depend on them."""
 
 
-class Switchboard(App[BaseException | None]):
+class Switchboard(HeldKeysApp[BaseException | None]):
     """The screen of ``watch``.
 
     Changes of legs come in through :meth:`receive`. The result of :meth:`run` is the error that ends the command, or
@@ -229,15 +230,20 @@ class Switchboard(App[BaseException | None]):
         """Show a message below the table for some seconds."""
         self._news.say(text, is_bad=is_bad)
 
+    def unmark(self, keys: Iterable[str]) -> None:
+        """Remove the marks of some legs."""
+        self.table.unmark(keys)
+        self._show_status()
+
     def action_act(self, action: str) -> None:
         """Begin an action on the marked legs or, if none is marked, on the leg under the cursor."""
-        legs = self.chosen()
         if self.actions is None:
             return
-        if not legs:
+        legs = self.chosen()
+        if not legs and self.actions.needs_legs(action):
             self.say("Move the cursor to a leg, or mark legs with the space bar.")
             return
-        self.run_worker(self.actions.act(action, legs), group="actions", exit_on_error=True)
+        self.actions.act(action, legs)
 
     # Keys
 
@@ -327,7 +333,7 @@ class Switchboard(App[BaseException | None]):
         if self.roster.filter:
             self.set_filter("")
         else:
-            self.table.unmark()
+            self.table.unmark(list(self.table.marked))
             self._show_status()
 
     def set_filter(self, text: str) -> None:

@@ -33,8 +33,12 @@ class Actions(Protocol):
 
     keys: Sequence[Key]
 
-    async def act(self, action: str, legs: Sequence[Sight]) -> None:
-        """Run an action on *legs*, which are the marked legs or the leg under the cursor."""
+    def needs_legs(self, action: str) -> bool:
+        """Return True if the user must choose the legs for an action."""
+        ...
+
+    def act(self, action: str, legs: Sequence[Sight]) -> None:
+        """Begin an action on *legs*, which are the marked legs or the leg under the cursor."""
         ...
 
     def deeds(self, uuid: str) -> Sequence[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import signal
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from voicectl.cli.output.text import clean, remark
+from voicectl.cli.switchboard.acting import LegActions
 from voicectl.cli.switchboard.app import Switchboard
 from voicectl.cli.switchboard.filters import Filter
 from voicectl.cli.switchboard.last import last_table
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voicectl.cli.context import App
+    from voicectl.cli.switchboard.actions import Desk
     from voicectl.core.calls.selection import Selection
     from voicectl.core.watch.schedule import PollStatus
     from voicectl.core.watch.sight import Change
@@ -31,6 +34,7 @@ def show(
     status: PollStatus,
     rounds: Iterator[list[Change]],
     shown: Selection,
+    desk: Desk,
     *,
     only: Selection,
     keeps_ended: bool,
@@ -42,6 +46,7 @@ def show(
         status: The state of polling.
         rounds: The rounds of the poller.
         shown: The conditions that set the filter at first.
+        desk: The actions on legs.
         only: The conditions that every leg meets.
         keeps_ended: True to list all legs that have ended, False to hide them some seconds after their end.
 
@@ -49,7 +54,7 @@ def show(
         Interrupted: A signal arrived, or the user pressed Ctrl-C.
         VoicectlError: The poller ended with this error.
     """
-    board = switchboard(app, Roster(only, filter=filter_of(shown), keeps_ended=keeps_ended), status)
+    board = switchboard(app, Roster(only, filter=filter_of(shown), keeps_ended=keeps_ended), status, desk)
     feed = Feed(board, parts, rounds)
     board.on_shown = feed.start
     with _signals_end(board):
@@ -57,7 +62,8 @@ def show(
             outcome = board.run()
         finally:
             feed.close()
-            _leave(app, board, status)
+            desk.close()
+            _leave(app, board, status, desk)
     if board.failure is not None:
         raise board.failure
     if outcome is not None:
@@ -76,20 +82,32 @@ def filter_of(selection: Selection) -> Filter:
     )
 
 
-def switchboard(app: App, roster: Roster, status: PollStatus) -> Switchboard:
+def switchboard(app: App, roster: Roster, status: PollStatus, desk: Desk) -> Switchboard:
     """Return the application, with what it can do to legs."""
-    return Switchboard(
+    board = Switchboard(
         roster,
         app.clock,
         status,
         title=app.target.name,
         is_colored=app.terminal.may_color,
         cut=app.terminal.cut,
+        is_production=desk.is_production,
     )
+    board.actions = LegActions(board, desk, partial(_rooms, app, roster))
+    board.hold_keys()
+    return board
 
 
-def _leave(app: App, board: Switchboard, status: PollStatus) -> None:
-    """Print the last table and the remarks to the normal screen."""
+def _rooms(app: App, roster: Roster) -> Iterator[str]:
+    """Yield the names of the rooms on the screen, and of those into which this machine moved legs."""
+    from voicectl.core.completion import rooms  # noqa: PLC0415 (only if a leg is moved)
+
+    yield from roster.names.values()
+    yield from rooms(app.state_directory, app.clock.time())
+
+
+def _leave(app: App, board: Switchboard, status: PollStatus, desk: Desk) -> None:
+    """Print the last table, the remarks, and the actions whose outcome is unknown to the normal screen."""
     width = shutil.get_terminal_size().columns
     color, cut = app.terminal.may_color, app.terminal.cut
     lines = last_table(board.roster, now=app.clock.time(), width=width, is_colored=color, cut=cut)
@@ -99,6 +117,9 @@ def _leave(app: App, board: Switchboard, status: PollStatus) -> None:
         remark(clean(status.text(now)))
     for line in board.remarks:
         remark(line)
+    for action in desk.actions:
+        if action.is_unknown:
+            remark(action.summary())
 
 
 @contextmanager

@@ -252,9 +252,10 @@ class LegTable(ScrollView, can_focus=True):
             found |= dict.fromkeys(row.legs if isinstance(row, RoomRow) else (row.key,))
         return list(found)
 
-    def unmark(self) -> None:
-        """Remove all marks."""
-        self.marked.clear()
+    def unmark(self, keys: Iterable[str]) -> None:
+        """Remove the marks of some legs."""
+        for key in keys:
+            self.marked.pop(key, None)
         self.refresh()
 
     def _mark(self, keys: Iterable[str]) -> None:
