@@ -137,7 +137,7 @@ def start(
     *,
     behaviour: Behaviour,
 ) -> None:
-    """Start a sandbox on this machine.
+    r"""Start a sandbox on this machine.
 
     The first start creates the profile 'sandbox', with its own key. Each time it starts, the sandbox stores its
     address in that profile; select the profile with -p sandbox. This address serves the calls of all regions. Each
@@ -150,7 +150,7 @@ def start(
     Examples:
       $ voicectl sandbox start --detach --port 0
       $ voicectl sandbox start --detach --port 0 --frozen --seed 7
-      $ voicectl sandbox start --detach --port 0 \\
+      $ voicectl sandbox start --detach --port 0 \
           --map-host demo.example.com=http://127.0.0.1:3000
       $ voicectl sandbox start --detach --port 0 --tls
     """

@@ -34,7 +34,7 @@ class HangUpAfterTalk(HangUp):
     """Speaks text on each leg, and ends the legs when the text has been spoken."""
 
     def __init__(self, app: App, text: str) -> None:
-        super().__init__(app, how="after saying the text")
+        super().__init__(app, how="after speaking the text to each,")
         self._text = text
 
     def run_each(self, several: Targets, uuids: Iterable[str]) -> None:
