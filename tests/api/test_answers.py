@@ -172,6 +172,17 @@ def test_a_read_with_an_unusable_reply_is_tried_three_times(
     assert len(requests) == 3
 
 
+@pytest.mark.parametrize("body", [b"[]", b'"done"', b"7", b"OK"])
+@pytest.mark.parametrize(
+    ("line", "code"), [(f"dtmf {LEG} 1", 12), (f"mute {LEG}", 7), (f"talk {LEG} --stop", 7)]
+)
+def test_a_change_is_not_done_if_the_reply_is_not_the_api_s(
+    tmp_path: Path, application: Application, line: str, code: int, body: bytes
+) -> None:
+    ran, _ = ask(tmp_path, application, reply(200, body), line)
+    assert ran.exit_code == code
+
+
 @pytest.mark.parametrize("uuid", [LEG.replace("6", "7"), LEG[:-1], 7, None])
 def test_a_record_of_another_leg_is_not_usable(
     tmp_path: Path, application: Application, uuid: object

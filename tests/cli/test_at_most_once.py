@@ -135,6 +135,15 @@ def test_a_request_that_gets_stuck_is_in_doubt(room: Room, line: FaultProxy, at:
     assert_explains_how_to_go_on(ran)
 
 
+def test_a_call_in_doubt_is_looked_for_each_second_for_eight_seconds(room: Room) -> None:
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "lost-request", "on": "createCall"})
+
+    assert_explains_how_to_go_on(create(room))
+    assert room.clock.slept == [1.0] * 8
+    assert len(room.requests("getCalls")) == 9
+
+
 def test_a_lost_reply_whose_look_up_fails_too_is_in_doubt(room: Room, line: FaultProxy) -> None:
     line.fault = cut(Side.REPLY, 0, method="")
     ran = create(room)

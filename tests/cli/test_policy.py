@@ -147,6 +147,17 @@ def test_a_profile_rings_a_limited_number_of_phones_in_an_hour(
     assert len(caller.sent) == 5
 
 
+@pytest.mark.parametrize("option", ["", "--no-journal"])
+def test_each_phone_that_a_created_call_rings_takes_a_turn(
+    tmp_path: Path, application: Application, platform: Canned, option: str
+) -> None:
+    caller = Caller(tmp_path, application, platform)
+
+    assert caller(f"call create --to {HOME} --ncco - {option}", connect(HOME, MOBILE)).exit_code == 0
+    assert caller(f"call create --to {HOME} --talk Hi {option}").exit_code == 0
+    assert sum(caller.room.clock.slept) == pytest.approx(1, abs=0.01), "three of three in a second"
+
+
 MANY = ["call", "create", *(word for n in range(4) for word in ("--to", f"44770090000{n}")), "--talk", "Hi"]
 
 

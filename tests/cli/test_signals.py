@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
@@ -268,6 +269,24 @@ def test_a_second_signal_exits_at_once_and_the_row_stays_an_intent(room: Room, l
     assert rows(room) == [(PERSON, "intent")], "five seconds after the first it would be in doubt"
     line.fault = None
     assert room("call reconcile -o json").json[0]["to"] == PERSON
+
+
+def test_a_second_signal_before_the_reply_is_recorded_is_12(room: Room, line: FaultProxy) -> None:
+    """The journal does not know the call yet: here, another process holds its database."""
+    room("call reconcile")
+    (path,) = room.state.rglob("journal.db")
+    with closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        line.on_request = lambda _: other.execute("BEGIN IMMEDIATE") and None
+        with room.spawn(f"call create --to {PERSON} --talk Hi -q") as child:
+            eventually(lambda: line.reply_sizes)
+            time.sleep(0.2)
+            child.send_signal(signal.SIGINT)
+            child.send_signal(signal.SIGTERM)
+            other.rollback()
+            out, _ = child.communicate(timeout=PATIENCE_SECONDS)
+
+    assert (child.returncode, out) == (12, b"")
+    assert rows(room) in ([(PERSON, "intent")], [(PERSON, "created")])
 
 
 def test_a_second_signal_while_nothing_is_in_doubt_exits_with_its_status(

@@ -128,6 +128,24 @@ def test_loopback_may_be_http_on_any_port(url: str, base: str) -> None:
     assert hosts.base_url(url) == base
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://api.nexmo.com", "not sent to api.nexmo.com without https"),
+        ("ftp://", "not sent to this URL without https"),
+        ("https://api.nexmo.com:8443", "on port 443 only, not 8443"),
+        ("https://api.nexmo.com:0", "port 0"),
+        ("https://evil.org", "evil.org is not a listed API host"),
+        ("https://api.nexmo.com/v1", "a scheme, a host and an optional port"),
+        ("https://api.nexmo.com:x", "not a valid URL"),
+    ],
+)
+def test_a_refused_base_url_is_explained(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as refused:
+        hosts.base_url(url)
+    assert "https://api.nexmo.com" in (refused.value.hint or "")
+
+
 def test_a_profile_extends_the_list_by_whole_host_names() -> None:
     mine = ["api.example.org"]
 
@@ -330,6 +348,7 @@ def test_a_sandbox_application_is_refused_elsewhere(identity: str) -> None:
         ([], ["44"], "++447700900001", False),
         ([], ["44"], "٤٤٧٧٠٠٩٠٠٠٠١", False),
         ([], ["44"], "44\u200b7700900001", False),
+        ([], ["44"], "49:7700900001", False),
         ([], ["44"], "\uff14\uff147700900001", False),
         (["44"], [], "00447700900001", False),
     ],

@@ -47,6 +47,63 @@ def test_a_region_is_remembered(tmp_path: Path) -> None:
     assert kept.region(LEG) == "https://api-eu-3.vonage.com"
 
 
+def test_an_action_log_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Its files and lines keep their form: several versions may share them."""
+    (tmp_path / "notes.old").write_text(
+        f'[1.5, "{LEG}", "region", "done", {{"url": "http://127.0.0.1:4013"}}]\n'
+    )
+    (tmp_path / "notes").write_text(
+        f'[2, "{LEG}", "enters", "done", {{"room": "r"}}]\n[3, "{LEG}", "unearmuff", "already", {{}}]\n'
+    )
+    kept = ActionLog(tmp_path)
+
+    assert kept.region(LEG) == "http://127.0.0.1:4013"
+    assert [note.at for note in kept.of(LEG)] == [1.5, 2, 3]
+    assert [note.what for note in kept.latest("room")] == [action_log.ENTERS]
+    assert kept.marks() == {LEG: Marks(earmuffed=False)}
+    kept.add(4.0, "CON-A", "move", "failed", {"a": 1})
+    assert (tmp_path / "notes").read_text().splitlines()[2] == '[4.0, "CON-A", "move", "failed", {"a": 1}]'
+
+
+def test_the_latest_notes_are_those_at_the_end_of_both_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = ActionLog(tmp_path)
+    assert list(kept.latest("mute")) == []
+    size = 0
+    for number in range(10):
+        kept.add(number, LEG, "mute" if number else "unmute")
+        size = size or (tmp_path / "notes").stat().st_size
+        if number == 4:
+            (tmp_path / "notes").rename(tmp_path / "notes.old")
+    monkeypatch.setattr(action_log, "TAIL_BYTES", 7 * size)
+
+    assert [note.at for note in kept.latest("mute")] == [*range(3, 10)]
+    assert list(kept.latest("earmuff")) == []
+
+
+def test_the_stamp_changes_with_each_note(tmp_path: Path) -> None:
+    kept = ActionLog(tmp_path)
+    stamps = [kept.stamp]
+    for number in range(3):
+        kept.add(number, LEG, "mute")
+        stamps.append(kept.stamp)
+
+    assert len(set(stamps)) == 4
+    assert kept.stamp == stamps[-1]
+
+
+def test_a_region_is_the_url_that_was_noted_last(tmp_path: Path) -> None:
+    kept = ActionLog(tmp_path)
+    kept.add(1.0, LEG, action_log.REGION, detail={"url": "http://127.0.0.1:4013"})
+    kept.add(2.0, LEG, "mute", detail={"url": "http://127.0.0.1:1"})
+    kept.add(3.0, OTHER, action_log.REGION, detail={"url": "http://127.0.0.1:2"})
+    assert kept.region(LEG) == "http://127.0.0.1:4013"
+    for detail in ({"url": 7}, {}):
+        kept.add(4.0, LEG, action_log.REGION, detail=detail)
+        assert kept.region(LEG) is None
+
+
 def test_only_its_owner_reads_them(tmp_path: Path) -> None:
     ActionLog(tmp_path).add(1.0, LEG, "mute")
     assert [path.stat().st_mode & 0o777 for path in tmp_path.iterdir()] == [0o600]
@@ -67,7 +124,20 @@ def test_it_grows_no_further_than_twice_its_bound_and_keeps_the_newest(
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\n", b"[1,2]\n", b'["x",1,2,3,4]\n', b"[" * 9_999 + b"\n", b'[1,"']
+    "content",
+    [
+        b"\xff\n",
+        b"[1,2]\n",
+        b'["x",1,2,3,4]\n',
+        b"[" * 9_999 + b"\n",
+        b'[1,"',
+        b'[1,"%b","mute","done",4]' % LEG.encode(),
+        b'[1,"%b","mute",null,{}]' % LEG.encode(),
+        b'[1,"%b",["mute"],"done",{}]' % LEG.encode(),
+        b'[1,["%b"],"mute","done",{}]' % LEG.encode(),
+        b'["x","%b","mute","done",{}]' % LEG.encode(),
+        b'[null,"%b","mute","done",{}]' % LEG.encode(),
+    ],
 )
 def test_torn_and_foreign_entries_are_skipped(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "notes").write_bytes(content + b"\n" + LEG.encode() + b"\n")

@@ -383,7 +383,9 @@ def test_damage_anywhere_is_an_error_of_the_journal_or_harmless(
         ("asked_at", math.inf),
         ("asked_at", -1.0),
         ("pid", -1),
-        ("pid", 2**62),
+        ("pid", 0),
+        ("pid", 2**31),
+        ("asked_at", 1e11),
     ],
 )
 def test_a_value_that_the_journal_never_writes_is_damage(
@@ -395,6 +397,25 @@ def test_a_value_that_the_journal_never_writes_is_damage(
     for use in (journal.last_created, lambda: journal.by_key("k"), lambda: journal.get("vc-1")):
         with pytest.raises(JournalError, match="it is damaged"):
             use()
+
+
+def test_a_hot_journal_file_of_a_deleted_journal_is_not_applied(tmp_path: Path) -> None:
+    """SQLite would roll a new journal back to what the old one was."""
+    with closing(sqlite3.connect(tmp_path / "other.db", isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (a)")
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO t VALUES (?)", [("x" * 4000,)] * 20)
+        hot = (tmp_path / "other.db-journal").read_bytes()
+    (tmp_path / "journal.db-journal").write_bytes(hot)
+    with closing(Journal(tmp_path, FakeClock())) as journal:
+        journal.check()
+        assert intend(journal, "vc-1")
+
+
+def test_the_states_of_a_call_have_the_names_that_scripts_read() -> None:
+    assert {*IntentState} == {"intent", "created", "rejected", "not-sent", "in-doubt", "not-created"}
+    assert [state for state in IntentState if state.is_open] == ["intent", "in-doubt"]
 
 
 def test_remains_of_a_deleted_journal_are_not_taken_into_a_new_one(tmp_path: Path) -> None:

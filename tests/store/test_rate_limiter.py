@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support.clock import FakeClock
 from voicectl.errors import RateLimitedError
 from voicectl.sandbox.limits import Limits
+from voicectl.store import files
 from voicectl.store.rate_limiter import RateLimiter
 
 about = partial(pytest.approx, abs=1e-4)  # the file holds microseconds
@@ -131,6 +132,47 @@ def test_without_its_file_requests_continue_and_a_warning_is_shown_once(tmp_path
     assert len(remarks) == 1
     assert str(path) in remarks[0]
     assert not (tmp_path / "victim").exists()
+
+
+def test_a_check_takes_no_turn_and_waits_for_nobody(tmp_path: Path, take: Take) -> None:
+    limiter = RateLimiter(tmp_path / "pace", FakeClock(), pytest.fail)
+    take(creates=1, others=15)
+    before = (tmp_path / "pace").read_bytes()
+    limiter.check()
+    assert (tmp_path / "pace").read_bytes() == before
+    with files.opened(tmp_path / "pace", files.OWN) as handle:
+        assert files.try_lock(handle)
+        limiter.check()
+        assert limiter.take(creates=1, others=0, urgent=True, budget=0) == 0
+        with pytest.raises(RateLimitedError, match="holds the lock"):
+            limiter.take(creates=1, others=0, urgent=False, budget=0.01)
+    assert (tmp_path / "pace").read_bytes() == before
+    (tmp_path / "pace").unlink()
+    (tmp_path / "pace").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        limiter.check()
+
+
+def test_a_limiter_in_a_hurry_lets_each_request_go_first(tmp_path: Path) -> None:
+    limiter = RateLimiter(tmp_path / "pace", FakeClock(), pytest.fail)
+    limiter.take(creates=0, others=150, urgent=False, budget=INFINITE)
+    limiter.hurry()
+    assert limiter.take(creates=0, others=1, urgent=False, budget=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("ahead", "boots", "waits"),
+    [(299, 0, 299), (301, 0, 0), (200, 59, 200), (200, -59, 200), (200, 62, 0), (200, -62, 0)],
+)
+def test_times_of_another_boot_or_too_far_ahead_are_ignored(
+    tmp_path: Path, take: Take, clock: FakeClock, ahead: float, boots: int, waits: float
+) -> None:
+    """A correction of the machine's clock shifts the calculated time of the boot, too."""
+    boot = round(clock.time() - clock.monotonic()) + boots
+    later = clock.monotonic() + ahead
+    (tmp_path / "pace").write_text(f"{later:20.6f} {clock.monotonic():20.6f} {boot}\n")
+
+    assert take(creates=1, budget=INFINITE) == about(waits)
 
 
 Step = tuple[int, int, bool, float]

@@ -92,8 +92,8 @@ class Request(NamedTuple, Generic[T]):
     @property
     def leg(self) -> str | None:
         """The leg id in the request's path (as in ``/v1/calls/{uuid}/talk``), or None if the path contains no id."""
-        path = self.target.partition("?")[0]
-        return path.removeprefix(_LEGS).partition("/")[0] if path.startswith(_LEGS) else None
+        is_about_leg = self.target.startswith(_LEGS)
+        return self.target.removeprefix(_LEGS).partition("/")[0] if is_about_leg else None
 
     def pause_after(
         self, failure: TransportError, failures: int, elapsed: float, rng: random.Random

@@ -16,6 +16,7 @@ def test_create_prints_the_leg_and_its_reference(voicectl: Room) -> None:
     assert ran.json["status"] == "started"
     assert ran.json["direction"] == "outbound"
     assert ran.json["reference"].startswith("vc-")
+    assert ran.json["to"] == {"type": "phone", "number": PERSON}
     assert voicectl(f"call show {ran.json['uuid']} -o json").json["to"] == {"type": "phone", "number": PERSON}
 
 

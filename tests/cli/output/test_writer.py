@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -19,7 +22,7 @@ from tests.support.machines import machine
 from tests.support.room import PERSON, Ran, Room
 from tests.support.servers import LEG, Canned, Request, page, reply
 from voicectl.cli.output import views
-from voicectl.cli.output.text import clean
+from voicectl.cli.output.text import block, clean, cut_for, remark, to_json
 from voicectl.cli.output.writer import Format, View, Writer
 from voicectl.sandbox.account.identity import Identity
 
@@ -262,6 +265,45 @@ def test_unsafe_characters_are_shown_escaped(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_infinite_number_is_null_in_json_text(indent: int | None) -> None:
+    value = {"a": [math.inf, {"b": -math.inf, "c": math.nan}], "d": 1.5, "e": "\x7f", "f": None, "g": "inf"}
+    plain = {"a": [None, {"b": None, "c": None}], "d": 1.5, "e": "DEL", "f": None, "g": "inf"}
+
+    assert to_json(value, indent=indent) == json.dumps(plain, indent=indent).replace("DEL", "\\u007f")
+    assert to_json(plain, indent=indent) == json.dumps(plain, indent=indent)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mark"),
+    [("utf-8", "\u2026"), ("ascii", "~"), ("latin-1", "~"), ("unheard-of", "~"), (None, "\u2026")],
+)
+def test_the_mark_of_cut_text_fits_the_encoding(encoding: str | None, mark: str) -> None:
+    stream = mock.Mock(encoding=encoding)
+
+    assert cut_for(stream) == mark
+
+
+def test_a_block_of_text_leaves_out_columns_without_a_value() -> None:
+    assert block(("uuid", "to", "x"), ("1", "-", "22")) == "uuid  1\nx     22\n"
+    assert block(("uuid",), ("-",)) == ""
+
+
+def test_a_remark_of_text_needs_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stream in (None, mock.Mock(write=mock.Mock(side_effect=OSError))):
+        monkeypatch.setattr(sys, "stderr", stream)
+        remark("a")
+    monkeypatch.setattr(sys, "stderr", out := io.StringIO())
+    remark("b\x1b")
+    assert out.getvalue() == "b\\x1b\n"
+
+
+def test_the_help_lists_the_formats(bare: Room) -> None:
+    shown = " ".join(bare("help options").stdout.split())
+
+    assert "Output format: auto, table, wide, json, jsonl, csv, tsv or template=TEXT" in shown
+
+
 @pytest.mark.parametrize(
     ("env", "terminal", "is_colored"),
     [
@@ -273,6 +315,8 @@ def test_unsafe_characters_are_shown_escaped(text: str, shown: str) -> None:
         ({"CLICOLOR_FORCE": "1"}, False, True),
         ({"CLICOLOR_FORCE": "1", "NO_COLOR": "1"}, False, True),
         ({"CLICOLOR_FORCE": "0"}, False, False),
+        ({"CLICOLOR_FORCE": ""}, False, False),
+        ({"CLICOLOR_FORCE": "0"}, True, True),
     ],
 )
 def test_colours_are_used_only_on_terminals_unless_forced(

@@ -53,7 +53,7 @@ class Policy:
             return
         for each in dialled:
             shown = each.removeprefix("+")
-            if not _NUMBER.fullmatch(each) and not any(letter.isalpha() or letter == ":" for letter in each):
+            if not _NUMBER.fullmatch(each) and not any(map(str.isalpha, each)):
                 raise _forbidden(
                     each, "the number is not in E.164 format, so voicectl cannot check it against the lists"
                 )
