@@ -227,7 +227,7 @@ def test_the_name_of_a_room_is_completed(room: Room) -> None:
     ("keys", "question", "operations"),
     [
         ("h", "Hang up 1 leg on test? [y/N]", ["updateCall"]),
-        ("w", "Hang up 1 leg after saying the text on test? [y/N]", ["startTalk", "updateCall"]),
+        ("w", "Hang up 1 leg after speaking the text to each, on test? [y/N]", ["startTalk", "updateCall"]),
         ("x", "Transfer 1 leg to 447700900009 on test? [y/N]", ["updateCall"]),
     ],
 )
