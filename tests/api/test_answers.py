@@ -280,7 +280,7 @@ def test_an_unusable_reply_is_described(
 ) -> None:
     ran, _ = ask(tmp_path, application, answer, SHOW)
 
-    assert f"the answer {reason}" in ran.error["message"]
+    assert f"the response {reason}" in ran.error["message"]
 
 
 class Flood(Listener):

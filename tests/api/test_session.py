@@ -228,7 +228,7 @@ def test_all_attempts_of_a_download_share_its_time(application: Application, clo
 
 
 def test_a_file_without_content_is_not_a_recording(application: Application, clock: FakeClock) -> None:
-    with Canned(DONE) as server, pytest.raises(TransportError, match="the answer is empty"):
+    with Canned(DONE) as server, pytest.raises(TransportError, match="the response is empty"):
         file_api(application, clock).get(server.url, "/v1/files/x", Incoming.whole, headers=dict)
 
 
@@ -325,7 +325,7 @@ def test_each_attempt_is_logged_with_its_outcome(application: Application, clock
         request = f"GET {server.url}/v1/calls/{LEG}: "
 
     assert [line.removeprefix(request) for line in lines] == [
-        "the answer is not valid HTTP",
+        "the response is not valid HTTP",
         "503 after 0 ms",
         "200 after 0 ms",
     ]
@@ -373,7 +373,7 @@ def test_a_failure_says_what_to_do(
         with client(url, application, clock, absence_hint="Start it.") as api:
             failure = failed(lambda: act(api))
 
-    assert failure.message.startswith("No usable answer from 127.0.0.1: ")
+    assert failure.message.startswith("No usable response from 127.0.0.1: ")
     assert hint in (failure.hint or "")
 
 

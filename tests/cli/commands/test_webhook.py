@@ -737,14 +737,14 @@ def test_a_get_is_verified_by_its_query(judge: Room) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "The file has no request."),
-        (b"\n\n", "The file has no request."),
+        (b"", "The file contains no request."),
+        (b"\n\n", "The file contains no request."),
         (b"hello", "Line 1 is not the request line of a GET or a POST."),
         (b"\r\n\r\nPUT / HTTP/1.1\n\n", "Line 3 is not the request line of a GET or a POST."),
         (b"POST / HTTP/1.1\nno header\n\n", "Line 2 is not a header."),
         (b"POST /\nA: b\nA B: c\n\n", "Line 3 is not a header."),
         (b"* Connected\n> POST / HTTP/1.1\n> A: b\n* x\n> A B: c\n>\n", "Line 5 is not a header."),
-        (b"* Connected\n< HTTP/1.1 401\n", "The file has no request."),
+        (b"* Connected\n< HTTP/1.1 401\n", "The file contains no request."),
         (b"\xff\xfe", "Line 1 is not the request line of a GET or a POST."),
     ],
 )

@@ -164,7 +164,7 @@ CONNECT = Record(
             value=True,
             other="from",
             forbids=True,
-            message="from and randomFromNumber contradict each other.",
+            message="from and randomFromNumber cannot be used together.",
             hint="Use one of them.",
         ),
         Rule(
