@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.filter import Monochrome, NoColor
+from textual.containers import Container, Vertical
 
 from voicectl.cli.switchboard.filters import Filter
-from voicectl.cli.switchboard.held_keys import HeldKeysApp
+from voicectl.cli.switchboard.heads import Heads
 from voicectl.cli.switchboard.lines import Lines, News, TitleBar
+from voicectl.cli.switchboard.pane import Pane
+from voicectl.cli.switchboard.prompts import FilterLine, KeyList, shown_keys
 from voicectl.cli.switchboard.roster import Order, RoomRow
-from voicectl.cli.switchboard.table import Heads, LegTable, key_of
-from voicectl.errors import Interrupted
+from voicectl.cli.switchboard.table import LegTable, key_of
+from voicectl.cli.switchboard.terminal_app import TerminalApp
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from textual import events
     from textual.app import ComposeResult
-    from textual.filter import LineFilter
+    from textual.widgets import Input
 
     from voicectl.cli.switchboard.keys import Actions
     from voicectl.cli.switchboard.roster import Roster
@@ -45,20 +42,17 @@ WIDE = 140
 LOW = 10
 """The height below which the line with the keys is left out."""
 
-THEMES = ("ansi-dark", "textual-light", "textual-dark")
-"""The terminal's own colors, and a light and a dark theme that do not depend on them."""
 
-
-class Switchboard(HeldKeysApp[BaseException | None]):
+class Switchboard(TerminalApp):
     """The screen of ``watch``.
 
-    Changes of legs come in through :meth:`receive`. The result of :meth:`run` is the error that ends the command, or
-    None if the user has left.
+    Changes of legs come in through :meth:`receive`.
 
     Args:
         roster: The legs that it shows.
         status: The state of polling, which is shown below the table.
-        title: The name of the target, and of what the list is restricted to.
+        title: The name of the target.
+        show_time: A function that returns a time in Unix seconds as text.
         is_colored: False to use no colors.
         cut: The character that marks where text was cut off.
         is_production: True if the legs belong to a production profile.
@@ -66,16 +60,13 @@ class Switchboard(HeldKeysApp[BaseException | None]):
     Attributes:
         actions: The actions on legs, or None if there are none. It must be set before the application is run.
         on_shown: A function that is called when the screen is shown for the first time.
+        on_tick: A function that is called every second.
+        on_details: A function that is called when the details of another leg are shown.
+        pane: The pane with the details.
         remarks: The lines that were written to standard error while the screen was in use.
     """
 
-    ENABLE_COMMAND_PALETTE = False
-    NOTIFICATION_TIMEOUT = 10
-
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "leave", "Leave"),
-        Binding("ctrl+c", "interrupt", "Leave, with exit status 130", priority=True),
-        Binding("ctrl+z", "suspend_process", "Suspend", priority=True),
         Binding("question_mark", "keys", "Show the keys"),
         Binding("slash", "filter", "Filter"),
         Binding("s", "sort", "Sort by the next column"),
@@ -86,13 +77,13 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         Binding("minus", "fold_all", "Fold or unfold all rooms"),
         Binding("f", "follow", "Follow the leg, or stop following it"),
         Binding("y", "copy", "Copy the id"),
-        Binding("l", "theme", "Change between the terminal's colors, light and dark"),
         Binding("escape", "escape", "Close the details, remove the filter and the marks"),
     ]
 
     CSS = """
     Screen { overflow: hidden; }
-    #body { height: 1fr; }
+    #body { height: 1fr; layout: vertical; }
+    #body.-beside { layout: horizontal; }
     LegTable { scrollbar-size-vertical: 1; }
     #list { width: 1fr; height: 1fr; }
     """
@@ -104,22 +95,24 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         status: PollStatus,
         *,
         title: str,
+        show_time: Callable[[float], str],
         is_colored: bool,
         cut: str,
         is_production: bool = False,
     ) -> None:
-        super().__init__()
-        self.theme = THEMES[0]
+        super().__init__(is_colored=is_colored)
         self.roster = roster
         self.clock = clock
         self.remarks: list[str] = []
         self._status = status
-        self._is_colored = is_colored
         self.actions: Actions | None = None
         self.on_shown: Callable[[], None] = lambda: None
-        self._loop_of_keys: AbstractEventLoop | None = None
+        self.on_tick: Callable[[], None] = lambda: None
+        self.on_details: Callable[[], None] = lambda: None
         self._is_arranging = False
         self.table = LegTable(roster, clock, cut=cut)
+        self.pane = Pane(roster, clock, show_time)
+        self._filter_line = FilterLine()
         self._heads = Heads(self.table, roster, cut=cut)
         self._title_bar = TitleBar(roster, clock, title)
         self._title_bar.set_class(is_production, "-production")
@@ -130,27 +123,15 @@ class Switchboard(HeldKeysApp[BaseException | None]):
     def compose(self) -> ComposeResult:
         """Lay out the lines above the table, the table, and the lines below it."""
         yield self._title_bar
-        with Horizontal(id="body"), Vertical(id="list"):
-            yield self._heads
-            yield self.table
+        with Container(id="body"):
+            with Vertical(id="list"):
+                yield self._heads
+                yield self.table
+            yield self.pane
+        yield self._filter_line
         yield self._news
         yield self._status_line
         yield self._keys_line
-
-    def on_load(self) -> None:
-        """Remember the event loop, which is needed to end the application when a signal arrives."""
-        self._loop_of_keys = asyncio.get_running_loop()
-
-    def interrupt(self, signum: int) -> None:
-        """End the application because a signal arrived. Only a signal handler may call this method.
-
-        Raises:
-            Interrupted: The application has not started.
-        """
-        if self._loop_of_keys is None:
-            raise Interrupted(signum)
-        if not self._loop_of_keys.is_closed():
-            self._loop_of_keys.call_soon_threadsafe(self.exit, Interrupted(signum))
 
     def on_mount(self) -> None:
         """Begin to show the time that passes."""
@@ -170,6 +151,7 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         if self.roster.take(changes):
             self._arrange_soon()
         self.table.show_changes(key_of(each.sight) for each in changes)
+        self.pane.draw()
 
     def receive_names(self, names: Mapping[str, str]) -> None:
         """Show the names of rooms, by conversation id."""
@@ -193,6 +175,8 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         self._title_bar.show()
         self._show_status()
         self._news.tick()
+        self.pane.draw()
+        self.on_tick()
 
     def _arrange_soon(self) -> None:
         if not self._is_arranging:
@@ -246,24 +230,6 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         self.actions.act(action, legs)
 
     # Keys
-
-    def action_leave(self) -> None:
-        """Leave, with exit status 0."""
-        self.exit(None)
-
-    def action_interrupt(self) -> None:
-        """Leave, with exit status 130."""
-        self.exit(Interrupted(signal.SIGINT))
-
-    def action_suspend_process(self) -> None:
-        """Suspend this process and those that started it, as Ctrl-Z does. The screen is drawn again on ``fg``.
-
-        Without a shell that could continue it, the signal has no effect.
-        """
-        with self.suspend():
-            before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-            os.kill(0, signal.SIGTSTP)
-            signal.signal(signal.SIGTSTP, before)
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -319,18 +285,64 @@ class Switchboard(HeldKeysApp[BaseException | None]):
             self.roster.folded.discard(sight.call.conversation_uuid)
         self.arrange()
 
-    def action_theme(self) -> None:
-        """Change between the terminal's own colors, a light and a dark theme."""
-        self.theme = THEMES[(THEMES.index(self.theme) + 1) % len(THEMES)]
-
     def action_open(self) -> None:
         """Show or hide the details of the leg under the cursor; fold or unfold a room."""
         if isinstance(self.table.row, RoomRow):
             self.table.toggle_fold()
+        else:
+            self._show_pane(not self.pane.display)
+
+    def on_leg_table_opened(self) -> None:
+        """Show the details of the leg that was clicked twice."""
+        self._show_pane(True)
+
+    def _show_pane(self, is_shown: bool) -> None:
+        self.pane.display = is_shown
+        self.pane.show_leg(self.current)
+        if is_shown:
+            self.on_details()
+
+    def action_keys(self) -> None:
+        """Show the list of the keys."""
+        acts = () if self.actions is None else self.actions.keys
+        self.push_screen(
+            KeyList(
+                {
+                    "Move": shown_keys(self.table.BINDINGS),
+                    "Look": shown_keys([*self.BINDINGS, *TerminalApp.BINDINGS]),
+                    "Act on the marked legs or, if none is marked, on the leg under the cursor": [
+                        (each.key, each.description) for each in acts
+                    ],
+                }
+            )
+        )
+
+    def action_filter(self) -> None:
+        """Open the line in which the filter is typed."""
+        self._filter_line.open(self.roster.filter.text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """List the legs that match the filter while it is typed."""
+        if event.input is self._filter_line and self._filter_line.display:
+            self.roster.filter = Filter.parse(event.value)
+            self._arrange_soon()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter, and go back to the table."""
+        if event.input is self._filter_line:
+            self._filter_line.close()
+            self.table.focus()
+            self.set_filter(event.value)
 
     def action_escape(self) -> None:
-        """Remove the filter, or else the marks."""
-        if self.roster.filter:
+        """Undo one thing: what is typed as a filter, the details, the filter, or the marks."""
+        if self._filter_line.display:
+            before = self._filter_line.close()
+            self.table.focus()
+            self.set_filter(before)
+        elif self.pane.display:
+            self._show_pane(False)
+        elif self.roster.filter:
             self.set_filter("")
         else:
             self.table.unmark(list(self.table.marked))
@@ -346,8 +358,17 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         self.arrange()
 
     def on_leg_table_moved(self) -> None:
-        """Show how many legs are marked now."""
+        """Show how many legs are marked now, and the details of the leg under the cursor."""
         self._show_status()
+        if self.pane.display:
+            self.pane.show_leg(self.current)
+            self.on_details()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Put the details beside the table if there is space."""
+        is_wide = event.size.width >= WIDE
+        self.query_one("#body").set_class(is_wide, "-beside")
+        self.pane.set_class(is_wide, "-beside")
 
     def on_print(self, event: events.Print) -> None:
         """Keep a remark until the screen is closed, and show it until then."""
@@ -355,19 +376,3 @@ class Switchboard(HeldKeysApp[BaseException | None]):
         self.remarks += lines
         for line in lines:
             self.say(line)
-
-    # Textual
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Return the filters of all output: without colors, :class:`textual.filter.NoColor` takes them away."""
-        filters = [each for each in super().get_line_filters() if not isinstance(each, Monochrome | NoColor)]
-        return filters if self._is_colored else [*filters, NoColor()]
-
-    @property
-    def failure(self) -> BaseException | None:
-        """The unexpected error that ended the application, or None."""
-        return self._exception
-
-    def _fatal_error(self) -> None:
-        """End without the traceback that Textual would print, which could show secrets."""
-        self._close_messages_no_wait()

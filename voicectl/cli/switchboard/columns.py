@@ -14,6 +14,7 @@ from voicectl.times import age_text
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
+    from voicectl.cli.switchboard.roster import Roster
     from voicectl.core.watch.sight import Sight
 
 LEG, STATUS, DIRECTION, FROM, TO, AGE, MUTED, EARMUFFED = (
@@ -94,11 +95,11 @@ class Columns(NamedTuple):
         """Return the heading of a column."""
         return _SHORT_HEADS.get(name, name) if self.is_short else name
 
-    def cell(self, name: str, sight: Sight, *, short_id: str, is_grouped: bool, now: float, cut: str) -> str:
+    def cell(self, name: str, sight: Sight, roster: Roster, *, is_grouped: bool, now: float, cut: str) -> str:
         """Return the text of a cell, escaped and cut to the width of its column.
 
         Args:
-            short_id: The leg's id, shortened.
+            roster: The legs that are known, which gives short ids and marks.
             is_grouped: True if the leg is below the row of its conversation.
             now: The current time, in Unix seconds.
             cut: The character that marks a cut.
@@ -108,7 +109,7 @@ class Columns(NamedTuple):
             text = clean(endpoint.label(call.from_ if name == FROM else call.to) or "-")
             return fitted_party(text, width, cut)
         if name == LEG:
-            text = clean(short_id if self.is_short else call.uuid)
+            text = clean(roster.short_id(call.uuid) if self.is_short else call.uuid)
             indent = " " * INDENT if is_grouped and len(text) + INDENT <= width else ""
             return fitted(indent + text, width, cut)
         if name == STATUS:
@@ -121,7 +122,8 @@ class Columns(NamedTuple):
             return fitted(_SHORT_DIRECTIONS.get(text, text) if self.is_short else text, width, cut)
         if name == AGE:
             return age_text(sight.age(now), is_exact=sight.birth.is_exact)
-        return known(sight.marks.muted if name == MUTED else sight.marks.earmuffed)
+        marks = roster.marks(sight, now)
+        return known(marks.muted if name == MUTED else marks.earmuffed)
 
 
 def known(mark: bool | None) -> str:

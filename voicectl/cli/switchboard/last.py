@@ -50,8 +50,7 @@ def last_table(roster: Roster, *, now: float, width: int, is_colored: bool, cut:
         sight = roster.sights[row.key]
         cells = []
         for name, size in columns.widths.items():
-            short_id = roster.short_id(sight.call.uuid)
-            text = columns.cell(name, sight, short_id=short_id, is_grouped=row.is_grouped, now=now, cut=cut)
+            text = columns.cell(name, sight, roster, is_grouped=row.is_grouped, now=now, cut=cut)
             padding = " " * (size - columns_of(text))
             style = "dim" if sight.is_over else STYLES.get(sight.call.status, "") if name == STATUS else ""
             cells.append(_line(text, style, is_colored=is_colored) + padding)

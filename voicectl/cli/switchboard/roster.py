@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from voicectl.core.watch.sight import Change, Sight
+    from voicectl.store.action_log import Marks
+
+
+READ_SECONDS = 60.0
+"""How long a mute state that was read from a member counts as known, in seconds."""
 
 
 class Order(StrEnum):
@@ -102,6 +107,7 @@ class Roster:
     over: int = 0
     conversations: int = 0
     listed: int = 0
+    _read_marks: dict[str, tuple[Marks, float]] = field(default_factory=dict)
     _beginnings: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def take(self, changes: Iterable[Change]) -> bool:
@@ -119,6 +125,8 @@ class Roster:
                 like[key] = None
                 if len(like) > 1:
                     self.id_width = max(self.id_width, *map(len, shortest(like).values()), 0)
+            elif before.marks != sight.marks:
+                self._read_marks.pop(key, None)
             self.sights[key] = sight
             is_arrangement_old |= before is None or self._is_moved(before, sight)
         return is_arrangement_old
@@ -137,6 +145,19 @@ class Roster:
     def needs_time(self) -> bool:
         """True if the rows depend on the age of legs."""
         return self.filter.older_than is not None
+
+    def take_marks(self, read: Mapping[str, Marks], now: float) -> None:
+        """Take over mute and earmuff states that were read from members at the time *now*, by key."""
+        self._read_marks |= {key: (marks, now) for key, marks in read.items()}
+
+    def marks(self, sight: Sight, now: float) -> Marks:
+        """Return the mute and earmuff states of a leg.
+
+        They are those of the leg's member if it was read in the last :data:`READ_SECONDS`. Later, another machine may
+        have changed them, and the states are those that this machine set last.
+        """
+        read, at = self._read_marks.get(leg_key(sight.call.uuid), (sight.marks, -math.inf))
+        return read if now - at <= READ_SECONDS else sight.marks
 
     def room(self, sight: Sight) -> str:
         """Return the name of a leg's room or, if it has no name, the id of the leg's conversation."""
@@ -211,6 +232,7 @@ class Roster:
 
     def _forget(self, key: str) -> None:
         del self.sights[key]
+        self._read_marks.pop(key, None)
         self._beginnings.get(key[:SHORTEST], {}).pop(key, None)
 
     def _sort_key(self) -> Callable[[_Leg], tuple[Any, float, str]]:

@@ -13,6 +13,7 @@ from voicectl.cli.switchboard.acting import LegActions
 from voicectl.cli.switchboard.app import Switchboard
 from voicectl.cli.switchboard.filters import Filter
 from voicectl.cli.switchboard.last import last_table
+from voicectl.cli.switchboard.readers import Readers
 from voicectl.cli.switchboard.roster import Roster
 from voicectl.cli.switchboard.threads import Feed
 
@@ -56,12 +57,14 @@ def show(
     """
     board = switchboard(app, Roster(only, filter=filter_of(shown), keeps_ended=keeps_ended), status, desk)
     feed = Feed(board, parts, rounds)
-    board.on_shown = feed.start
+    readers = Readers(board, app)
+    board.on_shown, board.on_tick, board.on_details = feed.start, readers.tick, readers.begin_detail
     with _signals_end(board):
         try:
             outcome = board.run()
         finally:
             feed.close()
+            readers.close()
             desk.close()
             _leave(app, board, status, desk)
     if board.failure is not None:
@@ -89,6 +92,7 @@ def switchboard(app: App, roster: Roster, status: PollStatus, desk: Desk) -> Swi
         app.clock,
         status,
         title=app.target.name,
+        show_time=app.terminal.local_time,
         is_colored=app.terminal.may_color,
         cut=app.terminal.cut,
         is_production=desk.is_production,

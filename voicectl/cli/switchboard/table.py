@@ -12,12 +12,11 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from voicectl.cli.output.fit import fitted
 from voicectl.cli.output.text import clean
-from voicectl.cli.switchboard.columns import LEG, STATUS, Columns
-from voicectl.cli.switchboard.roster import LegRow, Order, RoomRow, Row, short_conversation
+from voicectl.cli.switchboard.columns import AGE, EARMUFFED, MUTED, STATUS, Columns
+from voicectl.cli.switchboard.roster import LegRow, RoomRow, Row, short_conversation
 from voicectl.core.history import leg_key
 
 if TYPE_CHECKING:
@@ -364,9 +363,9 @@ class LegTable(ScrollView, can_focus=True):
                 self.size.width,
             )
         sight = roster.sights.get(row.key)
-        age = "" if sight is None else self._cell("age", sight)
+        changing = () if sight is None else tuple(self._cell(name, sight) for name in (AGE, MUTED, EARMUFFED))
         marks = row.key in self.marked, row.key == self.followed, row.is_grouped
-        return id(sight), age, marks, is_at, self._width, self._roster.id_width
+        return id(sight), changing, marks, is_at, self._width, self._roster.id_width
 
     def _leg_strip(self, row: LegRow) -> Strip:
         sight = self._roster.sights.get(row.key)
@@ -388,11 +387,8 @@ class LegTable(ScrollView, can_focus=True):
     def _cell(self, name: str, sight: Sight, *, is_grouped: bool = False) -> str:
         if name not in self.columns.widths:
             return ""
-        short_id = self._roster.short_id(sight.call.uuid) if name == LEG else ""
         now = self._clock.time()
-        return self.columns.cell(
-            name, sight, short_id=short_id, is_grouped=is_grouped, now=now, cut=self._cut
-        )
+        return self.columns.cell(name, sight, self._roster, is_grouped=is_grouped, now=now, cut=self._cut)
 
     def _room_strip(self, row: RoomRow) -> Strip:
         marks = self._room_marks(row)
@@ -430,51 +426,6 @@ class LegTable(ScrollView, can_focus=True):
         if name not in self._styles:
             self._styles[name] = self.get_component_styles(name).partial_rich_style
         return self._styles[name]
-
-
-class Heads(Widget):
-    """The line with the headings of the columns. A click on a heading sorts by that column."""
-
-    DEFAULT_CSS = """
-    Heads { height: 1; text-style: bold underline; }
-    """
-
-    class Clicked(Message):
-        """A heading was clicked.
-
-        Attributes:
-            order: The column to sort by.
-        """
-
-        def __init__(self, order: Order) -> None:
-            super().__init__()
-            self.order = order
-
-    def __init__(self, table: LegTable, roster: Roster, *, cut: str) -> None:
-        super().__init__()
-        self._table = table
-        self._roster = roster
-        self._arrows = ("^", "v") if cut == "~" else ("▴", "▾")
-
-    def render_line(self, y: int) -> Strip:  # noqa: ARG002 (it is one line high)
-        """Return the line with the headings."""
-        columns = self._table.columns
-        text = " " * MARGIN
-        for name, width in columns.widths.items():
-            is_order = name == self._roster.order.value
-            mark = self._arrows[self._roster.is_reversed] if is_order else ""
-            text += set_cell_size(columns.head(name)[: width - len(mark)] + mark, width + columns.gap)
-        return Strip([Segment(text, self.rich_style)]).adjust_cell_length(self.size.width, self.rich_style)
-
-    def on_click(self, event: events.Click) -> None:
-        """Sort by the column whose heading was clicked."""
-        end = MARGIN
-        for name, width in self._table.columns.widths.items():
-            end += width + self._table.columns.gap
-            if event.x < end:
-                if name in set(Order):
-                    self.post_message(self.Clicked(Order(name)))
-                return
 
 
 def key_of(sight: Sight) -> str:
