@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from voicectl.sandbox.tls import node
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -92,19 +94,20 @@ def sealed(environ: Mapping[str, str], identity: Identity, key_path: Path, url: 
     return kept | {f"VONAGE_{name}": value for name, value in usual.items()} | {"VONAGE_API_HOST": url}
 
 
-def intercepted(environ: Mapping[str, str], proxy_url: str, ca_files: Mapping[str, str]) -> dict[str, str]:
+def intercepted(environ: Mapping[str, str], proxy_url: str, tls_url: str) -> dict[str, str]:
     """Return *environ* with a sandbox's proxy in place of all others.
 
     Programs read these variables in either case, and some prefer one of the two. This machine is not proxied, so
-    that programs still reach each other.
+    that programs still reach each other. Node programs, which heed no proxy, preload a module instead.
 
     Args:
         proxy_url: The URL of the proxy.
-        ca_files: The files of CA certificates to trust, by variable.
+        tls_url: The URL at which the sandbox is served by HTTPS.
     """
     kept = {name: value for name, value in environ.items() if name.upper() not in _PROXIES}
     proxies = {"HTTP_PROXY": proxy_url, "HTTPS_PROXY": proxy_url, "NO_PROXY": "localhost,127.0.0.1,::1"}
-    return kept | proxies | {name.lower(): value for name, value in proxies.items()} | dict(ca_files)
+    for_node = node.variables(environ.get("NODE_OPTIONS", ""), proxy_url, tls_url)
+    return kept | proxies | {name.lower(): value for name, value in proxies.items()} | for_node
 
 
 def _is_sensitive(name: str) -> bool:

@@ -123,7 +123,8 @@ def running(sandbox: Sandbox, *, port: int = 0, intercept: Authority | None = No
         sandbox: The sandbox, which can be served only once.
         port: The port of the base URL, as for :func:`serve`.
         intercept: The issuer of the certificates with which a proxy, at ``sandbox.proxy_url``, answers for the
-            platform's hosts. If it is None, there is no such proxy.
+            platform's hosts. So does ``sandbox.tls_url``, for programs that use no proxy. If it is None, there is
+            neither.
 
     Raises:
         PortTaken: A port is not available, so the server was not started.
@@ -132,7 +133,7 @@ def running(sandbox: Sandbox, *, port: int = 0, intercept: Authority | None = No
     async def main(on_ready: Callable[[Callable[[], None]], None]) -> None:
         await _serve(sandbox, sockets, lambda _url: on_ready(sandbox.stop))
 
-    with _listening(LOOPBACK[0], port, intercept=intercept) as sockets, in_thread(main):
+    with _listening(LOOPBACK[0], port, tls=intercept, intercept=intercept) as sockets, in_thread(main):
         yield sandbox.url
 
 

@@ -166,6 +166,20 @@ print(*[each["recording_url"] for each in json.load(sys.stdin) if each["kind"] =
     assert status == "answered"
 
 
+def test_the_certificates_that_sandbox_env_names_are_those_of_the_interception(bare: Room) -> None:
+    lines, errors = run(
+        bare,
+        'shown = os.popen(sys.executable + " -m voicectl sandbox env 2>/dev/null").read().splitlines()\n'
+        'exported = dict(line.removeprefix("export ").split("=", 1) for line in shown)\n'
+        'os.environ["SSL_CERT_FILE"] = exported["SSL_CERT_FILE"]\n'
+        'print(fetch(exported["VONAGE_API_HOST"] + "/v1/calls", Authorization=bearer))\n'
+        'print(fetch("https://api.nexmo.com/v1/calls", Authorization=bearer))\n',
+    )
+
+    assert [json.loads(line)["count"] for line in lines] == [0, 0]
+    assert errors == ""
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_reaches_the_sandbox(bare: Room) -> None:
     ran = bare.process(

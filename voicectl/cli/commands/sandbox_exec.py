@@ -18,7 +18,7 @@ from voicectl.cli.child_environment import intercepted, sealed
 from voicectl.cli.commands.sandbox import Behaviour, store_address, stored_identity
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
-from voicectl.cli.sandbox_certificates import write_bundles
+from voicectl.cli.sandbox_certificates import DIRECTORY, stored_authority, write_bundles
 from voicectl.core import own_sandbox
 from voicectl.core.identity import target
 from voicectl.core.identity.profiles import SANDBOX, ProfileStore
@@ -27,7 +27,6 @@ from voicectl.errors import InputError, VoicectlError
 from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
-from voicectl.sandbox.tls.authority import Authority
 
 MAX_REPORTED = 10
 """The largest number of remarks on refused connections."""
@@ -59,8 +58,8 @@ def exec_(
 
     With --intercept, programs that use the platform's own addresses run unchanged. HTTPS_PROXY names a proxy that
     answers for the platform's hosts and refuses all others, and SSL_CERT_FILE and similar variables make programs
-    trust its certificates. This machine is reached without the proxy. A program that ignores the variables can still
-    reach other hosts.
+    trust its certificates. Node programs, which ignore proxy variables, get a module in NODE_OPTIONS for the same. This
+    machine is reached without the proxy. A program that ignores the variables can still reach other hosts.
 
     Examples:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
@@ -86,7 +85,8 @@ def private_sandbox(app: App, options: Options, *, intercept: bool = False) -> I
         store = ProfileStore(room / "config")
         identity = stored_identity(store)
         sandbox = Sandbox(identity, options, clock=app.clock)
-        authority = Authority.new(app.clock.time) if intercept else None
+        certificates = store.directory / DIRECTORY
+        authority = stored_authority(certificates, app.clock.time) if intercept else None
         with running(sandbox, intercept=authority) as url:
             store_address(store, sandbox)
             environ = sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
@@ -94,9 +94,9 @@ def private_sandbox(app: App, options: Options, *, intercept: bool = False) -> I
                 "VOICECTL_CONFIG_DIR": str(store.directory),
                 "VOICECTL_STATE_DIR": str(room / "state"),
             }
-            if authority is not None and sandbox.proxy_url is not None:
-                ca_files = write_bundles(room, authority.certificate, app.environ)
-                environ = intercepted(environ, sandbox.proxy_url, ca_files)
+            if authority is not None and sandbox.proxy_url is not None and sandbox.tls_url is not None:
+                environ = intercepted(environ, sandbox.proxy_url, sandbox.tls_url)
+                environ |= write_bundles(certificates, authority.certificate, app.environ)
             try:
                 yield environ
             finally:
