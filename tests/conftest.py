@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -47,17 +48,18 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> tuple[Identity, RSA
 def start_room(tmp_path: Path, application: tuple[Identity, RSAPrivateKey]) -> Iterator[StartRoom]:
     """Return a function that creates a machine whose default profile ``test`` is its own sandbox's application.
 
-    Its arguments are the sandbox's options, and ``clock``. Unless they say so there are no rate limits, and time is
-    the room's own.
+    Its arguments are the sandbox's options, ``clock``, and ``intercept``, with which the sandbox also answers for the
+    platform's hosts. Unless they say so there are no rate limits, and time is the room's own.
     """
     identity, key = application
     with ExitStack() as stack:
 
         def start(**options: object) -> Room:
             clock = options.pop("clock", None) or FakeClock()
+            intercept: Any = options.pop("intercept", None)
             settings: dict[str, object] = {"seed": 1, "limits": False} | options
             sandbox = Sandbox(identity, Options(**settings), clock=clock)  # type: ignore[arg-type]
-            url = stack.enter_context(running(sandbox))
+            url = stack.enter_context(running(sandbox, intercept=intercept))
             room = Room(tmp_path, clock, sandbox, url)
             profile = Profile(
                 name="test",

@@ -1,4 +1,4 @@
-"""The platform's official Python SDK uses the sandbox for all its operations on calls."""
+"""The platform's official Python SDK, unmodified, uses the sandbox for all its operations on calls."""
 
 from __future__ import annotations
 
@@ -7,47 +7,28 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import vonage
 import vonage_voice as sdk
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from requests.adapters import HTTPAdapter
 from vonage_http_client.errors import AuthenticationError, HttpRequestError
 from vonage_voice.models.common import WebsocketAuthorization
 
 from tests.conftest import StartRoom
+from tests.support.interception import intercepting
 from tests.support.room import PERSON, Room
 from tests.support.servers import Canned, Request, reply
 from tests.support.waiting import eventually
 from voicectl import tokens
-from voicectl.clock import SystemClock
 from voicectl.core.identity import keys
 from voicectl.sandbox.account.identity import Identity
 
-PLATFORM = "https://api.nexmo.com"
-
-
-class Plain(HTTPAdapter):
-    """A transport that sends requests for the platform to the sandbox at *url* by http; the SDK uses https only."""
-
-    def __init__(self, url: str, platform: str = PLATFORM) -> None:
-        super().__init__()
-        self._url = url
-        self._platform = platform
-
-    def send(self, request, **options):  # type: ignore[no-untyped-def]
-        request.url = self._url + request.url.removeprefix(self._platform)
-        return super().send(request, **options)
-
 
 @pytest.fixture
-def room(start_room: StartRoom) -> Room:
-    return start_room(
-        clock=SystemClock(), frozen=True
-    )  # the SDK creates its tokens with the machine's own clock
+def room(start_room: StartRoom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Room:
+    return intercepting(start_room, monkeypatch, tmp_path, frozen=True)
 
 
 @pytest.fixture
@@ -58,7 +39,6 @@ def voice(room: Room, application: tuple[Identity, RSAPrivateKey], tmp_path: Pat
     client = vonage.Vonage(
         vonage.Auth(application_id=identity.application_id, private_key=str(pem)),
     )
-    client.http_client._session.mount(PLATFORM, Plain(room.url))
     return client.voice
 
 
@@ -288,9 +268,7 @@ def test_the_sdk_downloads_a_recording(room: Room, voice: sdk.Voice, tmp_path: P
         advance(room, 30)
         recorded = first(webhook, "/record")
 
-    # The SDK downloads from hosts of the platform's only.
-    url = PLATFORM + urlsplit(recorded.json["recording_url"]).path
-    voice.download_recording(url, str(tmp_path / "recording.wav"))
+    voice.download_recording(recorded.json["recording_url"], str(tmp_path / "recording.wav"))
 
     content = (tmp_path / "recording.wav").read_bytes()
     assert len(content) == recorded.json["size"]
@@ -339,7 +317,6 @@ def test_the_sdk_reports_a_wrong_key(
     client = vonage.Vonage(
         vonage.Auth(application_id=application[0].application_id, private_key=str(pem)),
     )
-    client.http_client._session.mount(PLATFORM, Plain(room.url))
 
     with pytest.raises(AuthenticationError):
         client.voice.list_calls()

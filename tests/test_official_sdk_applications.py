@@ -1,4 +1,4 @@
-"""The platform's official Python SDK manages applications of the sandbox, and a new one creates calls."""
+"""The platform's official Python SDK, unmodified, manages the sandbox's applications, and a new one creates calls."""
 
 from __future__ import annotations
 
@@ -8,25 +8,17 @@ import pytest
 import vonage
 import vonage_application as sdk
 import vonage_voice
-from vonage_http_client import HttpClientOptions
 from vonage_http_client.errors import AuthenticationError, HttpRequestError, NotFoundError
 
 from tests.conftest import StartRoom
+from tests.support.interception import intercepting
 from tests.support.room import PERSON, Room
-from tests.test_official_sdk import PLATFORM, Plain
-from voicectl.clock import SystemClock
 from voicectl.sandbox.account.identity import Identity
 
 
 @pytest.fixture
-def room(start_room: StartRoom) -> Room:
-    return start_room(clock=SystemClock())  # the SDK creates its tokens with the machine's own clock
-
-
-def client(room: Room, **auth: str) -> vonage.Vonage:
-    made = vonage.Vonage(vonage.Auth(**auth), HttpClientOptions())
-    made.http_client._session.mount(PLATFORM, Plain(room.url))
-    return made
+def room(start_room: StartRoom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Room:
+    return intercepting(start_room, monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -35,9 +27,13 @@ def identity(room: Room) -> Identity:
     return room.sandbox.identity
 
 
+def client(identity: Identity, *, secret: str) -> sdk.Application:
+    return vonage.Vonage(vonage.Auth(api_key=identity.api_key, api_secret=secret)).application
+
+
 @pytest.fixture
 def applications(room: Room, identity: Identity) -> sdk.Application:
-    return client(room, api_key=identity.api_key, api_secret=identity.api_secret).application
+    return client(identity, secret=identity.api_secret)
 
 
 def config(name: str = "desk-line") -> sdk.ApplicationConfig:
@@ -102,7 +98,7 @@ def test_an_application_that_the_sdk_made_places_calls_with_its_own_key(
     assert made.keys is not None
     pem = tmp_path / "private.pem"
     pem.write_text(made.keys.model_dump()["private_key"])
-    voice = client(room, application_id=made.id, private_key=str(pem)).voice
+    voice = vonage.Vonage(vonage.Auth(application_id=made.id, private_key=str(pem))).voice
 
     call = voice.create_call(
         vonage_voice.CreateCallRequest(
@@ -137,7 +133,7 @@ def test_the_sdk_reports_a_wrong_secret_and_the_errors_of_a_body(
     room: Room, identity: Identity, applications: sdk.Application
 ) -> None:
     with pytest.raises(AuthenticationError):
-        client(room, api_key=identity.api_key, api_secret="wrong").application.list_applications()
+        client(identity, secret="wrong").list_applications()
     with pytest.raises(HttpRequestError) as refused:
         applications.create_application()
     assert refused.value.response.json()["invalid_parameters"][0]["name"] == "name"

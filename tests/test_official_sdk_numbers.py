@@ -1,36 +1,41 @@
-"""The platform's official Python SDK lists the sandbox's numbers and links them."""
+"""The platform's official Python SDK, unmodified, lists the sandbox's numbers and links them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import vonage
 import vonage_numbers as sdk
 from vonage_http_client.errors import AuthenticationError, HttpRequestError
 
+from tests.conftest import StartRoom
+from tests.support.interception import intercepting
 from tests.support.room import Room
-from tests.test_official_sdk import Plain
 from voicectl.sandbox.account.identity import Identity
 
-PLATFORM = "https://rest.nexmo.com"
 OWN = "442079460000"
 SPARE = "442079460001"
 
 
 @pytest.fixture
-def identity(voicectl: Room) -> Identity:
-    assert voicectl.sandbox is not None
-    return voicectl.sandbox.identity
-
-
-def client(room: Room, key: str, secret: str) -> sdk.Numbers:
-    made = vonage.Vonage(vonage.Auth(api_key=key, api_secret=secret))
-    made.http_client._session.mount(PLATFORM, Plain(room.url, PLATFORM))
-    return made.numbers
+def room(start_room: StartRoom, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Room:
+    return intercepting(start_room, monkeypatch, tmp_path)
 
 
 @pytest.fixture
-def numbers(voicectl: Room, identity: Identity) -> sdk.Numbers:
-    return client(voicectl, identity.api_key, identity.api_secret)
+def identity(room: Room) -> Identity:
+    assert room.sandbox is not None
+    return room.sandbox.identity
+
+
+def client(key: str, secret: str) -> sdk.Numbers:
+    return vonage.Vonage(vonage.Auth(api_key=key, api_secret=secret)).numbers
+
+
+@pytest.fixture
+def numbers(identity: Identity) -> sdk.Numbers:
+    return client(identity.api_key, identity.api_secret)
 
 
 def found(numbers: sdk.Numbers, **search: object) -> list[str]:
@@ -60,8 +65,8 @@ def test_the_sdk_links_a_number_and_voicectl_shows_it(
     assert voicectl("number list --application -q").stdout.split() == [OWN, SPARE]
 
 
-def test_the_sdk_reads_the_refusals(voicectl: Room, numbers: sdk.Numbers) -> None:
+def test_the_sdk_reads_the_refusals(numbers: sdk.Numbers) -> None:
     with pytest.raises(HttpRequestError, match="420"):
         numbers.update_number(sdk.UpdateNumberParams(country="GB", msisdn="442079460999"))
     with pytest.raises(AuthenticationError):
-        client(voicectl, "abcd1234", "wrong").list_owned_numbers()
+        client("abcd1234", "wrong").list_owned_numbers()

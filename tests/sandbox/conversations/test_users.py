@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
 import pytest
-import vonage
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from vonage_http_client.errors import HttpRequestError
-from vonage_users import ListUsersFilter, User
 
 from tests.sandbox.conftest import Start
 from tests.sandbox.parts import ROOM, Client
-from tests.test_official_sdk import PLATFORM, Plain
-from voicectl.core.identity import keys
-from voicectl.sandbox.account.identity import Identity
 
 from .parts import refused
 
@@ -293,32 +283,3 @@ class TestRefusals:
         client.fault("status", on="listUsers", code=503)
 
         refused(client.get(USERS), 503, "system:error:internal")
-
-
-def test_the_official_sdk_creates_finds_changes_and_deletes_users(
-    client: Client, application: tuple[Identity, RSAPrivateKey], tmp_path: Path
-):
-    identity, key = application
-    pem = tmp_path / "sandbox.pem"
-    pem.write_bytes(keys.to_pem(key))
-    client.clock.sleep(
-        time.time() - client.clock.time()
-    )  # the SDK creates its tokens with the machine's own clock
-    theirs = vonage.Vonage(vonage.Auth(application_id=identity.application_id, private_key=str(pem)))
-    theirs.http_client._session.mount(PLATFORM, Plain(client.url))
-    sdk = theirs.users
-
-    made = sdk.create_user(User(name="alice", display_name="Alice", properties={"custom_data": {"a": 1}}))
-    nameless = sdk.create_user()
-    changed = sdk.update_user(made.id, User(display_name="Al"))
-
-    assert made.link == f"{client.url}{USERS}/{made.id}"
-    assert (changed.name, changed.display_name, changed.properties.custom_data) == ("alice", "Al", {"a": 1})
-    assert sdk.get_user("alice") == changed
-    first, cursor = sdk.list_users(ListUsersFilter(page_size=1, order="DESC"))
-    second, end = sdk.list_users(ListUsersFilter(page_size=1, order="DESC", cursor=cursor))
-    assert [each.id for each in first + second] == [nameless.id, made.id]
-    assert end is None
-    sdk.delete_user(made.id)
-    with pytest.raises(HttpRequestError):
-        sdk.get_user(made.id)

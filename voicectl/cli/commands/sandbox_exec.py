@@ -58,8 +58,8 @@ def exec_(
 
     With --intercept, programs that use the platform's own addresses run unchanged. HTTPS_PROXY names a proxy that
     answers for the platform's hosts and refuses all others, and SSL_CERT_FILE and similar variables make programs
-    trust its certificates. Node programs, which ignore proxy variables, get a module in NODE_OPTIONS for the same. This
-    machine is reached without the proxy. A program that ignores the variables can still reach other hosts.
+    trust its certificates. Node ignores proxy variables, so NODE_OPTIONS gives its programs a module that does the
+    same. This machine is reached without the proxy. A program that ignores the variables can still reach other hosts.
 
     Examples:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
