@@ -173,14 +173,17 @@ def record(checkout: Path, to: Path) -> None:
 
 
 def chosen(change: Change, lines: dict[str, dict[str, list[str]]]) -> list[str]:
-    """Return the tests to run on *change*: those that run its line, with those named after its module first."""
+    """Return the tests to run on *change*: those that run its line, the nearest first.
+
+    The nearest are those named after its module, then those in the directory of its layer.
+    """
     module = change.path.removeprefix("voicectl/").removesuffix(".py")
     tests = lines[module].get(str(change.line), [])
     if not tests:
         tests = sorted({test for names in lines[module].values() for test in names})
-    own = Path(module).name
+    own, layer = Path(module).name, f"tests/{module.partition('/')[0]}/"
     mixed = random.Random(change.start).sample(tests, len(tests))
-    return sorted(mixed, key=lambda test: own not in test)[:MOST_TESTS]
+    return sorted(mixed, key=lambda test: (own not in test, layer not in test))[:MOST_TESTS]
 
 
 def outcome(change: Change, checkout: Path, tests: list[str]) -> str:

@@ -3,13 +3,16 @@
 import hashlib
 import re
 import uuid
+from unittest import mock
 
 import jwt
 import pytest
+from cryptography.exceptions import InternalError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voicectl import tokens
+from voicectl.errors import ConfigError
 
 SECRET = "a signature secret of 32 bytes or more"
 APP = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
@@ -44,6 +47,55 @@ def test_the_hash_equals_the_documented_example():
 
 def test_no_two_tokens_are_equal():
     assert token(b"") != token(b"")
+
+
+@pytest.mark.parametrize("failure", [ValueError("odd"), InternalError("odd", [])])
+def test_a_damaged_key_of_tokens_is_a_configuration_error(failure: Exception):
+    """What OpenSSL raises depends on its version."""
+    key = mock.Mock(sign=mock.Mock(side_effect=failure))
+    with pytest.raises(ConfigError, match="damaged") as refused:
+        tokens.mint({}, key)
+    assert "Store it again" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"exp": 7, "iat": 1}, 7),
+        ({"exp": 7.5}, 7.5),
+        ({"exp": "7", "iat": 1}, 901),
+        ({"exp": True, "iat": 1}, 901),
+        ({"iat": False}, None),
+        ({}, None),
+    ],
+)
+def test_tokens_without_an_end_last_fifteen_minutes(claims: dict[str, object], expected: float | None):
+    assert tokens.expiry(claims) == expected
+
+
+@pytest.mark.parametrize(
+    ("acl", "is_allowed"),
+    [
+        (None, True),
+        ({"paths": {"/*/calls/**": {}}}, True),
+        ({"paths": {"/*/calls/**": None}}, True),
+        ({"paths": {"/*/calls/**": {"methods": ["GET"]}}}, True),
+        ({"paths": {"/*/calls/**": {"methods": ["POST", "GET"]}}}, True),
+        ({"paths": {"/*/calls/**": {"methods": ["POST"]}}}, False),
+        ({"paths": {"/*/calls/**": {"methods": []}}}, False),
+        ({"paths": {"/*/calls/**": {"methods": "GETTER"}}}, False),
+        ({"paths": {"/*/calls/**": {"methods": ["POST"]}, "/v1/**": {}}}, True),
+        ({"paths": {"/*/users/**": {}}}, False),
+        ({"paths": {}}, False),
+        ({"paths": []}, False),
+        ({}, False),
+        ([], False),
+        ("", False),
+    ],
+)
+def test_tokens_permit_what_their_acl_lists(acl: object, is_allowed: bool):
+    for path in ("/v1/calls", "/v1/calls/x", "/v1/calls/x/talk"):
+        assert tokens.allows(acl, "GET", path) == is_allowed
 
 
 def test_another_secret_does_not_verify_it():

@@ -730,7 +730,10 @@ def test_a_get_is_verified_by_its_query(judge: Room) -> None:
     line = "GET /e?status=busy&dtmf=%7B%22digits%22%3A%223%22%7D&a=1&a=2 HTTP/1.1\r\n"
     header = f"Authorization: Bearer {token(judge, payload)}\r\n\r\n"
 
-    assert judge("webhook verify -", stdin=line + header).exit_code == 0
+    ran = judge("webhook verify -", stdin=line + header)
+    assert ran.exit_code == 0
+    digest = hashlib.sha256(payload).hexdigest()
+    assert ran.rows[7][2] == f"payload_hash {digest}; the query as JSON has the hash {digest}"
     assert judge("webhook verify -", stdin=line.replace("busy", "free") + header).exit_code == 2
 
 

@@ -265,6 +265,45 @@ def test_unsafe_characters_are_shown_escaped(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
+@pytest.mark.parametrize(
+    ("form", "is_many", "shown"),
+    [
+        (Format.TABLE, True, "b a\n2 1\n3 -\n"),
+        (Format.TABLE, False, "a  1\nb  2\nc  7\n"),
+        (Format.WIDE, True, "b a c\n2 1 7\n3 - -\n"),
+        (Format.TSV, True, "1\t2\t7\n-\t3\t-\n"),
+        (Format.TSV, False, "1\t2\t7\n"),
+        (Format.CSV, True, "a,b,c\n1,2,7\n-,3,-\n"),
+    ],
+)
+def test_a_writer_shows_the_columns_of_the_view(form: Format, is_many: bool, shown: str) -> None:
+    out = io.StringIO()
+    view = View(columns=("a", "b", "c"), table=("b", "a"))
+    with Writer(out, view, form, is_many=is_many, fields=None, is_quiet=False) as writer:
+        for each in ({"a": 1, "b": 2, "c": 7}, {"b": 3})[: 2 if is_many else 1]:
+            writer.add(each)
+        assert [writer.shows(path) for path in ("a", "c", "d")] == [True, "7" in shown, False]
+
+    written = out.getvalue()
+    if form.is_table and is_many:  # neither the line below the header nor the width of the columns matters
+        written = re.sub(" +", " ", re.sub("\u2500+\n", "", written))
+    assert written == shown
+
+
+def test_a_writer_flushes_its_stream_at_the_end() -> None:
+    stream = mock.Mock(spec=io.StringIO)
+    view = View(columns=("a",))
+    for each in (stream, None):
+        with Writer(each, view, Format.TSV, is_many=True, fields=None, is_quiet=False) as writer:
+            writer.flush()
+    assert stream.flush.call_count == 2
+    with (
+        pytest.raises(OSError, match="closed"),
+        Writer(None, view, Format.TSV, is_many=True, fields=None, is_quiet=False) as writer,
+    ):
+        writer.add({"a": 1})
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 def test_an_infinite_number_is_null_in_json_text(indent: int | None) -> None:
     value = {"a": [math.inf, {"b": -math.inf, "c": math.nan}], "d": 1.5, "e": "\x7f", "f": None, "g": "inf"}
