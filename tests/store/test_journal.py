@@ -413,6 +413,39 @@ def test_a_hot_journal_file_of_a_deleted_journal_is_not_applied(tmp_path: Path) 
         assert intend(journal, "vc-1")
 
 
+def test_a_journal_file_of_the_first_version_is_read(tmp_path: Path) -> None:
+    """Its calls in doubt and its keys count: nothing of an existing journal may be lost by an update."""
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
+        db.executescript(
+            """
+            CREATE TABLE calls (
+                reference TEXT PRIMARY KEY, asked_at REAL NOT NULL, pid INTEGER NOT NULL, "to" TEXT NOT NULL,
+                "from" TEXT, body_hash TEXT NOT NULL, key TEXT, state TEXT NOT NULL, uuid TEXT UNIQUE, reply TEXT,
+                certainty TEXT, reason TEXT, settled_at REAL
+            ) STRICT;
+            CREATE INDEX calls_by_key ON calls (key) WHERE key IS NOT NULL;
+            CREATE INDEX calls_by_state ON calls (state);
+            CREATE TABLE dials (at REAL NOT NULL, number TEXT NOT NULL) STRICT;
+            CREATE INDEX dials_by_time ON dials (at);
+            INSERT INTO calls VALUES
+                ('vc-1', 1769999999, 7, '44', NULL, 'h', 'k', 'in-doubt', NULL, NULL, NULL, 'lost', 1769999999),
+                ('vc-2', 1769999999, 7, '44', '1', 'h', NULL, 'created', 'x', '{"a":1}', 'matched', NULL, 1769999999);
+            INSERT INTO dials VALUES (1769999999, '44');
+            PRAGMA user_version = 1;
+            """
+        )
+    with closing(Journal(tmp_path, FakeClock())) as journal:
+        assert [intent.reference for intent in journal.in_doubt()] == ["vc-1"]
+        lost, found = journal.by_key("k"), journal.by_leg("x")
+        assert lost is not None
+        assert (lost.state, lost.reason, lost.settled_at) == ("in-doubt", "lost", 1_769_999_999)
+        assert found is not None
+        assert (found.from_, found.reply, found.certainty) == ("1", {"a": 1}, "matched")
+        with pytest.raises(GuardError, match="1 was made"):
+            journal.check_dials(["1"], 1)
+        intend(journal, "vc-3", key="k3")
+
+
 def test_the_states_of_a_call_have_the_names_that_scripts_read() -> None:
     assert {*IntentState} == {"intent", "created", "rejected", "not-sent", "in-doubt", "not-created"}
     assert [state for state in IntentState if state.is_open] == ["intent", "in-doubt"]
