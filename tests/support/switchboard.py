@@ -11,6 +11,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from voicectl.cli.context import App
+from voicectl.cli.switchboard.actions import Desk
 from voicectl.cli.switchboard.app import Switchboard
 from voicectl.cli.switchboard.readers import Readers
 from voicectl.cli.switchboard.roster import Roster
@@ -149,10 +150,11 @@ def look(
                 check=app.interrupts.check,
                 is_receiving=lambda: app.is_receiving,
             )
-            board = switchboard(app, roster or Roster(), poller.status)
-            board._is_colored = is_colored
-            with closing(Readers(board, app)) as readers:
-                async with board.run_test(size=size) as pilot:
-                    await see(Screen(app, board, readers, poller, pilot))
+            with closing(Desk(app, limit=10)) as desk:
+                board = switchboard(app, roster or Roster(), poller.status, desk)
+                board._is_colored = is_colored
+                with closing(Readers(board, app)) as readers:
+                    async with board.run_test(size=size) as pilot:
+                        await see(Screen(app, board, readers, poller, pilot))
 
     asyncio.run(run())
