@@ -101,8 +101,12 @@ class Hosts(NamedTuple):
         return without_default_port(origin) in map(without_default_port, homes)
 
     def stand_in(self, origin: str) -> str:
-        """Return the sandbox's URL that stands for *origin* in a rehearsal, or else *origin* itself."""
-        return self.stand_ins.get(without_default_port(origin), origin)
+        """Return the sandbox's URL that stands for *origin* in a rehearsal, or else *origin* itself.
+
+        Args:
+            origin: The scheme, host and port, without a default port.
+        """
+        return self.stand_ins.get(origin, origin)
 
     def check(self, url: str) -> str:
         """Check that tokens may be sent to *url*, and return the URL of the host to which to send them.

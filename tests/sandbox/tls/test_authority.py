@@ -12,7 +12,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from voicectl.clock import SystemClock
@@ -131,6 +136,14 @@ def forged(authority: Authority, name: str, path) -> ssl.SSLContext:
     return context
 
 
+def test_no_other_authority_can_be_derived(authority: Authority) -> None:
+    certificate = x509.load_pem_x509_certificate(authority.certificate)
+
+    constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert constraints.critical
+    assert constraints.value.path_length == 0
+
+
 def test_a_stored_authority_is_the_same(authority: Authority) -> None:
     again = Authority.from_pem(authority.to_pem(), now)
 
@@ -138,13 +151,18 @@ def test_a_stored_authority_is_the_same(authority: Authority) -> None:
     shake_hands(again.context("api.nexmo.com"), authority.certificate, "api.nexmo.com")
 
 
-@pytest.mark.parametrize("damage", ["", "the key alone", "another key", "nonsense"])
+@pytest.mark.parametrize("damage", ["", "the key alone", "another key", "encrypted", "nonsense"])
 def test_damaged_files_are_refused(authority: Authority, damage: str) -> None:
     key, begin, certificate = authority.to_pem().partition(b"-----BEGIN CERT")
     pem = {
         "": b"",
         "the key alone": key,
         "another key": Authority.new(now).to_pem().partition(begin)[0] + begin + certificate,
+        "encrypted": load_pem_private_key(key, None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        )
+        + begin
+        + certificate,
         "nonsense": b"nonsense",
     }[damage]
 

@@ -50,8 +50,8 @@ class Proxy:
         self._new_server_protocol = new_server_protocol
         self._log = log
         self._patience = patience
-        self._handshakes: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Transport] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()  # the event loop keeps only weak references
 
     def new_connection(self) -> asyncio.Protocol:
         """Return a new protocol for a connection to the proxy."""
@@ -61,8 +61,6 @@ class Proxy:
         """Close the connections that do not belong to the server yet."""
         for transport in self._waiting:
             transport.abort()
-        for task in self._handshakes:
-            task.cancel()
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Take note of a connection whose request has not arrived yet."""
