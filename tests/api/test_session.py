@@ -252,6 +252,18 @@ def test_a_request_that_must_not_repeat_has_a_connection_of_its_own(
     assert set(failing(application, clock, act).fresh) == {is_fresh}
 
 
+@pytest.mark.parametrize(("begun", "pauses"), [(b"", 0), (b"H", 1), (b"HTTP/1.1 200 OK\r\nX", 1)])
+def test_only_a_kept_connection_that_was_closed_silently_is_replaced_at_once(
+    application: Application, clock: FakeClock, begun: bytes, pauses: int
+) -> None:
+    """If a reply has begun, the attempt has failed, and the next one follows after a pause."""
+    with Canned(RECORD, begun, RECORD) as server, client(server.url, application, clock) as api:
+        api.get_call(LEG)
+        api.get_call(LEG)
+
+        assert (len(server.requests), server.connections, len(clock.slept)) == (3, 2, pauses)
+
+
 # Rate limits
 
 
