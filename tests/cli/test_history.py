@@ -401,6 +401,7 @@ def test_an_event_with_our_reference_proves_the_call_without_the_api(room: Room)
 
     assert ran.exit_code == 0
     assert (ran.json["uuid"], ran.json["state"], ran.json["certainty"]) == (LEG, "created", None)
+    assert ran.json["reason"] == "an event carried its reference"
     assert len(room.requests()) == before
     assert room("call reconcile -o json").json == []
     assert room(f"call reconcile {reference} -o json").json == ran.json
