@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -161,6 +162,18 @@ def test_without_the_key_and_secret_nothing_is_shown(client: Client) -> None:
     wrong = {"api_key": client.identity.api_key, "api_secret": "wrong"}
     refused(client.http.get(LIST, params=wrong), 401, "authentication failed")
     refused(client.http.post(UPDATE, data=wrong | {"country": "GB", "msisdn": SPARE}), 401, "failed")
+
+
+def test_an_update_may_be_sent_as_the_vendors_own_clients_do(client: Client) -> None:
+    identity = client.identity
+    target = {"country": "GB", "msisdn": SPARE, "app_id": identity.application_id}
+    as_json = {"Content-Type": "application/json"}
+
+    assert ask(client, "POST", UPDATE, content=urlencode(target).encode(), headers=as_json).json() == SUCCESS
+    assert ask(client, "POST", UPDATE, params=target).json() == SUCCESS
+
+    linked = ask(client, "GET", LIST, params={"application_id": identity.application_id}).json()
+    assert linked["count"] == 2
 
 
 def test_odd_bodies_methods_and_hosts_are_refused_in_the_same_form(client: Client) -> None:

@@ -32,6 +32,7 @@ MAX_PAGE_SIZE = 100
 _LIST = "/account/numbers"
 _UPDATE = "/number/update"
 _FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
 _MAX_FIELDS = 100
 _FLAGS = {"true": True, "false": False}
 _CALLBACK_TYPES = (*FORWARDS, "app")
@@ -56,14 +57,16 @@ def routes(sandbox: Sandbox) -> list[Route]:
 async def _read(request: Request) -> dict[str, str] | Problem | None:
     """Return the fields of the form in the body, or None if there is no body.
 
-    If the body is not a form, return a Problem instead.
+    If the body is not a form, return a Problem instead. A form may be declared as JSON: the vendor's Python SDK does
+    so after a request that was JSON.
     """
     form: dict[str, str] = {}
     request.state.form = form
     data = await read_body(request)
     request.state.size = len(data)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if data and media_type != _FORM:
+    is_form = media_type == _FORM or (media_type == _JSON and not data.lstrip().startswith((b"{", b"[")))
+    if data and not is_form:
         return failed_number_request(415, f"the body's Content-Type is not {_FORM}")
     try:
         form |= parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
@@ -119,8 +122,8 @@ def _found(numbers: list[Number], fields: Fields) -> list[Number]:
     ]
 
 
-def _update(sandbox: Sandbox, _request: Request, body: Any) -> Response:
-    sent = dict(body or {})
+def _update(sandbox: Sandbox, request: Request, body: Any) -> Response:
+    sent = {**request.query_params, **(body or {})}  # version 1 of the vendor's CLI sends the query alone
     number = _named(sandbox, sent)
     if sent.get(APPLICATION):
         sent[APPLICATION] = sent[APPLICATION].lower()
