@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tests.support.console import ROOT
-from tests.support.node_packages import installed
+from tests.support.node_packages import SDK, installed
 from tests.support.room import PERSON, Ran, Room
 from tests.support.waiting import PATIENCE_SECONDS
 from voicectl.sandbox.account.identity import NUMBER
@@ -54,9 +54,7 @@ def test_the_python_sdk_of_the_page(machine: Room) -> None:
 
 
 def test_the_node_sdk_of_the_page(machine: Room, tmp_path_factory: pytest.TempPathFactory) -> None:
-    machine.environ["NODE_PATH"] = str(
-        installed(tmp_path_factory, "sdk", "@vonage/voice@1", "@vonage/auth@1")
-    )
+    machine.environ["NODE_PATH"] = str(installed(tmp_path_factory, "sdk", *SDK))
     (machine.home / "app.js").write_text(block("Node SDK", "js"))
 
     ran = intercepted(machine, "node", "app.js")

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+SDK = tuple(f"@vonage/{name}@1" for name in ("auth", "conversations", "numbers", "users", "voice"))
+"""The parts of the platform's official SDK that the sandbox serves."""
+
 INSTALL_SECONDS = 180
 
 
