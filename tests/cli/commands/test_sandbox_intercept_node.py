@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.node_packages import installed
 from tests.support.room import Room
 from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS
@@ -65,6 +66,32 @@ def test_clients_of_every_kind_reach_the_sandbox_under_the_platforms_names(bare:
         status, body = each.split(" ", 1)
         assert (status, json.loads(body)["title"]) == ("401", "Unauthorized")
     assert errors == ""
+
+
+def test_clients_from_packages_reach_the_sandbox_and_nothing_else(
+    bare: Room, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    packages = ("node-fetch@2", "undici@6", "axios@1", "old-axios@npm:axios@1.6.8")
+    bare.environ["NODE_PATH"] = str(installed(tmp_path_factory, "clients", *packages))
+
+    results, _ = run(
+        bare,
+        """
+        const status = (asked) => asked.then(
+            (response) => response.status ?? response.statusCode,
+            (error) => error.response?.status ?? "refused",
+        );
+        const all = (url) => [
+            status(require("node-fetch")(url)), status(require("undici").request(url)),
+            status(require("axios").get(url)), status(require("old-axios").get(url)),
+            status(require("axios").get(url, { proxy: false })),
+        ];
+        print(...all("https://api.nexmo.com/v1/calls"), ...all("https://example.org/"));
+        """,
+    )
+
+    assert results[:5] == [401] * 5
+    assert set(results[5:]) <= {"refused", 403}
 
 
 def test_the_sandboxs_certificate_is_checked_against_the_platforms_name(bare: Room) -> None:

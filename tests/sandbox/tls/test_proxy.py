@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import ssl
 import sys
@@ -221,7 +222,10 @@ ELSEWHERE = [
 NOT_CONNECT = [
     "GET http://api.nexmo.com/v1/calls?api_secret=secret",
     "GET http://user:secret@example.org/",
-    "GET https://api.nexmo.com/v1/calls",
+    "GET https://example.org/",
+    "GET https://api.nexmo.com:8443/v1/calls",
+    "GET https://api.nexmo.com@example.org/",
+    "GET https://api.nexmo.com",
     "GET http://127.0.0.1:{port}/",
     "GET ftp://example.org/",
     "GET /v1/calls",
@@ -231,6 +235,32 @@ NOT_CONNECT = [
     "GET api.nexmo.com:443",
     "TRACE http://example.org/",
 ]
+
+
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_a_request_for_an_https_url_of_the_platform_needs_no_tunnel(
+    intercepted: Intercepted, connection: str
+) -> None:
+    identity = intercepted.client.identity
+    auth = base64.b64encode(f"{identity.api_key}:{identity.api_secret}".encode()).decode()
+    form = f"country=GB&msisdn=442079460001&app_id={identity.application_id}"
+    head = (
+        "POST https://REST.nexmo.com/number/update HTTP/1.1\r\nHost: 127.0.0.1:9\r\n"
+        f"Authorization: Basic {auth}\r\nProxy-Authorization: Basic eA==\r\nConnection: {connection}\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(form)}\r\n\r\n"
+    )
+
+    answer = intercepted.ask((head + form).encode())  # to the end, so the connection was closed
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b'"error-code":"200"' in answer.replace(b" ", b"")
+    assert intercepted.refusals == []
+
+
+def test_the_control_routes_are_not_passed_on(intercepted: Intercepted) -> None:
+    answer = intercepted.ask(f"POST https://{HOST}/sandbox/stop HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+    assert answer.startswith(b"HTTP/1.1 403 ")
 
 
 @pytest.mark.parametrize("line", [*(f"CONNECT {target}" for target in ELSEWHERE), *NOT_CONNECT])

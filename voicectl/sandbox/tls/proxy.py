@@ -2,8 +2,8 @@
 
 A program that uses a proxy sends it a ``CONNECT`` request for each host. For a host of the platform, this proxy
 performs the TLS handshake itself, with a certificate for that host, and the sandbox's server answers the requests
-that follow. Every other request is refused and logged. The proxy has no code that opens a connection, so it cannot
-reach any host.
+that follow. The server also answers a request for an ``https`` URL of such a host. Every other request is refused and
+logged. The proxy has no code that opens a connection, so it cannot reach any host.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ REQUEST_SECONDS = 10.0
 MAX_SHOWN = 200
 
 _TARGET = re.compile(rb"([a-z0-9.-]+):443")
+_HTTPS_URL = re.compile(rb"https://([a-z0-9.-]+)(?::443)?(/[^#]*)", re.IGNORECASE)
+_OF_THE_CONNECTION = frozenset(
+    {b"host", b"connection", b"keep-alive", b"proxy-authorization", b"proxy-connection"}
+)
+"""The headers that concern the connection to the proxy, not the request."""
+
 _SHOWN = re.compile(r"((?:\w*:)?//)?(?:[^/?#]*@)?([^/?#]*)")
 """The parts of a target that are logged. A user and password, a path and a query may be secret."""
 
@@ -81,6 +87,13 @@ class Proxy:
         to = (scheme + host)[:MAX_SHOWN]
         self._log().add("proxy", method=method, target=to, status=status, reason=reason)
 
+    def pass_on(self, transport: asyncio.Transport, request: bytes) -> None:
+        """Let the server answer a request that arrived without TLS."""
+        early = _EarlyData()
+        early.data_received(request)
+        self.end(transport)
+        early.hand_over(transport, self._new_server_protocol())
+
     def intercept(self, transport: asyncio.Transport, host: str) -> None:
         """Perform the TLS handshake as *host*, and let the server answer what follows."""
         task = asyncio.create_task(self._intercept(transport, host))
@@ -137,7 +150,13 @@ class _Request(asyncio.Protocol):
     def _answer(self, request: h11.Request) -> None:
         method, target = request.method, request.target
         host = _platform_host(target)
-        if method != b"CONNECT":
+        if (
+            method != b"CONNECT"
+            and (url := _HTTPS_URL.fullmatch(target))
+            and _platform_host(url[1] + b":443")
+        ):
+            self._pass_on(request, host=url[1], path=url[2])
+        elif method != b"CONNECT":
             self._refuse(
                 method, target, 403, "plain HTTP is not passed on, since the platform uses HTTPS only"
             )
@@ -150,6 +169,19 @@ class _Request(asyncio.Protocol):
             self._transport.pause_reading()  # what follows is for the handshake
             self._send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
             self._proxy.intercept(self._transport, host)
+
+    def _pass_on(self, request: h11.Request, *, host: bytes, path: bytes) -> None:
+        """Let the server answer a request for an ``https`` URL, as older versions of axios send it to a proxy."""
+        kept = [(name, value) for name, value in request.headers if name not in _OF_THE_CONNECTION]
+        headers = [
+            (b"Host", host),
+            *kept,
+            (b"Connection", b"close"),
+        ]  # the server expects no second one like this
+        passed_on = h11.Request(method=request.method, target=path, headers=headers)
+        self._deadline.cancel()
+        head = h11.Connection(h11.CLIENT).send(passed_on) or b""
+        self._proxy.pass_on(self._transport, head + self._http.trailing_data[0])
 
     def _refuse(self, method: bytes, target: bytes, status: int, reason: str) -> None:
         self._proxy.note(method.decode("latin-1"), target.decode("latin-1"), status, reason)
