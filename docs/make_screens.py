@@ -1,4 +1,4 @@
-"""Make the pictures of the README: the output of a command on a terminal, with its own sandbox and clock.
+"""Make the pictures of the README: the screen of ``watch``, with its own sandbox and clock.
 
 ::
 
@@ -10,28 +10,28 @@ The pictures are the same each time, so that a test can detect an outdated one.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
-import fcntl
 import io
-import os
-import pty
 import re
 import shlex
-import struct
-import subprocess
-import sys
 import tempfile
-import termios
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
 from voicectl.cli.app import run
+from voicectl.cli.context import App
+from voicectl.cli.switchboard.readers import Readers
+from voicectl.cli.switchboard.roster import Roster
+from voicectl.cli.switchboard.run import switchboard
+from voicectl.cli.switchboard.table import key_of
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
-from voicectl.errors import Interrupted
+from voicectl.core.watch.board import Board
+from voicectl.core.watch.poller import Poller
+from voicectl.core.watch.schedule import PollSchedule
+from voicectl.interrupts import Interrupts
 from voicectl.sandbox.account.identity import Options, new_identity
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import running
@@ -39,10 +39,12 @@ from voicectl.sandbox.runner import running
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COLUMNS, ROWS = 100, 30
+    from voicectl.cli.switchboard.app import Switchboard
+
+SIZE = 100, 18
+TALL = 100, 40
 BEGINS = 1_770_000_000.0
-SIGINT = 2
-LEFT_BEHIND = "\x1b[?1049l"
+LENGTH = 200
 FONT = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
 
 
@@ -70,8 +72,8 @@ class Clock:
         self._happenings.append((self._now + seconds, happen))
 
 
-def watch() -> None:
-    """Run ``watch`` on this terminal, with a conference, a ringing call and some that have ended."""
+def pictures() -> dict[str, str]:
+    """Return the pictures, by name: a conference, a ringing call and some that have ended, and then the details."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
@@ -85,7 +87,7 @@ def watch() -> None:
                 key=keys.parse(private_key, where="the sandbox"),
                 signature_secret=identity.signature_secret,
             )
-            environ = {"HOME": str(home), "TERM": "xterm-256color"}
+            environ = {"HOME": str(home), "TERM": "xterm-256color", "CLICOLOR_FORCE": "1"}
             environ |= {
                 "VOICECTL_CONFIG_DIR": str(home / "config"),
                 "VOICECTL_STATE_DIR": str(home / "state"),
@@ -100,9 +102,6 @@ def watch() -> None:
             def call(number: str, options: str) -> str:
                 return voicectl(f"call create --to {number} {options} -q")
 
-            def leave() -> None:
-                raise Interrupted(SIGINT)
-
             flow = home / "join.json"
             flow.write_text('[{"action": "conversation", "name": "support-17"}]')
             ring = f"sandbox ring --to {identity.number} --from 447700900017 --ncco {flow}"
@@ -115,50 +114,57 @@ def watch() -> None:
             clock.after(170, lambda: call("447700900300", machine))
             clock.after(180, lambda: call("447700900200", "--talk Hello"))
             clock.after(188, lambda: call("447700900202", "--talk Hello"))
-            clock.after(200, leave)
-            run(["watch"], clock=clock, environ=environ)
+            app = App(clock=clock, environ=environ, interrupts=Interrupts())
+            app.options.utc = True
+            with app.closing:
+                return asyncio.run(_drawn(app))
 
 
-SCREENS: dict[str, Callable[[], None]] = {"watch": watch}
+async def _drawn(app: App) -> dict[str, str]:
+    """Watch until the end, and return what is shown then, and with the details of a muted leg."""
+
+    def born(key: str) -> float | None:
+        intent = app.journal.by_leg(key)
+        return None if intent is None else intent.asked_at
+
+    clock, legs = app.clock, Board(born=born)
+    schedule = PollSchedule(2.0, clock.monotonic())
+    poller = Poller(
+        app.api, clock, legs, schedule, tail=None, notes=app.action_log, check=app.interrupts.check
+    )
+    rounds = poller.rounds()
+    board = switchboard(app, Roster(), poller.status)
+    with closing(Readers(board, app)) as readers:
+        async with board.run_test(size=SIZE) as pilot:
+            while clock.time() < BEGINS + LENGTH:
+                board.receive(next(rounds))
+            await readers.read_names({each.call.conversation_uuid for each in legs.sights()})
+            board.arrange()
+            board.tick()
+            await pilot.press("down", "down", "down", "down")
+            found = {"watch": _picture(board)}
+            await pilot.resize_terminal(*TALL)
+            board.table.go_to(next(key_of(each) for each in legs.sights() if each.marks.muted))
+            assert board.current is not None
+            await pilot.press("enter")
+            await readers.read_detail(board.current)
+            board.tick()
+            await pilot.pause()
+            found["watch-details"] = _picture(board)
+    return found
+
+
+def _picture(board: Switchboard) -> str:
+    """Return what the screen shows, as SVG without external fonts."""
+    return FONT.sub("\n", board.export_screenshot(title="voicectl watch"))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--into", type=Path, default=Path(__file__).parent, metavar="DIRECTORY")
-    parser.add_argument("--show", choices=SCREENS, help="Show it on this terminal.")
     options = parser.parse_args()
-    if options.show:
-        SCREENS[options.show]()
-        return
-    for name in SCREENS:
-        (options.into / f"{name}.svg").write_text(picture(name))
-
-
-def picture(name: str) -> str:
-    """Return the output of a command on its own terminal, as SVG without external fonts."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    child = subprocess.Popen(
-        [sys.executable, __file__, "--show", name],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={"PATH": os.environ["PATH"], "TERM": "xterm-256color"},
-        start_new_session=True,
-    )
-    os.close(theirs)
-    written = b""
-    with contextlib.suppress(OSError):  # the other end is closed
-        while part := os.read(ours, 65_536):
-            written += part
-    os.close(ours)
-    assert child.wait(60) == 0, written.decode(errors="replace")
-    shown = written.decode().replace("\r\n", "\n").rpartition(LEFT_BEHIND)[2].replace("\x1b[?25h", "")
-    console = Console(
-        file=io.StringIO(), width=COLUMNS, record=True, force_terminal=True, legacy_windows=False
-    )
-    console.print(Text.from_ansi(shown.strip("\n")), no_wrap=True, crop=False)
-    return FONT.sub("\n", console.export_svg(title=f"voicectl {name}", unique_id=name))
+    for name, text in pictures().items():
+        (options.into / f"{name}.svg").write_text(text)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ HEAVY = {
     "sqlite3",
     "ssl",
     "starlette",
+    "textual",
     "unittest",
     "urllib.request",
     "uvicorn",

@@ -34,6 +34,7 @@ class Tty:
     """A command on its own terminal; use it in a ``with`` block.
 
     Args:
+        shell: A line of a shell that runs the command, as ``"$@"``.
         is_job: True to run the command in a shell with job control, as :data:`JOB` says.
 
     Attributes:
@@ -51,6 +52,7 @@ class Tty:
         rows: int = 24,
         env: dict[str, str] | None = None,
         is_job: bool = False,
+        shell: str | None = None,
     ) -> None:
         environ = {name: value for name, value in room.environ.items() if name != "COLUMNS"}
         environ |= {"TERM": "xterm-256color"} | (env or {})
@@ -63,6 +65,8 @@ class Tty:
         words = [sys.executable, "-m", "voicectl", *shlex.split(line)]
         if is_job:
             words = ["bash", "--norc", "--noprofile", "-c", JOB, "bash", *words]
+        if shell is not None:
+            words = ["bash", "--norc", "--noprofile", "-c", shell, "bash", *words]
         self._child = pexpect.spawn(
             words[0],
             words[1:],
@@ -118,6 +122,9 @@ class Tty:
 
     def type(self, keys: str) -> None:
         self._child.send(keys)
+
+    def send_signal(self, signum: int) -> None:
+        self._child.kill(signum)
 
     def resize(self, *, columns: int, rows: int) -> None:
         for screen in (self._normal, self._alternate):

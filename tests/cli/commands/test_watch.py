@@ -309,10 +309,53 @@ def test_a_conversation_is_watched_by_its_name_or_its_id(room: Room) -> None:
         room(f"move {leg} support-17")
 
 
+def test_legs_are_watched_by_their_numbers_and_direction(room: Room) -> None:
+    ours = room.call("447700900031")
+    room.call("447700900042")
+    theirs = room("sandbox ring --to 442079460000 --from 447700900031 -q", env={"VOICECTL_SANDBOX": room.url})
+
+    for line, leg in (
+        ("--match-to '*0031'", ours),
+        ("--match-to +447700900031 --direction outbound", ours),
+        ("--match-from 4477* --lines", theirs.stdout.strip()),
+        ("--direction inbound", theirs.stdout.strip()),
+    ):
+        assert {row[0] for row in watch(room, line, seconds=3).rows} == {leg}, line
+
+
+def test_a_leg_that_no_longer_has_the_watched_status_is_shown_once_more(room: Room) -> None:
+    leg = room.call(BY_HAND, wait=None)
+    room.call()
+    control = {"VOICECTL_SANDBOX": room.url}
+
+    ran = watch(
+        room,
+        "--status ringing",
+        (9, lambda: room(f"sandbox answer {leg}", env=control)),
+        (20, lambda: room(f"hangup {leg}")),
+        seconds=40,
+    )
+
+    rows = [row for row in shown(ran, "uuid", "status", "change") if row[2] != "conversation"]
+    assert rows == [(leg, "ringing", "seen"), (leg, "answered", "status")]
+
+
+def test_for_waits_only_for_the_legs_that_the_options_select(room: Room) -> None:
+    room.call(RINGS, wait=None)
+    leg = room.call("447700900031", wait=None)
+
+    ran = watch(room, "--match-to '*0031' --for answered", seconds=60)
+
+    assert (ran.exit_code, {row[0] for row in ran.rows}) == (0, {leg})
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [
         ("--timeout 5", 2),
+        ("--status completed", 2),
+        ("--match-to ''", 2),
+        (f"{LEG} --match-to 4477*", 2),
         ("--for nonsense", 2),
         ("--for human", 2),
         ("--interval 0", 2),

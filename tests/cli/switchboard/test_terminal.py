@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -334,3 +335,75 @@ def test_a_remark_does_not_break_the_table(tmp_path: Path, application: Applicat
             assert tty.end() == 130
     assert_is_given_back(tty)
     assert "continuing without the journal" in tty.text
+
+
+def test_q_leaves_with_0_and_the_last_table(crowd: Room) -> None:
+    with Tty(crowd, "watch", columns=100) as tty:
+        tty.until("answered")
+        tty.type("q")
+        assert tty.end() == 0
+    assert_is_given_back(tty)
+    assert "answered" in tty.text
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_a_signal_restores_the_terminal(crowd: Room, signum: int, code: int) -> None:
+    with Tty(crowd, "watch") as tty:
+        tty.until("answered")
+        tty.send_signal(signum)
+        assert tty.end() == code
+    assert_is_given_back(tty)
+
+
+@pytest.mark.parametrize("term", ["xterm", "screen", "screen-256color", "linux"])
+def test_every_kind_of_terminal_is_used_and_given_back(crowd: Room, term: str) -> None:
+    with Tty(crowd, "watch", columns=80, rows=24, env={"TERM": term}) as tty:
+        tty.until("answered")
+        tty.type("jj ")
+        tty.until("marked")
+        tty.type("q")
+        assert tty.end() == 0
+    assert_is_given_back(tty)
+
+
+def test_the_first_frame_does_not_wait_for_the_api(tmp_path: Path, application: Application) -> None:
+    with Silent() as server:
+        room = machine(tmp_path, application, server.url)
+        with Tty(room, "watch") as tty:
+            assert "Asking the API." in tty.until("0 live legs")
+            tty.type("q")
+            assert tty.end() == 0
+    assert_is_given_back(tty)
+
+
+def test_with_lines_a_terminal_gets_lines(crowd: Room) -> None:
+    with Tty(crowd, "watch --lines --match-to 447700900001") as tty:
+        tty.until("442079460000 -> 447700900001  seen")
+        tty.type(CTRL_C)
+        assert tty.end() == 130
+    assert not tty.is_alternate
+    assert ALTERNATE not in tty.raw
+
+
+@pytest.mark.parametrize("how", ['exec "$@" 2>log', 'echo "$LEG" | "$@" -', '"$@" | cat'])
+def test_without_three_terminals_there_are_lines(live: tuple[Room, str], how: str) -> None:
+    room, leg = live
+    with Tty(room, "watch", shell=how, env={"LEG": leg}) as tty:
+        tty.until("447700900600")
+        tty.type(CTRL_C)
+        tty.end()
+    assert ALTERNATE not in tty.raw
+
+
+def test_two_switchboards_show_the_same(live: tuple[Room, str]) -> None:
+    room, leg = live
+    with Tty(room, "watch --interval 0.1") as one, Tty(room, "watch --interval 0.1") as other:
+        for tty in (one, other):
+            tty.until("ringing")
+        control(room, f"answer {leg}")
+        for tty in (one, other):
+            tty.until("answered")
+            tty.type("q")
+            assert tty.end() == 0

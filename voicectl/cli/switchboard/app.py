@@ -74,6 +74,8 @@ class Switchboard(TerminalApp):
         Binding("space", "mark", "Mark or unmark the leg, or all legs of a room"),
         Binding("asterisk", "mark_all", "Mark or unmark all listed legs"),
         Binding("enter", "open", "Show or hide the details"),
+        Binding("J,shift+down", "scroll_details(3)", "Scroll the details down"),
+        Binding("K,shift+up", "scroll_details(-3)", "Scroll the details up"),
         Binding("minus", "fold_all", "Fold or unfold all rooms"),
         Binding("f", "follow", "Follow the leg, or stop following it"),
         Binding("y", "copy", "Copy the id"),
@@ -301,6 +303,10 @@ class Switchboard(TerminalApp):
         self.pane.show_leg(self.current)
         if is_shown:
             self.on_details()
+
+    def action_scroll_details(self, by: int) -> None:
+        """Scroll the details by some lines."""
+        self.pane.scroll_relative(y=by, animate=False)
 
     def action_keys(self) -> None:
         """Show the list of the keys."""

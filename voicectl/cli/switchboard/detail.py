@@ -137,5 +137,6 @@ def _named(leg: Participant) -> str:
 
 
 def _verdict(heard: Heard) -> str:
-    verdict = "unknown" if heard.hears is Hears.UNKNOWN else heard.hears.value
-    return f"{verdict}, {heard.why}" if heard.why else verdict
+    if heard.hears is Hears.UNKNOWN:
+        return heard.why
+    return f"{heard.hears}, {heard.why}" if heard.why else heard.hears.value

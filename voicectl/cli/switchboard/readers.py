@@ -93,10 +93,10 @@ class Readers:
         if found.trouble and found.trouble != self._trouble:
             self._board.say(found.trouble, is_bad=True)
         self._trouble = found.trouble
+        self._asked = set(ids)
         if found.trouble:
             self._board.receive_names({**self._board.roster.names, **found.names})
         else:
-            self._asked = set(ids)
             self._board.receive_names(found.names)
 
     def begin_detail(self) -> None:

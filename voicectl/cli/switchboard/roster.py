@@ -108,7 +108,8 @@ class Roster:
     conversations: int = 0
     listed: int = 0
     _read_marks: dict[str, tuple[Marks, float]] = field(default_factory=dict)
-    _beginnings: dict[str, dict[str, None]] = field(default_factory=dict)
+    _short_ids: dict[str, str] = field(default_factory=dict)
+    _has_new_ids: bool = False
 
     def take(self, changes: Iterable[Change]) -> bool:
         """Take over the changes to legs, and return True if the rows must be arranged again."""
@@ -121,10 +122,7 @@ class Roster:
                 continue
             before = self.sights.get(key)
             if before is None:
-                like = self._beginnings.setdefault(key[:SHORTEST], {})
-                like[key] = None
-                if len(like) > 1:
-                    self.id_width = max(self.id_width, *map(len, shortest(like).values()), 0)
+                self._has_new_ids = True
             elif before.marks != sight.marks:
                 self._read_marks.pop(key, None)
             self.sights[key] = sight
@@ -171,6 +169,8 @@ class Roster:
             now: The current time, in Unix seconds.
             kept: The keys of legs that are listed although they ended long ago, such as the leg under the cursor.
         """
+        if self._has_new_ids:
+            self._shorten_ids()
         together: dict[str, list[_Leg]] = {}
         for key, sight in self._listed(now, kept):
             together.setdefault(sight.call.conversation_uuid or key, []).append((key, sight))
@@ -203,8 +203,13 @@ class Roster:
 
     def short_id(self, uuid: str) -> str:
         """Return a beginning of a leg's id that LEG accepts: unique among the legs known here."""
-        like = self._beginnings.get(leg_key(uuid)[:SHORTEST], {})
-        return uuid[:SHORTEST] if len(like) < 2 else shortest([*like, uuid]).get(uuid, uuid)
+        return self._short_ids.get(leg_key(uuid), uuid)
+
+    def _shorten_ids(self) -> None:
+        """Shorten the ids of all legs again, since there are new ones."""
+        self._short_ids = shortest(self.sights)
+        self.id_width = max(map(len, self._short_ids.values()), default=SHORTEST)
+        self._has_new_ids = False
 
     def _listed(self, now: float, kept: Collection[str]) -> Iterable[_Leg]:
         """Return the legs to list, and forget the legs that ended too long ago."""
@@ -233,7 +238,6 @@ class Roster:
     def _forget(self, key: str) -> None:
         del self.sights[key]
         self._read_marks.pop(key, None)
-        self._beginnings.get(key[:SHORTEST], {}).pop(key, None)
 
     def _sort_key(self) -> Callable[[_Leg], tuple[Any, float, str]]:
         """Return a function that returns the sort key of a pair of a leg's key and the leg."""

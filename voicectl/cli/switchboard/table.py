@@ -333,7 +333,8 @@ class LegTable(ScrollView, can_focus=True):
         strip = self._room_strip(row) if isinstance(row, RoomRow) else self._leg_strip(row)
         strip = strip.adjust_cell_length(width, self.rich_style)
         if at == self._at:
-            strip = strip.apply_style(self._style("legs--cursor"))
+            style = self.rich_style + self._style("legs--cursor")
+            strip = Strip([Segment(text, style) for text, _, _ in strip], width)  # in one color
         if len(self._strips) > 4 * self.size.height + 64:
             self._strips.clear()
         self._strips[row.key] = stamp, strip
