@@ -19,7 +19,7 @@ from voicectl.cli.commands.sandbox import Behaviour, store_address, stored_ident
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import remark
 from voicectl.cli.sandbox_certificates import DIRECTORY, stored_authority, write_bundles
-from voicectl.core import own_sandbox
+from voicectl.core import isolation, own_sandbox
 from voicectl.core.identity import target
 from voicectl.core.identity.profiles import SANDBOX, ProfileStore
 from voicectl.core.sandbox_control import SandboxControl
@@ -46,6 +46,12 @@ def exec_(
             help="Also answer for the platform's own hosts, by a proxy that refuses all others.",
         ),
     ] = False,
+    isolate: Annotated[
+        bool,
+        typer.Option(
+            "--isolate", help="Let the command reach only this sandbox and its own programs (on Linux)."
+        ),
+    ] = False,
     *,
     behaviour: Behaviour,
 ) -> None:
@@ -59,7 +65,13 @@ def exec_(
     With --intercept, programs that use the platform's own addresses run unchanged. HTTPS_PROXY names a proxy that
     answers for the platform's hosts and refuses all others, and SSL_CERT_FILE and similar variables make programs
     trust its certificates. Node ignores proxy variables, so NODE_OPTIONS gives its programs a module that does the
-    same. This machine is reached without the proxy. A program that ignores the variables can still reach other hosts.
+    same. This machine is reached without the proxy. A program that ignores the variables can still reach other hosts,
+    unless you add --isolate.
+
+    With --isolate, the sandbox and the command have a network of their own, which contains only loopback. They reach
+    neither other machines nor servers that run outside, even on this machine. Unix sockets in the file system remain
+    usable, and a command that runs as root can leave this network on purpose. This needs Linux, and root or
+    unprivileged user namespaces.
 
     Examples:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi
@@ -67,7 +79,14 @@ def exec_(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    with private_sandbox(app, behaviour.options(), intercept=intercept) as environ:
+    options = behaviour.options()
+    if isolate:
+        if options.destinations.allowed:
+            raise InputError(
+                "--isolate and --allow-host cannot be used together.", hint="Give only one of them."
+            )
+        isolation.enter()
+    with private_sandbox(app, options, intercept=intercept) as environ:
         code = _run_child(command, environ)
     if code:
         raise typer.Exit(code)
