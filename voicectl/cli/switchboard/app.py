@@ -138,8 +138,10 @@ class Switchboard(TerminalApp):
     def on_mount(self) -> None:
         """Begin to show the time that passes."""
         self.begin_capture_print(self)
-        for key in () if self.actions is None else self.actions.keys:
-            self.bind(key.key, f"act('{key.action}')", description=key.description)
+        if self.actions is not None:
+            self.pane.deeds = self.actions.deeds
+            for key in self.actions.keys:
+                self.bind(key.key, f"act('{key.action}')", description=key.description)
         self.set_interval(TICK_SECONDS, self.tick)
         self.table.focus()
         self.arrange()
@@ -181,7 +183,9 @@ class Switchboard(TerminalApp):
         self.on_tick()
 
     def _arrange_soon(self) -> None:
-        if not self._is_arranging:
+        if not self.roster.rows:
+            self.arrange()
+        elif not self._is_arranging:
             self._is_arranging = True
             few = len(self.roster.sights) <= FEW
             self.set_timer(SOON_SECONDS if few else TICK_SECONDS, self.arrange)
