@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 
 from voicectl.cli.app import run
 from voicectl.cli.context import App
+from voicectl.cli.switchboard.actions import Desk
 from voicectl.cli.switchboard.readers import Readers
-from voicectl.cli.switchboard.roster import Roster
 from voicectl.cli.switchboard.run import switchboard
-from voicectl.cli.switchboard.table import key_of
+from voicectl.cli.switchboard.table.leg_table import key_of
+from voicectl.cli.switchboard.table.roster import Roster
 from voicectl.core.identity import keys
 from voicectl.core.identity.profiles import Profile, ProfileStore
 from voicectl.core.watch.board import Board
@@ -133,15 +134,16 @@ async def _drawn(app: App) -> dict[str, str]:
         app.api, clock, legs, schedule, tail=None, notes=app.action_log, check=app.interrupts.check
     )
     rounds = poller.rounds()
-    board = switchboard(app, Roster(), poller.status)
-    with closing(Readers(board, app)) as readers:
+    desk = Desk(app, limit=10)
+    board = switchboard(app, Roster(), poller.status, desk)
+    with closing(desk), closing(Readers(board, app)) as readers:
         async with board.run_test(size=SIZE) as pilot:
             while clock.time() < BEGINS + LENGTH:
                 board.receive(next(rounds))
             await readers.read_names({each.call.conversation_uuid for each in legs.sights()})
             board.arrange()
             board.tick()
-            await pilot.press("down", "down", "down", "down")
+            await pilot.press("down", "down", "down", "down", "down")
             found = {"watch": _picture(board)}
             await pilot.resize_terminal(*TALL)
             board.table.go_to(next(key_of(each) for each in legs.sights() if each.marks.muted))

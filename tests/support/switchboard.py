@@ -14,8 +14,8 @@ from voicectl.cli.context import App
 from voicectl.cli.switchboard.actions import Desk
 from voicectl.cli.switchboard.app import Switchboard
 from voicectl.cli.switchboard.readers import Readers
-from voicectl.cli.switchboard.roster import Roster
 from voicectl.cli.switchboard.run import switchboard
+from voicectl.cli.switchboard.table.roster import Roster
 from voicectl.core.watch.board import Board
 from voicectl.core.watch.poller import Poller, Tail
 from voicectl.core.watch.schedule import PollSchedule

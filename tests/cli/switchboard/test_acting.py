@@ -24,7 +24,7 @@ from voicectl.cli.switchboard.acting import KEYS
 from voicectl.cli.switchboard.actions import Desk
 from voicectl.cli.switchboard.app import Switchboard
 from voicectl.cli.switchboard.dialogs import Question, Reading
-from voicectl.cli.switchboard.roster import Roster
+from voicectl.cli.switchboard.table.roster import Roster
 from voicectl.core.watch.board import Board
 from voicectl.core.watch.schedule import PollStatus
 from voicectl.interrupts import Interrupts

@@ -11,8 +11,8 @@ from tests.support.machines import Application, machine
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, page, reply
 from tests.support.switchboard import Screen, look
-from voicectl.cli.switchboard.filters import Filter
-from voicectl.cli.switchboard.roster import Order, Roster
+from voicectl.cli.switchboard.table.filters import Filter
+from voicectl.cli.switchboard.table.roster import Order, Roster
 from voicectl.core.calls.conversations import conversation_id
 from voicectl.core.watch.board import SHOWN_SECONDS
 from voicectl.voice.call import LegAction

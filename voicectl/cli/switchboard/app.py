@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 
-from voicectl.cli.switchboard.filters import Filter
-from voicectl.cli.switchboard.heads import Heads
 from voicectl.cli.switchboard.lines import Lines, News, TitleBar
 from voicectl.cli.switchboard.pane import Pane
 from voicectl.cli.switchboard.prompts import FilterLine, KeyList, shown_keys
-from voicectl.cli.switchboard.roster import Order, RoomRow
-from voicectl.cli.switchboard.table import LegTable, key_of
+from voicectl.cli.switchboard.table.filters import Filter
+from voicectl.cli.switchboard.table.heads import Heads
+from voicectl.cli.switchboard.table.leg_table import LegTable, key_of
+from voicectl.cli.switchboard.table.roster import Order, RoomRow
 from voicectl.cli.switchboard.terminal_app import TerminalApp
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textual.widgets import Input
 
     from voicectl.cli.switchboard.keys import Actions
-    from voicectl.cli.switchboard.roster import Roster
+    from voicectl.cli.switchboard.table.roster import Roster
     from voicectl.clock import Clock
     from voicectl.core.watch.schedule import PollStatus
     from voicectl.core.watch.sight import Change, Sight

@@ -13,7 +13,7 @@ from voicectl import times
 from voicectl.cli.output.text import clean
 
 if TYPE_CHECKING:
-    from voicectl.cli.switchboard.roster import Roster
+    from voicectl.cli.switchboard.table.roster import Roster
     from voicectl.clock import Clock
 
 SAID_SECONDS = 30.0

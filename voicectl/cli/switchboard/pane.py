@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from voicectl.cli.output.text import clean
-from voicectl.cli.switchboard.columns import known
+from voicectl.cli.switchboard.table.columns import known
 from voicectl.core.history import leg_key
 from voicectl.voice import endpoint
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
 
     from voicectl.cli.switchboard.detail import Detail
-    from voicectl.cli.switchboard.roster import Roster
+    from voicectl.cli.switchboard.table.roster import Roster
     from voicectl.clock import Clock
     from voicectl.core.watch.sight import Sight
 

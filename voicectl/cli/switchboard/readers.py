@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicectl.cli.switchboard.detail import read_detail
-from voicectl.cli.switchboard.table import key_of
+from voicectl.cli.switchboard.table.leg_table import key_of
 from voicectl.cli.switchboard.threads import SideThread
 from voicectl.core.calls.conversations import listed, room_names
 from voicectl.errors import VoicectlError

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from voicectl.cli.output.text import clean, remark
 from voicectl.cli.switchboard.acting import LegActions
 from voicectl.cli.switchboard.app import Switchboard
-from voicectl.cli.switchboard.filters import Filter
-from voicectl.cli.switchboard.last import last_table
 from voicectl.cli.switchboard.readers import Readers
-from voicectl.cli.switchboard.roster import Roster
+from voicectl.cli.switchboard.table.filters import Filter
+from voicectl.cli.switchboard.table.last import last_table
+from voicectl.cli.switchboard.table.roster import Roster
 from voicectl.cli.switchboard.threads import Feed
 
 if TYPE_CHECKING:

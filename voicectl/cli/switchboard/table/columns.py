@@ -14,7 +14,7 @@ from voicectl.times import age_text
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
-    from voicectl.cli.switchboard.roster import Roster
+    from voicectl.cli.switchboard.table.roster import Roster
     from voicectl.core.watch.sight import Sight
 
 LEG, STATUS, DIRECTION, FROM, TO, AGE, MUTED, EARMUFFED = (

@@ -10,14 +10,14 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from voicectl.cli.switchboard.roster import Order
-from voicectl.cli.switchboard.table import MARGIN
+from voicectl.cli.switchboard.table.leg_table import MARGIN
+from voicectl.cli.switchboard.table.roster import Order
 
 if TYPE_CHECKING:
     from textual import events
 
-    from voicectl.cli.switchboard.roster import Roster
-    from voicectl.cli.switchboard.table import LegTable
+    from voicectl.cli.switchboard.table.leg_table import LegTable
+    from voicectl.cli.switchboard.table.roster import Roster
 
 
 class Heads(Widget):

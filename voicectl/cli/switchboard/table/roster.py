@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from voicectl.cli.switchboard.filters import Filter
+from voicectl.cli.switchboard.table.filters import Filter
 from voicectl.core.calls.references import SHORTEST, shortest
 from voicectl.core.calls.selection import Selection, meets
 from voicectl.core.history import leg_key

@@ -15,8 +15,8 @@ from textual.strip import Strip
 
 from voicectl.cli.output.fit import fitted
 from voicectl.cli.output.text import clean
-from voicectl.cli.switchboard.columns import AGE, EARMUFFED, MUTED, STATUS, Columns
-from voicectl.cli.switchboard.roster import LegRow, RoomRow, Row, short_conversation
+from voicectl.cli.switchboard.table.columns import AGE, EARMUFFED, MUTED, STATUS, Columns
+from voicectl.cli.switchboard.table.roster import LegRow, RoomRow, Row, short_conversation
 from voicectl.core.history import leg_key
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from textual import events
 
-    from voicectl.cli.switchboard.roster import Roster
+    from voicectl.cli.switchboard.table.roster import Roster
     from voicectl.clock import Clock
     from voicectl.core.watch.sight import Sight
 
@@ -49,7 +49,7 @@ _STATUS_STYLES = {
 
 
 class LegTable(ScrollView, can_focus=True):
-    """The rows of a :class:`~voicectl.cli.switchboard.roster.Roster`, with a cursor and marks.
+    """The rows of a :class:`~voicectl.cli.switchboard.table.roster.Roster`, with a cursor and marks.
 
     The cursor stays on its leg or room, wherever that row moves. There is no cursor until the user moves it, so that
     no key acts on a leg that the user has not chosen.
@@ -404,8 +404,8 @@ class LegTable(ScrollView, can_focus=True):
         return Strip(
             [
                 Segment(mark.ljust(MARGIN), self.rich_style + self._style("legs--mark")),
-                Segment(f"{fold} {text}", style),
-                Segment(f"  {counts}", self.rich_style + self._style("legs--over")),
+                Segment(f"{fold} {text}  ", style),
+                Segment(counts, self.rich_style + self._style("legs--over")),
             ]
         )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from voicectl.cli.switchboard.columns import Columns
-from voicectl.cli.switchboard.filters import Filter
-from voicectl.cli.switchboard.roster import LegRow, Order, RoomRow, Roster
+from voicectl.cli.switchboard.table.columns import Columns
+from voicectl.cli.switchboard.table.filters import Filter
+from voicectl.cli.switchboard.table.roster import LegRow, Order, RoomRow, Roster
 from voicectl.core.calls.selection import Selection
 from voicectl.core.watch.board import FORGET_SECONDS, SHOWN_SECONDS, Board
 from voicectl.voice.call import Call

@@ -8,14 +8,14 @@ from voicectl.cli.output.fit import columns as columns_of
 from voicectl.cli.output.fit import fitted
 from voicectl.cli.output.styles import STYLES, styled
 from voicectl.cli.output.text import clean
-from voicectl.cli.switchboard.columns import STATUS, Columns
 from voicectl.cli.switchboard.lines import counted
-from voicectl.cli.switchboard.roster import LegRow, short_conversation
+from voicectl.cli.switchboard.table.columns import STATUS, Columns
+from voicectl.cli.switchboard.table.roster import LegRow, short_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voicectl.cli.switchboard.roster import Roster
+    from voicectl.cli.switchboard.table.roster import Roster
 
 MOST_ROWS = 200
 """The greatest number of rows that stay on the terminal."""
