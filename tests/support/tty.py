@@ -120,6 +120,10 @@ class Tty:
                 raise AssertionError(f"It ended without {is_shown!r}:\n{self.text}") from exc
         return self.text
 
+    def until_all(self, *texts: str) -> None:
+        """Wait until all *texts* are shown at once, since a screen may be drawn in parts."""
+        self.until(lambda tty: all(text in tty.text for text in texts))
+
     def type(self, keys: str) -> None:
         self._child.send(keys)
 

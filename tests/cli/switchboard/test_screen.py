@@ -56,7 +56,9 @@ def test_legs_are_listed_below_the_names_of_their_rooms(rooms: tuple[Room, list[
 
     async def see(screen: Screen) -> None:
         await screen.poll()
-        assert "CON-" in screen.text  # until the names have been read
+        assert (
+            str(screen.board.roster.rows[0].key) in screen.text
+        )  # the whole id, until the names have been read
         await screen.read_names()
 
         assert screen.order("support-17", legs[0][:8], legs[2][:8], "sales", legs[1][:8]) == [

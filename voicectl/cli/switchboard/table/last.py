@@ -10,7 +10,7 @@ from voicectl.cli.output.styles import STYLES, styled
 from voicectl.cli.output.text import clean
 from voicectl.cli.switchboard.lines import counted
 from voicectl.cli.switchboard.table.columns import STATUS, Columns
-from voicectl.cli.switchboard.table.roster import LegRow, short_conversation
+from voicectl.cli.switchboard.table.roster import LegRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,7 @@ def last_table(roster: Roster, *, now: float, width: int, is_colored: bool, cut:
         yield _line(gap.join(heads).rstrip(), "bold", is_colored=is_colored)
     for row in rows[:MOST_ROWS]:
         if not isinstance(row, LegRow):
-            name = roster.names.get(row.key)
-            shown = clean(short_conversation(row.key) if name is None else name)
+            shown = clean(roster.names.get(row.key, row.key))
             yield _line(fitted(shown, width, cut), "bold", is_colored=is_colored)
             continue
         sight = roster.sights[row.key]

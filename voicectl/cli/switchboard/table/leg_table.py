@@ -16,7 +16,7 @@ from textual.strip import Strip
 from voicectl.cli.output.fit import fitted
 from voicectl.cli.output.text import clean
 from voicectl.cli.switchboard.table.columns import AGE, EARMUFFED, MUTED, STATUS, Columns
-from voicectl.cli.switchboard.table.roster import LegRow, RoomRow, Row, short_conversation
+from voicectl.cli.switchboard.table.roster import LegRow, RoomRow, Row
 from voicectl.core.history import leg_key
 
 if TYPE_CHECKING:
@@ -395,8 +395,7 @@ class LegTable(ScrollView, can_focus=True):
         marks = self._room_marks(row)
         mark = "*" if marks == len(row.legs) else "-" if marks else " "
         fold = ("+" if row.is_folded else "-") if self._cut == "~" else ("▸" if row.is_folded else "▾")
-        name = self._roster.names.get(row.key)
-        shown = clean(short_conversation(row.key) if name is None else name)
+        shown = clean(self._roster.names.get(row.key, row.key))
         counts = self._counts(row)
         width = self._row_width - 2
         text = fitted(shown, max(width - cell_len(counts) - 2, min(width, LEAST_NAME)), self._cut)

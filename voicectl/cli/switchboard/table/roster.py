@@ -17,7 +17,6 @@ from voicectl.core.calls.selection import Selection, meets
 from voicectl.core.history import leg_key
 from voicectl.core.watch.board import FORGET_SECONDS, SHOWN_SECONDS
 from voicectl.voice import endpoint
-from voicectl.voice.call import CONVERSATION_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -259,8 +258,3 @@ class Roster:
         }
         value = values[self.order]
         return lambda leg: (value(leg[1]), leg[1].birth.at, leg[0])
-
-
-def short_conversation(id_: str) -> str:
-    """Return a conversation's id, shortened."""
-    return id_[: len(CONVERSATION_PREFIX) + SHORTEST] if id_.startswith(CONVERSATION_PREFIX) else id_[:36]
