@@ -88,6 +88,7 @@ class App:
         parts = App(clock=self.clock, environ=self.environ, interrupts=Interrupts())
         parts.options, parts.terminal = self.options, self.terminal
         parts.target, parts.profiles = self.target, self.profiles
+        parts.state_directory = self.state_directory  # whose warnings are made once
         return parts
 
     def report(self, exc: VoicectlError, about: str = "") -> None:

@@ -338,16 +338,20 @@ class Desk:
 
         Args:
             seconds: How long to wait for them, in seconds.
+
+        Raises:
+            OutcomeUnknown: A request that must not be repeated is still in flight.
         """
         for action in self.running:
             action.operation.app.interrupts.pending = signal.SIGTERM
         with self._ended:
             self._ended.wait_for(lambda: not self.running, seconds)
-
-    @property
-    def is_in_doubt(self) -> bool:
-        """True if a request is in flight that must not be repeated."""
-        return any(each.operation.app.interrupts.is_in_doubt for each in self.running)
+        if doubtful := [each for each in self.running if each.operation.app.interrupts.is_in_doubt]:
+            raise OutcomeUnknown(
+                f"The screen was closed before the API answered: {', '.join(each.title for each in doubtful)}."
+                " This may or may not have been carried out.",
+                hint="Check the legs before you repeat it: voicectl call list",
+            )
 
     def _undoable(self) -> Action:
         """Return the last action that muted or earmuffed legs and was not undone.

@@ -231,7 +231,12 @@ class Switchboard(TerminalApp):
             return
         legs = self.chosen()
         if not legs and self.actions.needs_legs(action):
-            self.say("Move the cursor to a leg, or mark legs with the space bar.")
+            is_room = isinstance(self.table.row, RoomRow)
+            self.say(
+                "Mark the legs of the room first, with the space bar."
+                if is_room
+                else "Move the cursor to a leg, or mark legs with the space bar."
+            )
             return
         self.actions.act(action, legs)
 

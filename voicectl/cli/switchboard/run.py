@@ -54,19 +54,22 @@ def show(
     Raises:
         Interrupted: A signal arrived, or the user pressed Ctrl-C.
         VoicectlError: The poller ended with this error.
+        OutcomeUnknown: A request that must not be repeated is still in flight.
     """
     board = switchboard(app, Roster(only, filter=filter_of(shown), keeps_ended=keeps_ended), status, desk)
     feed = Feed(board, parts, rounds)
     readers = Readers(board, app)
     board.on_shown, board.on_tick, board.on_details = feed.start, readers.tick, readers.begin_detail
-    with _signals_end(board):
-        try:
-            outcome = board.run()
-        finally:
-            feed.close()
-            readers.close()
-            desk.close()
-            _leave(app, board, status, desk)
+    try:
+        with _signals_end(board):
+            try:
+                outcome = board.run()
+            finally:
+                feed.close()
+                readers.close()
+                _leave(app, board, status)
+    finally:
+        _finish(desk)
     if board.failure is not None:
         raise board.failure
     if outcome is not None:
@@ -110,8 +113,21 @@ def _rooms(app: App, roster: Roster) -> Iterator[str]:
     yield from rooms(app.state_directory, app.clock.time())
 
 
-def _leave(app: App, board: Switchboard, status: PollStatus, desk: Desk) -> None:
-    """Print the last table, the remarks, and the actions whose outcome is unknown to the normal screen."""
+def _finish(desk: Desk) -> None:
+    """Let the actions end that are running. Report their outcomes, and those that are unknown."""
+    running = desk.running
+    if running:
+        remark(f"Waiting for {', '.join(action.title for action in running)}")
+    try:
+        desk.close()
+    finally:
+        for action in desk.actions:
+            if action.is_over and (action.is_unknown or action in running):
+                remark(action.summary())
+
+
+def _leave(app: App, board: Switchboard, status: PollStatus) -> None:
+    """Print the last table and the remarks to the normal screen."""
     width = shutil.get_terminal_size().columns
     color, cut = app.terminal.may_color, app.terminal.cut
     lines = last_table(board.roster, now=app.clock.time(), width=width, is_colored=color, cut=cut)
@@ -121,9 +137,6 @@ def _leave(app: App, board: Switchboard, status: PollStatus, desk: Desk) -> None
         remark(clean(status.text(now)))
     for line in board.remarks:
         remark(line)
-    for action in desk.actions:
-        if action.is_unknown:
-            remark(action.summary())
 
 
 @contextmanager
