@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from voicectl.cli.switchboard.table.columns import Columns
@@ -9,6 +11,8 @@ from voicectl.cli.switchboard.table.filters import Filter
 from voicectl.cli.switchboard.table.roster import LegRow, Order, RoomRow, Roster
 from voicectl.core.calls.selection import Selection
 from voicectl.core.watch.board import FORGET_SECONDS, SHOWN_SECONDS, Board
+from voicectl.core.watch.sight import Change, ChangeKind
+from voicectl.store.action_log import Marks
 from voicectl.voice.call import Call
 
 T0 = 1_770_000_000.0
@@ -142,3 +146,14 @@ def test_columns_fit_into_every_width(width: int) -> None:
     assert size <= max(width, 8)
     assert "leg" in columns.widths
     assert ("muted" in columns.widths) is (width >= 64)
+
+
+def test_an_action_changes_only_its_own_state_of_those_that_were_read() -> None:
+    roster, _ = filled(call(1))
+    (key, sight), *_ = roster.sights.items()
+    roster.take_marks({key: Marks(muted=False, earmuffed=False)}, T0)
+
+    muted = replace(sight, marks=Marks(muted=True))
+    roster.take([Change(T0 + 1, ChangeKind.MARKS, muted)])
+
+    assert roster.marks(muted, T0 + 1) == Marks(muted=True, earmuffed=False)

@@ -16,13 +16,13 @@ from voicectl.core.calls.references import SHORTEST, shortest
 from voicectl.core.calls.selection import Selection, meets
 from voicectl.core.history import leg_key
 from voicectl.core.watch.board import FORGET_SECONDS, SHOWN_SECONDS
+from voicectl.store.action_log import Marks
 from voicectl.voice import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from voicectl.core.watch.sight import Change, Sight
-    from voicectl.store.action_log import Marks
 
 
 READ_SECONDS = 60.0
@@ -122,8 +122,9 @@ class Roster:
             before = self.sights.get(key)
             if before is None:
                 self._has_new_ids = True
-            elif before.marks != sight.marks:
-                self._read_marks.pop(key, None)
+            elif key in self._read_marks:
+                read, at = self._read_marks[key]
+                self._read_marks[key] = _updated(read, before.marks, sight.marks), at
             self.sights[key] = sight
             is_arrangement_old |= before is None or self._is_moved(before, sight)
         return is_arrangement_old
@@ -258,3 +259,11 @@ class Roster:
         }
         value = values[self.order]
         return lambda leg: (value(leg[1]), leg[1].birth.at, leg[0])
+
+
+def _updated(read: Marks, before: Marks, now: Marks) -> Marks:
+    """Return the states that were *read*, with those that this machine has set since: *before* became *now*."""
+    return Marks(
+        muted=read.muted if before.muted == now.muted else now.muted,
+        earmuffed=read.earmuffed if before.earmuffed == now.earmuffed else now.earmuffed,
+    )
