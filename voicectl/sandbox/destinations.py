@@ -89,7 +89,7 @@ def _fault(host: str, url: str) -> str | None:
         return "the text after = must be an http or https URL; WebSockets go to the same place as webhooks"
     parts = urlsplit(url)
     if not is_loopback(parts.hostname or ""):
-        return f"{parts.hostname} is not on this machine, and nothing may leave it"
+        return f"{parts.hostname} is not on this machine, and hosts are mapped only to this machine"
     if "@" in parts.netloc or url != f"{parts.scheme}://{parts.netloc}":
         return "the URL must end after the port: each request keeps its own path"
     return None
