@@ -357,6 +357,8 @@ def test_the_filter_is_applied_while_it_is_typed(rooms: tuple[Room, list[str]]) 
         assert screen.order(*(leg[:8] for leg in legs)) == [legs[2][:8]]
         await screen.press("enter")
         assert "/0042: 1 listed" in screen.lines[0]
+        assert screen.board.current is not None
+        assert screen.board.current.call.uuid == legs[2]  # the next key acts on it
         await screen.press("slash")
         await screen.type(" q")  # a letter here, and not a key
         assert screen.order(*(leg[:8] for leg in legs)) == []

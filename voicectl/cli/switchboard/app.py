@@ -343,11 +343,13 @@ class Switchboard(TerminalApp):
             self._arrange_soon()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter, and go back to the table."""
+        """Keep the filter, and go back to the table, to a leg that matches."""
         if event.input is self._filter_line:
             self._filter_line.close()
             self.table.focus()
             self.set_filter(event.value)
+            if self.roster.filter:
+                self.table.go_to_leg()
 
     def action_escape(self) -> None:
         """Undo one thing: what is typed as a filter, the details, the filter, or the marks."""

@@ -212,6 +212,11 @@ class LegTable(ScrollView, can_focus=True):
         if key in self._places:
             self._move_to(self._places[key])
 
+    def go_to_leg(self) -> None:
+        """Move the cursor to the first listed leg, unless it is on a leg."""
+        if not isinstance(self.row, LegRow):
+            self.go_to(next((row.key for row in self._roster.rows if isinstance(row, LegRow)), ""))
+
     def action_move(self, by: int) -> None:
         """Move the cursor by some rows. The first time, the cursor appears on the first visible row."""
         self._move_to(self.scroll_offset.y if self._at is None else self._at + by)
