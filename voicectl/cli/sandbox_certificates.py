@@ -25,7 +25,7 @@ VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTR
 def stored_authority(directory: Path, now: Callable[[], float]) -> Authority:
     """Return the authority whose key is stored in *directory*.
 
-    If there is none, or if it will soon expire, a new one is created and stored.
+    If the directory contains no authority, or one that will soon expire, a new one is created and stored.
 
     Args:
         now: A function that returns the current time, in Unix seconds.

@@ -486,11 +486,11 @@ def test_a_leg_that_has_ended_is_said_to_have_ended(room: Room, operator: Operat
     room(f"hangup {leg}")
 
     muted = operator.run(operator.desk.prepare(Verb.MUTE, legs))
-    told = operator.run(operator.desk.prepare(Verb.TALK, legs, "Hello."))
+    action = operator.run(operator.desk.prepare(Verb.TALK, legs, "Hello."))
 
     assert kinds(muted) == [Kind.UNCHANGED]
     assert "has ended" in muted.summary()
-    assert kinds(told) == [Kind.FAILED]
+    assert kinds(action) == [Kind.FAILED]
 
 
 def test_refused_credentials_stop_an_action_in_the_middle(
