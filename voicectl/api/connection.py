@@ -208,7 +208,7 @@ def tls_context(ca_file: str | None, environ: Mapping[str, str]) -> ssl.SSLConte
         else:
             context.load_default_certs()
             if not context.cert_store_stats()["x509_ca"]:
-                import certifi  # noqa: PLC0415 (for a Python built without the system's certificates; httpx installs it)
+                import certifi  # noqa: PLC0415 (only for a Python without the certificates of the system)
 
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as exc:
