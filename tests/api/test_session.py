@@ -331,7 +331,12 @@ def test_a_change_that_rings_phones_counts_as_another_request_too(
 
 def test_each_attempt_is_logged_with_its_outcome(application: Application, clock: FakeClock) -> None:
     lines: list[str] = []
-    with Canned(b"?\r\n", reply(503), RECORD) as server:
+
+    def after_a_quarter_second(_: object) -> bytes:
+        clock.sleep(0.25)
+        return RECORD
+
+    with Canned(b"?\r\n", reply(503), after_a_quarter_second) as server:
         with client(server.url, application, clock, debug=lines.append) as api:
             api.get_call(LEG)
         request = f"GET {server.url}/v1/calls/{LEG}: "
@@ -339,7 +344,7 @@ def test_each_attempt_is_logged_with_its_outcome(application: Application, clock
     assert [line.removeprefix(request) for line in lines] == [
         "the response is not valid HTTP",
         "503 after 0 ms",
-        "200 after 0 ms",
+        "200 after 250 ms",
     ]
 
 

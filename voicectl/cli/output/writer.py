@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from voicectl.cli.output.template import Template
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""If a cell begins with one of these characters, a spreadsheet evaluates the cell."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""If a cell begins with one of these characters, a spreadsheet evaluates the cell. Control characters are escaped."""
 
 
 class Format(StrEnum):
