@@ -85,8 +85,8 @@ def test_a_port_in_use_is_named_and_the_others_are_released(application, nth):
         assert httpx.get(f"{url}/sandbox/status", trust_env=False).status_code == 200
 
 
-def test_the_highest_port_leaves_room_for_the_regions():
-    assert MAX_PORT + len(NAMES) == 65_535
+def test_the_highest_port_leaves_room_for_the_regions_and_https():
+    assert MAX_PORT + len(NAMES) + 1 == 65_535
 
 
 class TestALeg:

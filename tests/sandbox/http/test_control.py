@@ -22,6 +22,7 @@ class TestStatus:
 
         assert client.http.get("/sandbox/status").json() == {
             "url": client.url,
+            "tls_url": None,
             "regions": client.sandbox.region_urls,
             "pid": os.getpid(),
             "application_id": client.identity.application_id,
@@ -43,6 +44,7 @@ class TestStatus:
 
         assert reply.json() == {
             "url": client.sandbox.url,
+            "tls_url": None,
             "application_id": client.identity.application_id,
             "regions": client.sandbox.region_urls,
             "answer_url": None,
