@@ -58,7 +58,7 @@ COMMANDS: Tree = {
     "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "AWAITED"),
     "watch": Entry(
         "watch:watch",
-        "Watch live legs: on a screen on a terminal, otherwise as one line per change.",
+        "Watch live legs on a full screen or, outside a terminal, as lines.",
         ":VIEW",
     ),
     "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),

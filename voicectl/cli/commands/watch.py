@@ -101,7 +101,7 @@ def watch(
         typer.Option(metavar="DURATION", help="Poll the API this often, or less often if nothing changes."),
     ] = "2s",
     lines: Annotated[
-        bool, typer.Option("--lines", help="Print a line for each change, also on a terminal.")
+        bool, typer.Option("--lines", help="Print each change as a line, even on a terminal.")
     ] = False,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Offer no keys on the screen that change anything.")
@@ -113,25 +113,26 @@ def watch(
         ),
     ] = 10,
 ) -> None:
-    """Watch live legs: on a screen on a terminal, otherwise as one line per change.
+    """Watch live legs on a full screen or, outside a terminal, as lines.
 
-    The screen lists the legs by room. Press ? for its keys. The options --status, --direction, --match-to and
-    --match-from then set its filter, which / changes. The screen needs standard input, output and error to be
-    terminals, and is not used with --lines or TERM=dumb.
+    The screen lists the legs by room; press ? for its keys. The options --status, --direction, --match-to and
+    --match-from set its filter, and / changes it. The screen needs standard input, output and error to be terminals,
+    and is not used with --lines or TERM=dumb. Without it, each change is printed as a line.
 
     Keys act on the leg under the cursor or on those marked with the space bar: t says a text, d presses keys, v moves
     to a room, h hangs up, and ? lists the others. The screen asks before it hangs up, transfers, or changes several
     legs, and before every change if the profile is one for production; --yes does not answer these questions.
 
-    Events that 'webhook serve' stores are shown at once. If they contradict the API's record of a leg, the leg is
-    marked, and its field 'disagreement' says how. The last line says whether 'webhook serve' is running on this
-    machine, and when the last event arrived. A leg is shown as muted if it was muted from this machine; '?' means
-    unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be older. JSON output has one
-    line per change. Ctrl-C stops the command, with exit status 130; on the screen, q does so with 0.
+    Events that 'webhook serve' stores are shown as soon as they arrive. If they contradict the API's record of a leg,
+    the leg is marked, and its 'disagreement' field describes the contradiction. The last line says whether 'webhook
+    serve' is running on this machine, and when the last event arrived. A leg is shown as muted if it was muted from
+    this machine; '?' means unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be
+    older. JSON output has one line per change. Ctrl-C stops the command, with exit status 130; on the screen, q stops
+    it with 0.
 
-    With --for, it stops by itself. Exit status 8: the wait timed out. 11: a leg ended in a status other than the one
-    waited for. Without LEG, it waits for every live leg that the options select; if there are none, 'ended' is
-    reached at once.
+    With --for, the command stops by itself. The exit status is 8 if the wait timed out, and 11 if a leg ended in a
+    status other than the one waited for. Without LEG, the command waits for every live leg that the options select;
+    if there are no such legs, --for ended succeeds at once.
 
     Examples:
       $ voicectl watch "$SHORT_CALL" --for ended
