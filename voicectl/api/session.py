@@ -78,6 +78,8 @@ class Session:
             tokens nor DTMF digits.
         interrupts: The object that holds back signals while a request that changes something is in flight.
         before_first: A function that is called before the first request. If it raises an error, nothing is sent.
+        wait_budget: The longest time to wait for the rate limiter and after 429 responses, for each request, in
+            seconds.
 
     Attributes:
         origin: The scheme, host and port to which requests are sent.
@@ -101,6 +103,7 @@ class Session:
         interrupts: Interrupts | None = None,
         rng: random.Random | None = None,
         before_first: Callable[[], None] | None = None,
+        wait_budget: float = WAIT_BUDGET_SECONDS,
     ) -> None:
         self.origin = wire.origin
         self.whose = credentials.whose
@@ -116,6 +119,7 @@ class Session:
         self._log = debug or (lambda _: None)
         self._interrupts = interrupts or Interrupts()
         self._before_first = before_first
+        self._wait_budget = wait_budget
         self._rng = rng or random.Random()  # noqa: S311 (jitter)
 
     def send(self, request: Request[T]) -> T:
@@ -201,7 +205,7 @@ class Session:
                     creates=request.dials,
                     others=int(request.method != "POST" or not request.dials),
                     urgent=request.is_urgent,
-                    budget=WAIT_BUDGET_SECONDS - waited,
+                    budget=self._wait_budget - waited,
                 )
             try:
                 return attempt(request, self._clock.monotonic() - started)
@@ -224,7 +228,7 @@ class Session:
                 else:
                     pause = exc.retry_after
                 waited += pause
-                budget = min(WAIT_BUDGET_SECONDS, request.within if request.is_read else math.inf)
+                budget = min(self._wait_budget, request.within if request.is_read else math.inf)
                 if limited > MAX_RATE_LIMIT_WAITS or waited > budget:
                     raise
             with self._interrupts.waiting():

@@ -55,10 +55,19 @@ class RateLimiter:
         path: The path of the file, which is created on first use.
         remark: A function that is called once, with a message, if the file cannot be used. The process then continues
             without a limit.
+        creates_per_second: The rate at which this process may create calls. Other processes keep to their own rates.
     """
 
-    def __init__(self, path: Path, clock: Clock, remark: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        remark: Callable[[str], None],
+        *,
+        creates_per_second: float = CREATES_PER_SECOND,
+    ) -> None:
         self._path = path
+        self._creates_per_second = creates_per_second
         self._clock = clock
         self._remark = remark
         self._is_urgent = False
@@ -105,7 +114,7 @@ class RateLimiter:
             wait = 0.0
             if creates:
                 wait = max(wait, next_create - now)
-                next_create = max(next_create, now) + creates / CREATES_PER_SECOND
+                next_create = max(next_create, now) + creates / self._creates_per_second
             if others:
                 wait = max(wait, next_other - burst - now)
                 next_other = max(next_other, now) + others / OTHERS_PER_SECOND

@@ -73,6 +73,22 @@ class Lines:
         return line, offset - self._starts[line - 1] + 1
 
 
+def texts(value: Any, path: Path = ()) -> list[tuple[Path, str]]:
+    """Return all strings in *value*, including keys, with their paths. The path of a key is that of its value."""
+    found: list[tuple[Path, str]] = []
+    left = [(path, value)]
+    while left:
+        at, each = left.pop()
+        if isinstance(each, str):
+            found.append((at, each))
+        elif isinstance(each, dict):
+            found += (((*at, key), key) for key in each)
+            left += (((*at, key), inside) for key, inside in each.items())
+        elif isinstance(each, list):
+            left += (((*at, index), inside) for index, inside in enumerate(each))
+    return found
+
+
 def show(path: Path) -> str:
     """Return *path* in JSONPath notation, such as ``$[2].dtmf.timeOut`` or ``$[0].endpoint[0]['content-type']``."""
     return "$" + "".join(map(_step, path))

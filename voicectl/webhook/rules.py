@@ -265,7 +265,7 @@ class Reading:
         actions: list[bytes | tuple[Action, Template]] = []
         for index, action in enumerate(flow):
             spoken = (index, "text") if action["action"] == "talk" else None
-            for path, text in _texts(action, (index,)):
+            for path, text in json_places.texts(action, (index,)):
                 if path != spoken and templates.has_variable(text):
                     raise InputError(
                         f"{place(path)}: {show(path)} has a variable; only the text of a talk action may have one.",
@@ -352,22 +352,6 @@ def _normal(name: str, text: str) -> str:
     """Return *text* in the form used for comparisons: in lower case and, for a number, without a leading ``+``."""
     lowered = text.lower()
     return lowered.removeprefix("+") if name in _NUMBERS else lowered
-
-
-def _texts(value: Any, path: json_places.Path) -> list[tuple[json_places.Path, str]]:
-    """Return all strings in *value*, including keys, with their paths. The path of a key is that of its value."""
-    found: list[tuple[json_places.Path, str]] = []
-    left = [(path, value)]
-    while left:
-        at, each = left.pop()
-        if isinstance(each, str):
-            found.append((at, each))
-        elif isinstance(each, dict):
-            found += (((*at, key), key) for key in each)
-            left += (((*at, key), inside) for key, inside in each.items())
-        elif isinstance(each, list):
-            left += (((*at, index), inside) for index, inside in enumerate(each))
-    return found
 
 
 def _check_is_json(value: Any, where: str) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voicectl.core.calls.in_doubt import LostCallFinder
     from voicectl.core.calls.order import CallOrder
     from voicectl.interrupts import Interrupts
-    from voicectl.store.journal import Intent
+    from voicectl.store.journal import Intent, Journal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,32 +105,50 @@ class CallCreator:
                 return _placed(order, earlier, is_replay=True)
             return self._create(order, finder, key)
 
-    def _create(self, order: CallOrder, finder: LostCallFinder, key: str | None) -> PlacedCall:
-        journal = finder.journal
-        reference = f"vc-{os.urandom(8).hex()}"
+    def attempt(self, order: CallOrder, *, reference: str, key: str) -> PlacedCall:
+        """Place a call for an attempt of a batch. If its reply is lost, the call is not looked for here.
+
+        The caller must ensure that no other process or thread uses *key* or *reference*. The errors are the same as
+        for :meth:`create`.
+        """
+        assert self._finder is not None  # noqa: S101 (a batch has a journal)
         with self._interrupts.shield(in_doubt=True):
-            intent = journal.intend(
-                reference,
-                to=order.label,
-                from_=order.from_,
-                body_hash=order.body_hash,
-                key=key,
-                dialled=order.dialled,
-                hourly_limit=self._hourly_limit,
-            )
+            intent = self._intend(order, self._finder.journal, reference, key)
+            return self._request(order, self._finder.journal, intent)
+
+    def _create(self, order: CallOrder, finder: LostCallFinder, key: str | None) -> PlacedCall:
+        with self._interrupts.shield(in_doubt=True):
+            intent = self._intend(order, finder.journal, f"vc-{os.urandom(8).hex()}", key)
             try:
-                created = self._api.create_call(order.body_with(reference), dials=len(order.dialled))
-            except VoicectlError as exc:
-                with suppress(JournalError):  # if this fails, the intent stays open: the call is in doubt
-                    journal.settle(reference, *_outcome(exc))
-                if not isinstance(exc, OutcomeUnknown):
-                    raise
+                return self._request(order, finder.journal, intent)
+            except OutcomeUnknown as exc:
                 return _placed(order, self._find(finder, intent, exc.message))
-            unrecorded = None
-            try:
-                journal.created(reference, created.uuid, created.raw)
-            except JournalError as exc:
-                unrecorded = exc
+
+    def _intend(self, order: CallOrder, journal: Journal, reference: str, key: str | None) -> Intent:
+        return journal.intend(
+            reference,
+            to=order.label,
+            from_=order.from_,
+            body_hash=order.body_hash,
+            key=key,
+            dialled=order.dialled,
+            hourly_limit=self._hourly_limit,
+        )
+
+    def _request(self, order: CallOrder, journal: Journal, intent: Intent) -> PlacedCall:
+        """Send the request for *intent*, and record its outcome in the journal."""
+        reference = intent.reference
+        try:
+            created = self._api.create_call(order.body_with(reference), dials=len(order.dialled))
+        except VoicectlError as exc:
+            with suppress(JournalError):  # if this fails, the intent stays open: the call is in doubt
+                journal.settle(reference, *_outcome(exc))
+            raise
+        unrecorded = None
+        try:
+            journal.created(reference, created.uuid, created.raw)
+        except JournalError as exc:
+            unrecorded = exc
         return PlacedCall(
             order=order, uuid=created.uuid, raw=created.raw, reference=reference, unrecorded=unrecorded
         )

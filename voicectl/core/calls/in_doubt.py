@@ -37,10 +37,13 @@ from voicectl.voice import endpoint
 from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.core.history import History
     from voicectl.store.journal import Intent, Journal
+    from voicectl.voice.call import Call
 
 LOOK_SECONDS = 8.0
 LOOK_PAUSE_SECONDS = 1.0
@@ -103,6 +106,34 @@ class LostCallFinder:
             self.journal.settle(intent.reference, IntentState.IN_DOUBT, why)
         return self.find(intent, seconds=0, why="voicectl looked for the call again.")
 
+    def find_together(self, intents: Sequence[Intent]) -> list[Intent]:
+        """Look once for the calls of several open intents, with one search, and return those that are settled now.
+
+        The evidence is the same as for :meth:`find`. The intents that it does not settle stay in doubt.
+
+        Raises:
+            ApiError, TransportError: The search failed.
+            JournalError: The journal cannot be used.
+        """
+        for each in intents:
+            if each.state is IntentState.INTENT:
+                self.journal.settle(
+                    each.reference, IntentState.IN_DOUBT, "the process that requested it ended"
+                )
+        proved = [found for each in intents if (found := self._proved(each)) is not None]
+        settled = {each.reference: each for each in proved}
+        open_ = [each for each in intents if each.reference not in settled]
+        if not open_:
+            return proved
+        calls = list(self._calls_since(min(each.asked_at for each in open_), within=LOOK_SECONDS))
+        for each in open_:
+            candidates = self._unclaimed(call for call in calls if _fits(call, each))
+            if len(candidates) == 1:
+                uuid, raw = next(iter(candidates.items()))
+                if matched := self.journal.match(each, uuid, raw):
+                    settled[each.reference] = matched
+        return list(settled.values())
+
     def _proved(self, intent: Intent) -> Intent | None:
         """Settle and return the intent if signed events prove that its call exists. If they do not, return None."""
         call = None if self._history is None else self._history.proof(intent.reference, intent.to)
@@ -112,17 +143,27 @@ class LostCallFinder:
         return self.journal.created(intent.reference, call.uuid, call.raw, reason=why)
 
     def _candidates(self, intent: Intent, *, within: float) -> dict[str, dict[str, Any]]:
-        since = datetime.fromtimestamp(intent.asked_at - BEFORE_INTENT_SECONDS, UTC)
-        found = {
-            call.uuid: call.raw
-            for call in self._api.get_calls(date_start=f"{since:%Y-%m-%dT%H:%M:%SZ}", within=within)
-            if call.direction == "outbound"
-            and is_leg_id(call.uuid)
-            and endpoint.is_same(endpoint.label(call.to), intent.to)
-            and (intent.from_ is None or endpoint.is_same(endpoint.label(call.from_), intent.from_))
-        }
+        calls = self._calls_since(intent.asked_at, within=within)
+        return self._unclaimed(call for call in calls if _fits(call, intent))
+
+    def _calls_since(self, asked_at: float, *, within: float) -> Iterator[Call]:
+        since = datetime.fromtimestamp(asked_at - BEFORE_INTENT_SECONDS, UTC)
+        return self._api.get_calls(date_start=f"{since:%Y-%m-%dT%H:%M:%SZ}", within=within)
+
+    def _unclaimed(self, calls: Iterable[Call]) -> dict[str, dict[str, Any]]:
+        found = {call.uuid: call.raw for call in calls}
         claimed = self.journal.claimed(list(found))
         return {uuid: raw for uuid, raw in found.items() if uuid not in claimed}
+
+
+def _fits(call: Call, intent: Intent) -> bool:
+    """Return True if the record *call* could be that of the call of *intent*, apart from its time."""
+    return (
+        call.direction == "outbound"
+        and is_leg_id(call.uuid)
+        and endpoint.is_same(endpoint.label(call.to), intent.to)
+        and (intent.from_ is None or endpoint.is_same(endpoint.label(call.from_), intent.from_))
+    )
 
 
 def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from voicectl.api.auth import Bearer
 from voicectl.api.client import VoiceApi
-from voicectl.api.session import Session
+from voicectl.api.session import WAIT_BUDGET_SECONDS, Session
 from voicectl.api.wire import Wire
 from voicectl.core.identity.profiles import SANDBOX
 from voicectl.interrupts import Interrupts
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from voicectl.api.auth import Credentials
+    from voicectl.api.session import Limiter
     from voicectl.clock import Clock
     from voicectl.core.identity.target import Target
     from voicectl.store.rate_limiter import RateLimiter
@@ -90,6 +91,8 @@ class Sessions:
         interrupts: Interrupts | None = None,
         target: Target | None = None,
         closing: ExitStack | None = None,
+        limiter: Limiter | None = None,
+        wait_budget: float = WAIT_BUDGET_SECONDS,
     ) -> Session:
         """Return a new session with the host at *origin*.
 
@@ -99,13 +102,15 @@ class Sessions:
                 used outside the main thread needs a separate object, since signals arrive only in the main thread.
             target: The target whose credentials these are, or None for the command's target.
             closing: The stack that closes the connection, or None to close it when the command ends.
+            limiter: The rate limiter for the session's requests, or None for the command's own.
+            wait_budget: The longest time to wait for the rate limiter and after 429 responses, in seconds.
         """
         target = target or self.target
         is_sandbox = target.profile == SANDBOX and is_loopback(urlsplit(origin).hostname or "")
         return Session(
             self.wire(origin, ca_file=target.ca_file, closing=closing),
             credentials,
-            self.rate_limiter,
+            limiter or self.rate_limiter,
             self.clock,
             request_timeout=self.timeout,
             dry_run=self.dry_run,
@@ -115,6 +120,7 @@ class Sessions:
             debug=self.debug,
             interrupts=interrupts or self.interrupts,
             before_first=None if target.prove is None else partial(target.prove, origin),
+            wait_budget=wait_budget,
         )
 
     def wire(self, origin: str, *, ca_file: str | None = None, closing: ExitStack | None = None) -> Wire:
