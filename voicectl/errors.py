@@ -6,7 +6,7 @@
     ├── ConfigError          a profile, key or setting is missing or malformed
     ├── InputError           an NCCO, an endpoint, an id or a digit string is invalid
     ├── JournalError         the journal cannot be used
-    ├── StoreError           the store of webhook events cannot be used
+    ├── StoreError           the store of webhook events, or a batch, cannot be used
     ├── UnwritableError      a directory of recordings cannot be written
     ├── SignatureError       a webhook is unsigned, forged, stale or altered
     ├── ApiError             the API refused the request (status, title, trace id)
@@ -23,6 +23,7 @@
     │   ├── WaitTimeout      the status was not reported in time
     │   └── WaitEnded        a leg ended in another final status
     ├── GuardError           voicectl refused: confirmation, limit or policy
+    │   └── LeaseLost        another process runs the batch now
     └── Interrupted          a signal arrived before the work was done
 
 ``DryRun`` is not in this tree, since it does not report a failure: it ends a command that is run with ``--dry-run``.
@@ -67,7 +68,7 @@ class JournalError(VoicectlError):
 
 
 class StoreError(VoicectlError):
-    """The event store cannot be used: it is read-only, locked, damaged, missing, or written by a newer version."""
+    """The event store or a batch cannot be used: it is read-only, locked, damaged, missing or of a newer version."""
 
 
 class UnwritableError(VoicectlError):
@@ -187,6 +188,10 @@ class WaitEnded(WaitError):
 
 class GuardError(VoicectlError):
     """voicectl refused a command that needs confirmation, exceeds a limit, or violates a profile's guards."""
+
+
+class LeaseLost(GuardError):
+    """Another process has taken over the batch, so this process must not change it any more."""
 
 
 class Interrupted(VoicectlError):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartRoom
-from tests.support import kept
+from tests.support import batches, kept
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS, eventually
@@ -141,6 +141,8 @@ def prepare(room: Room, words: str) -> dict[str, str]:
     head = f"POST /webhooks/event HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n"
     room.home.joinpath("sorry.json").write_text('[{"action": "talk", "text": "Sorry"}]')
     room.home.joinpath("answer.toml").write_text('[[rule]]\nncco = "sorry.json"\n')
+    room.home.joinpath("people.csv").write_text("name,to\nAnn,447700900205\n")
+    room.home.joinpath("flow.json").write_text('[{"action": "talk", "text": "Hello"}]')
     room.home.joinpath("request.txt").write_bytes(head.encode() + body)
     return room.environ | {
         "VOICECTL_SIGNATURE_SECRET": identity.signature_secret,
@@ -156,6 +158,10 @@ def named_in(example: str, room: Room) -> dict[str, str]:
         room("user create alice")
     if "$FAULT" in example:
         return {"FAULT": room("sandbox fault add region -q").stdout.strip()}
+    if "$BATCH" in example:
+        name = f"batch-{len(batches.names(room))}"
+        batches.make(room, name, "447700900205")
+        return {"BATCH": name}
     if "$EVENT" in example:
         return {"EVENT": str(kept.keep(room, kept.status("answered"))[0])}
     made = {name: room.call(number, wait=None) for name, number in LEGS.items() if f"${name}" in example}

@@ -128,9 +128,10 @@ class Consent:
             legs: The number of legs, such as ``2 legs``.
             how: The text that follows the legs.
         """
-        return " ".join(filter(None, [imperative(action), legs, how, self._where()]))
+        return " ".join(filter(None, [imperative(action), legs, how, self.where()]))
 
-    def _where(self) -> str:
+    def where(self) -> str:
+        """Return the profile or application to act on, as it ends a question to the user."""
         target = self._target()
         if target.is_rehearsal:
             return "on the sandbox"

@@ -83,7 +83,9 @@ ERROR_CODES = (  # the first match counts
     ErrorCode(errors.InputError, "input", USAGE, "Usage error or invalid input."),
     ErrorCode(errors.SignatureError, "signature", USAGE, "A webhook is unsigned, forged, stale or altered."),
     ErrorCode(errors.JournalError, "journal", INTERNAL, "The journal of created calls cannot be used."),
-    ErrorCode(errors.StoreError, "store", INTERNAL, "The store of webhook events cannot be used."),
+    ErrorCode(
+        errors.StoreError, "store", INTERNAL, "The store of webhook events, or a batch, cannot be used."
+    ),
     ErrorCode(errors.UnwritableError, "unwritable", INTERNAL, "A recording cannot be written."),
     ErrorCode(errors.VoicectlError, "internal", INTERNAL, "Unexpected internal error."),
 )

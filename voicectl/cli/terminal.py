@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import typer
 
@@ -125,17 +125,20 @@ class Terminal:
         Raises:
             InputError: Standard input has already been read, is closed, or is larger than 1 MiB.
         """
-        if self._stdin_user:
-            raise InputError(
-                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Use - only once."
-            )
-        self._stdin_user = what
-        if sys.stdin is None:
-            raise InputError(f"Standard input is closed; it should contain {what}.")
+        self._claim_stdin(what)
         content = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
         if len(content) > MAX_INPUT_BYTES:
             raise InputError(f"Standard input is over 1 MiB; it should contain {what}.")
         return content
+
+    def open_stdin(self, what: str) -> IO[bytes]:
+        """Return standard input as a stream of bytes, which may be of any length. Like :meth:`read_stdin`, only once.
+
+        Raises:
+            InputError: Standard input has already been read, or is closed.
+        """
+        self._claim_stdin(what)
+        return sys.stdin.buffer
 
     def read_input(self, name: str, what: str) -> bytes:
         """Return the content of the file *name*, or of standard input if *name* is ``-``.
@@ -155,6 +158,15 @@ class Terminal:
         if len(content) > MAX_INPUT_BYTES:
             raise InputError(f"{name} is over 1 MiB.", hint=f"It should contain {what}.")
         return content
+
+    def _claim_stdin(self, what: str) -> None:
+        if self._stdin_user:
+            raise InputError(
+                f"Standard input cannot hold both {self._stdin_user} and {what}.", hint="Use - only once."
+            )
+        self._stdin_user = what
+        if sys.stdin is None:
+            raise InputError(f"Standard input is closed; it should contain {what}.")
 
     def write(self, text: str) -> None:
         """Write plain *text* to standard output and flush it."""

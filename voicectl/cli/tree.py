@@ -76,6 +76,18 @@ COMMANDS: Tree = {
         "stream": Entry("conversation:stream", "Play an audio file to everyone in a conversation.", ":ACTED"),
         "record": Entry("conversation:record", "Record everyone in a conversation.", ":ACTED"),
     },
+    "batch": {
+        "run": Entry("batch_run:run", "Call many people, each at most once per attempt.", ":SUMMARY"),
+        "list": Entry("batch:list_", "List the application's batches.", ":BATCH"),
+        "status": Entry("batch:status", "Show how far a batch is.", ":BATCH"),
+        "stop": Entry(
+            "batch:stop", "Stop a batch: no new call begins later than one second after this.", ":BATCH"
+        ),
+        "resume": Entry(
+            "batch_run:resume", "Go on with a batch that paused, was stopped or was interrupted.", ":SUMMARY"
+        ),
+        "report": Entry("batch:report", "List every person of a batch with the outcome.", ":PERSON"),
+    },
     "ncco": {
         "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its location.", ":VIEW"),
         "schema": Entry("ncco:schema", "Print the JSON Schema for NCCOs, for use in an editor."),
@@ -188,7 +200,7 @@ SECTIONS = {
         "watch",
         "trace",
     ),
-    "Calls": ("call", "conversation"),
+    "Calls": ("call", "conversation", "batch"),
     "Call flows": ("ncco",),
     "Webhooks": ("webhook", "recording"),
     "Identity": ("profile", "jwt", "app", "number", "user", "doctor"),
@@ -215,6 +227,7 @@ GROUP_HELP = {
     "call": "Create calls and show them.",
     "conversation": "Show conversations, speak or play audio to them, and record them. Name a conversation by its"
     " room name or by its id (CON-...).",
+    "batch": "Call many people, see how far it is, and report who was reached.",
     "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",
     "webhook": "Answer calls, and receive and store their events.",
     "recording": "List and download recordings and transcriptions.",

@@ -164,6 +164,13 @@ class History:
             Call.from_json(raw), reported=_reported(state, was_answered=was_answered) | {call.status}
         )
 
+    def keys(self, uuid: str, reference: str) -> str:
+        """Return the keys that were pressed on a leg, in order, as reported to the URL that contains *reference*."""
+        found = self._find(Query(leg=uuid, kinds=(Kind.INPUT,)))
+        pressed = (each.arrival.fields.get("dtmf") for each in found if each.arrival.reference == reference)
+        digits = (each.get("digits") if isinstance(each, dict) else each for each in pressed)
+        return "".join(each for each in digits if isinstance(each, str))
+
     def proof(self, reference: str, to: str) -> Call | None:
         """Return the call with the reference *reference* if signed events prove that the call exists.
 

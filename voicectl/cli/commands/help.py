@@ -101,6 +101,8 @@ STATE = (
     ("  spool/", "events waiting to be sent to a store on another machine;"),
     ("  notes", "the log of actions on legs, for 'trace' and '--undo';"),
     ("  listed, rooms", "the legs and rooms it listed last, for shell completion;"),
+    ("  batches/", "the batches: their people, attempts and outcomes;"),
+    ("  opt-outs", "people who asked not to be called again;"),
     ("  pace", "the rate limiter that all voicectl processes share;"),
     ("  clock-offset", "how far this machine's clock is off."),
 )

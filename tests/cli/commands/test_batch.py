@@ -1,0 +1,580 @@
+"""Calling many people once each: whole commands against the sandbox, with time handed in."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import closing
+from itertools import pairwise
+
+import pytest
+
+from tests.conftest import StartRoom
+from tests.support.batches import make, open_batch, outcomes, state, write_list
+from tests.support.room import BUSY, DECLINES, PERSON, RINGS, Ran, Room
+from voicectl.store.batches.process import this_process
+from voicectl.store.journal import Journal
+
+VOICEMAIL, NO_BEEP, UNROUTABLE, INVALID = "447700900300", "447700900301", "447700900203", "447700900205"
+PEOPLE = [f"4477009000{number:02}" for number in range(10)]
+
+
+def run(
+    room: Room, options: str = "--talk Hello", name: str = "a", file: str = "people.csv", **how: object
+) -> Ran:
+    return room(f"batch run {room.home}/{file} --id {name} --yes {options}", **how)  # type: ignore[arg-type]
+
+
+def dialled(room: Room) -> Counter[str]:
+    """How often the sandbox was asked to call each number."""
+    assert room.sandbox is not None
+    return Counter(leg.to.get("number", "") for leg in room.sandbox.exchange.legs.values())
+
+
+def add_fault(room: Room, what: str, **settings: object) -> None:
+    """Make the sandbox misbehave when calls are created."""
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": what, "on": "createCall"} | settings)
+
+
+def test_everybody_is_called_once_and_the_outcomes_are_counted(room: Room) -> None:
+    write_list(room, PERSON, BUSY, DECLINES, RINGS, VOICEMAIL, INVALID, UNROUTABLE)
+
+    ran = run(room)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.rows == [
+        ["answered", "1"], ["machine", "1"], ["busy", "1"], ["no-answer", "1"], ["rejected", "2"], ["failed", "1"],
+    ]  # fmt: skip
+    assert set(dialled(room).values()) == {1}
+    assert len(dialled(room)) == 7
+
+
+def test_the_same_command_again_calls_nobody(room: Room) -> None:
+    write_list(room, PERSON, BUSY)
+    run(room)
+
+    assert run(room).rows == [["answered", "1"], ["busy", "1"]]
+    assert sum(dialled(room).values()) == 2
+
+
+def test_a_number_is_called_once_however_it_is_written(room: Room) -> None:
+    write_list(room, PERSON, f"+{PERSON}", "+44 7700 900001")
+
+    ran = run(room)
+
+    assert dialled(room) == {PERSON: 1}
+    assert f"Left out as duplicates: 2: {PERSON} (line 3), {PERSON} (line 4)." in ran.stderr
+
+
+def test_nobody_is_called_if_any_row_is_bad(room: Room) -> None:
+    write_list(room, PERSON, "4.47701E+11", "07700900001")
+
+    ran = run(room)
+
+    assert ran.exit_code == 2
+    assert "line 3, column to" in ran.stderr
+    assert "line 4, column to" in ran.stderr
+    assert "has 2 bad rows" in ran.stderr
+    assert dialled(room) == {}
+    assert room("batch list").stdout == ""
+
+
+@pytest.mark.parametrize("content", ["", "to\n", "name\nAnn\n"])
+def test_a_list_without_people_is_refused(room: Room, content: str) -> None:
+    room.home.joinpath("people.csv").write_text(content)
+
+    assert run(room).exit_code == 2
+
+
+class TestMessages:
+    def test_each_person_hears_their_own_values_which_are_only_spoken(self, room: Room) -> None:
+        evil = '"""},{""action"":""connect"" <b>x</b>"'
+        write_list(room, f"Ann,en-GB,{PERSON}", f"{evil},,{PEOPLE[2]}", header="name,language,to")
+
+        run(room, '--talk "Hello {name}, {{sic}}"')
+
+        flows = [json.loads(each["body"])["ncco"] if isinstance(each["body"], str) else each["body"]["ncco"]
+                 for each in room.requests("createCall")]  # fmt: skip
+        assert [flow[0]["text"] for flow in flows] == [
+            "Hello Ann, {sic}", 'Hello "},{"action":"connect" bx/b, {sic}',
+        ]  # fmt: skip
+        assert [[action["action"] for action in flow] for flow in flows] == [["talk", "wait"]] * 2
+        assert [flow[0].get("language") for flow in flows] == ["en-GB", None]
+
+    def test_a_column_that_does_not_exist_is_refused(self, room: Room) -> None:
+        write_list(room, f"Ann,{PERSON}", header="name,to")
+
+        ran = run(room, '--talk "Hello {nmae}"')
+
+        assert ran.exit_code == 2
+        assert "no column 'nmae'" in ran.stderr
+        assert "Did you mean {name}?" in ran.stderr
+
+    def test_a_column_outside_a_talk_text_is_refused(self, room: Room) -> None:
+        write_list(room, f"Ann,{PERSON}", header="name,to")
+        room.home.joinpath("flow.json").write_text('[{"action": "conversation", "name": "{name}"}]')
+
+        ran = run(room, f"--ncco {room.home}/flow.json")
+
+        assert ran.exit_code == 2
+        assert "only the text of a talk action" in ran.stderr
+
+    def test_a_flow_that_dials_counts_against_the_rate_and_the_guards(self, room: Room) -> None:
+        write_list(room, PERSON)
+        flow = [{"action": "connect", "endpoint": [{"type": "phone", "number": "447700900002"}]}]
+        room.home.joinpath("flow.json").write_text(json.dumps(flow))
+
+        ran = run(room, f"--ncco {room.home}/flow.json --dry-run")
+
+        assert ran.exit_code == 0
+        assert "Each call rings 2 phones" in ran.stderr
+
+    @pytest.mark.parametrize(
+        "options", ["", "--talk Hi --answer-url https://example.org", "--ncco x --talk y"]
+    )
+    def test_there_is_exactly_one_flow(self, room: Room, options: str) -> None:
+        write_list(room, PERSON)
+
+        assert run(room, options).exit_code == 2
+
+
+class TestConsent:
+    def test_a_list_is_confirmed(self, room: Room) -> None:
+        write_list(room, PERSON)
+        line = f"batch run {room.home}/people.csv --id a --talk Hello"
+
+        assert room(line).exit_code == 9
+        assert room(line, terminal=True, stdin="n\n").exit_code == 9
+        assert dialled(room) == {}
+        assert room(line, terminal=True, stdin="y\n").exit_code == 0
+        assert dialled(room) == {PERSON: 1}
+
+    def test_standard_input_always_needs_yes(self, room: Room) -> None:
+        line = "batch run - --id a --talk Hello"
+
+        assert room(line, stdin=f"to\n{BUSY}\n").exit_code == 9
+        assert room(f"{line} --yes", stdin=f"to\n{BUSY}\n").exit_code == 0
+        assert dialled(room) == {BUSY: 1}
+
+    def test_more_people_than_max_are_refused(self, room: Room) -> None:
+        write_list(room, *PEOPLE, BUSY)
+
+        ran = run(room)
+
+        assert ran.exit_code == 9
+        assert "--max 11" in ran.stderr
+        assert dialled(room) == {}
+
+    def test_people_without_consent_are_not_called(self, room: Room) -> None:
+        write_list(room, f"{PERSON},no", f"{BUSY},yes", header="to,ok")
+
+        assert run(room, "--talk Hello --consent-column ok").rows == [["busy", "1"], ["refused", "1"]]
+        assert dialled(room) == {BUSY: 1}
+
+    def test_excluded_numbers_are_not_called_and_the_file_is_read_again(self, room: Room) -> None:
+        write_list(room, PERSON, BUSY)
+        exclude = room.home / "exclude.txt"
+        exclude.write_text(f"# no calls\n+{PERSON}\n")
+
+        assert run(room, f"--talk Hello --exclude {exclude}").rows == [["busy", "1"], ["refused", "1"]]
+
+    def test_an_exclude_file_that_cannot_be_read_stops_everything(self, room: Room) -> None:
+        write_list(room, PERSON)
+
+        assert run(room, "--talk Hello --exclude /nowhere").exit_code == 2
+        assert dialled(room) == {}
+
+    def test_numbers_that_the_profile_denies_are_not_called(self, room: Room) -> None:
+        key = room.home / "key.pem"
+        key.write_bytes((room.config / "keys" / "test.pem").read_bytes())
+        key.chmod(0o600)
+        application = room.sandbox.identity.application_id  # type: ignore[union-attr]
+        added = room(
+            f"profile add strict --application-id {application} --private-key {key} --base-url {room.url}"
+            " --from 447700900000 --deny 447700900001"
+        )
+        assert added.exit_code == 0, added.stderr
+        write_list(room, PERSON, BUSY)
+
+        assert run(room, "--talk Hello -p strict").rows == [["busy", "1"], ["refused", "1"]]
+        assert dialled(room) == {BUSY: 1}
+
+
+class TestPlan:
+    def test_a_dry_run_shows_the_plan_and_the_first_requests_and_keeps_nothing(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:5])
+
+        ran = run(room, "--talk Hello --dry-run --price-per-minute 0.1 --length-timer 60 --attempts 2")
+
+        assert ran.exit_code == 0
+        assert len(ran.stdout.splitlines()) == 3
+        assert all(line.startswith("curl -X POST") for line in ran.stdout.splitlines())
+        assert "Would call 5 people" in ran.stderr
+        assert "The cost is at most EUR 1.00." in ran.stderr
+        assert dialled(room) == {}
+        assert room("batch list").stdout == ""
+
+    def test_a_rate_above_the_platforms_is_refused_off_this_machine(self, room: Room) -> None:
+        write_list(room, PERSON)
+        key = room.config / "keys" / "test.pem"
+        env = {
+            "VOICECTL_APPLICATION_ID": "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8",
+            "VOICECTL_PRIVATE_KEY": str(key),
+            "VOICECTL_FROM": "447700900000",
+        }
+
+        ran = run(room, "--talk Hello --rate 4", env=env)
+
+        assert ran.exit_code == 9
+        assert "above the platform's limit" in ran.stderr
+
+
+class TestPace:
+    def test_calls_are_a_third_of_a_second_apart(self, room: Room) -> None:
+        write_list(room, INVALID, *PEOPLE[:6])
+
+        run(room)
+
+        with closing(open_batch(room, "a")) as store:
+            asked = sorted(attempt.asked_at for person in store.people() for attempt in person.attempts)
+        assert min(b - a for a, b in pairwise(asked)) > 0.332
+
+    def test_the_first_person_is_called_alone(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:3])
+
+        run(room)
+
+        with closing(open_batch(room, "a")) as store:
+            first, *others = [person.attempts[0] for person in store.people()]
+        assert first.ended_at is not None
+        assert all(each.asked_at >= first.ended_at for each in others)
+
+    def test_no_more_calls_are_under_way_than_allowed(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:4])
+
+        run(room, "--talk Hello --concurrent 1")
+
+        with closing(open_batch(room, "a")) as store:
+            made = [person.attempts[0] for person in store.people()]
+        assert all(a.ended_at and a.ended_at <= b.asked_at for a, b in pairwise(made))
+
+    def test_outside_the_window_nobody_is_called(self, room: Room) -> None:
+        write_list(room, PERSON)
+        began = room.clock.time()  # 02:40 UTC
+
+        assert run(room, "--talk Hello --window 02:45-03:00 --timezone UTC").exit_code == 0
+
+        with closing(open_batch(room, "a")) as store:
+            (person,) = store.people()
+        assert person.attempts[0].asked_at >= began - began % 300 + 300
+
+    def test_a_window_needs_a_time_zone(self, room: Room) -> None:
+        write_list(room, PERSON)
+
+        assert run(room, "--talk Hello --window 02:45-03:00").exit_code == 2
+
+
+class TestAttempts:
+    def test_a_person_is_called_again_after_the_gap_and_within_one_budget(self, room: Room) -> None:
+        write_list(room, PERSON, BUSY)
+
+        ran = run(room, "--talk Hello --attempts 3 --gap 30s")
+
+        assert ran.rows == [["answered", "1"], ["busy", "1"]]
+        assert dialled(room) == {PERSON: 1, BUSY: 3}
+        with closing(open_batch(room, "a")) as store:
+            _, person = store.people()
+        assert all(a.ended_at and b.asked_at - a.ended_at >= 30 for a, b in pairwise(person.attempts))
+
+    def test_only_the_chosen_outcomes_are_repeated(self, room: Room) -> None:
+        write_list(room, BUSY, DECLINES)
+
+        run(room, "--talk Hello --attempts 2 --retry-on rejected --gap 1s")
+
+        assert dialled(room) == {BUSY: 1, DECLINES: 2}
+
+    def test_the_second_number_is_tried_next(self, room: Room) -> None:
+        write_list(room, f"{BUSY},{PERSON}", header="to,mobile")
+
+        ran = run(room, "--talk Hello --second-column mobile --gap 1s")
+
+        assert ran.rows == [["answered", "1"]]
+        assert dialled(room) == {BUSY: 1, PERSON: 1}
+
+    def test_an_answered_outcome_cannot_be_repeated(self, room: Room) -> None:
+        write_list(room, PERSON)
+
+        assert run(room, "--talk Hello --attempts 2 --retry-on answered").exit_code == 2
+
+
+class TestMachines:
+    @pytest.mark.parametrize("number", [VOICEMAIL, NO_BEEP])
+    @pytest.mark.parametrize("options", ["", "--on-machine leave-message"])
+    def test_a_machine_is_never_counted_as_a_person(self, room: Room, number: str, options: str) -> None:
+        write_list(room, number)
+
+        run(room, f"--talk Hello {options}")
+
+        assert outcomes(room, "a") == {number: "machine"}
+        assert room("batch status a -o json").json["reached"] == 0
+
+    def test_a_machine_is_hung_up_on(self, room: Room) -> None:
+        write_list(room, VOICEMAIL)
+
+        run(room, f"--talk '{'Hello ' * 100}'")
+
+        assert [each["body"] for each in room.requests("updateCall")] != []
+
+    def test_an_answer_without_a_verdict_does_not_count_as_a_person(self, room: Room) -> None:
+        write_list(room, "447700900501")  # hangs up 1 s after the answer
+
+        run(room)
+
+        assert outcomes(room, "a") == {"447700900501": "unverified"}
+
+    def test_without_detection_an_answer_counts(self, room: Room) -> None:
+        write_list(room, "447700900501")
+
+        run(room, "--talk Hello --no-machine-detection")
+
+        assert outcomes(room, "a") == {"447700900501": "answered"}
+
+
+class TestPauses:
+    def test_a_first_call_that_the_api_refuses_pauses_the_batch(self, room: Room) -> None:
+        write_list(room, *PEOPLE)
+        add_fault(room, "status", code=400)
+
+        ran = run(room)
+
+        assert ran.exit_code == 9
+        assert "the first call failed: 400" in ran.stderr
+        assert len(room.requests("createCall")) == 1
+        assert room("batch status a -o json").json["state"] == "paused"
+
+    def test_five_failures_with_one_cause_pause_it_and_resume_goes_on(self, room: Room) -> None:
+        unroutable = [f"44770091{number}203" for number in range(7)]
+        write_list(room, PERSON, *(UNROUTABLE, *unroutable))
+        add_fault(room, "status", code=422, after=5)
+
+        ran = run(room)
+
+        assert ran.exit_code == 9
+        assert "5 calls in a row failed" in ran.stderr
+        room.sandbox.faults.clear()  # type: ignore[union-attr]
+        resumed = room("batch resume a")
+        assert resumed.exit_code == 0, resumed.stderr
+        assert room("batch status a -o json").json["waiting"] == 0
+        assert max(dialled(room).values()) == 1
+
+    def test_busy_and_unanswered_calls_never_pause_it(self, room: Room) -> None:
+        write_list(room, *(f"4477009{number}0200" for number in range(8)))
+
+        assert run(room).exit_code == 0
+
+    def test_a_429_storm_pauses_it_and_nobody_is_lost(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:4])
+        add_fault(room, "rate-limit")
+
+        ran = run(room)
+
+        assert ran.exit_code == 9
+        assert len(room.requests("createCall")) == 5
+        room.sandbox.faults.clear()  # type: ignore[union-attr]
+        assert room("batch resume a").exit_code == 0
+        assert dialled(room) == dict.fromkeys(PEOPLE[:4], 1)
+
+    def test_a_refused_key_stops_everything_with_one_message(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:4])
+        add_fault(room, "key-revoked")
+
+        ran = run(room)
+
+        assert ran.exit_code == 3
+        assert len(room.requests("createCall")) == 1
+        assert room("batch status a -o json").json["waiting"] == 4
+
+    def test_the_greatest_cost_is_kept_to(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:4])
+
+        ran = run(room, "--talk Hello --length-timer 60 --price-per-minute 1 --max-cost 1.005")
+
+        assert ran.exit_code == 9
+        assert "--max-cost 1.005" in ran.stderr
+        assert 1 <= sum(dialled(room).values()) < 4
+
+
+class TestDoubts:
+    def test_a_call_whose_reply_was_lost_is_found_and_not_repeated(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:4])
+        add_fault(room, "lost-reply", times=2)
+
+        ran = run(room)
+
+        assert ran.exit_code == 0, ran.stderr
+        assert ran.rows == [["answered", "4"]]
+        assert dialled(room) == dict.fromkeys(PEOPLE[:4], 1)
+
+    def test_a_call_that_is_not_found_stays_in_doubt_and_is_never_repeated(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:2])
+        add_fault(room, "lost-request", times=1)
+
+        ran = run(room)
+
+        assert ran.exit_code == 10
+        assert ran.rows == [["answered", "1"], ["in-doubt", "1"]]
+        assert run(room).exit_code == 10
+        assert len(room.requests("createCall")) == 2
+        assert room("call reconcile").rows[0][2] == PEOPLE[0]
+
+    def test_what_the_user_settles_is_taken_up(self, room: Room) -> None:
+        write_list(room, PERSON)
+        add_fault(room, "lost-request", times=1)
+        run(room)
+        reference = room("call reconcile -q").stdout.strip()
+
+        assert room(f"call reconcile {reference} --assume not-created --reason checked").exit_code == 0
+        assert room("batch resume a").rows == [["answered", "1"]]
+        assert dialled(room) == {PERSON: 1}
+
+
+class TestLists:
+    def test_a_changed_list_is_refused_with_the_difference(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:3])
+        run(room)
+        write_list(room, *PEOPLE[1:5])
+
+        ran = run(room)
+
+        assert ran.exit_code == 2
+        assert "2 added, 1 removed, 0 changed" in ran.stderr
+        assert f"added: {PEOPLE[3]}" in ran.stderr
+        accepted = run(room, "--talk Hello --accept-new-list")
+        assert accepted.exit_code == 0, accepted.stderr
+        assert dialled(room) == dict.fromkeys(PEOPLE[:5], 1)
+
+    def test_a_list_in_another_order_is_the_same_list(self, room: Room) -> None:
+        write_list(room, *PEOPLE[:3])
+        run(room)
+        write_list(room, *reversed(PEOPLE[:3]))
+
+        assert run(room).exit_code == 0
+        assert dialled(room) == dict.fromkeys(PEOPLE[:3], 1)
+
+    def test_other_settings_are_refused_except_for_the_pace(self, room: Room) -> None:
+        write_list(room, BUSY)
+        run(room)
+
+        ran = run(room, "--talk Goodbye")
+        assert ran.exit_code == 2
+        assert "--ncco" in ran.stderr
+        assert run(room, "--talk Hello --rate 2").exit_code == 0
+
+
+class TestOtherTerminals:
+    def test_a_batch_that_another_process_runs_is_refused(self, room: Room) -> None:
+        make(room, "a", PERSON)
+        with closing(open_batch(room, "a")) as store:
+            store.take_lease(this_process(room.clock.time()))
+
+            ran = room("batch resume a")
+            assert ran.exit_code == 9
+            assert "is being run by process" in ran.stderr
+            assert room("batch status a -o json").json["state"] == "running"
+
+        assert dialled(room) == {}
+
+    def test_a_batch_of_another_host_is_refused(self, room: Room) -> None:
+        make(room, "a", PERSON)
+
+        ran = room("batch resume a", env={"VOICECTL_BASE_URL": "http://127.0.0.1:9"})
+
+        assert ran.exit_code == 9
+        assert "belongs to application" in ran.stderr
+
+    def test_status_and_list_show_how_far_a_batch_is(self, room: Room) -> None:
+        write_list(room, PERSON, BUSY)
+        run(room)
+        make(room, "b", PERSON)
+
+        assert [row[:8] for row in room("batch list").rows] == [
+            ["a", "done", "2", "2", "1", "0", "0", "0"],
+            ["b", "interrupted", "1", "0", "0", "0", "1", "0"],
+        ]
+        assert room("batch status a -o json").json["outcomes"] == {"answered": 1, "busy": 1}
+        assert room("batch status nowhere").exit_code == 4
+
+    def test_a_report_names_everybody_and_spreadsheets_run_nothing(self, room: Room) -> None:
+        write_list(room, f"=HYPERLINK(1),{PERSON}", f"Bob,{DECLINES}", header="name,to")
+        run(room)
+
+        table = room("batch report a -o csv --fields to,outcome,detail,row.name").stdout
+        assert f"{PERSON},answered,-,'=HYPERLINK(1)" in table
+        found = room("batch report a -o json").json
+        assert [(each["to"], each["outcome"], each["reached"]) for each in found] == [
+            (PERSON, "answered", True),
+            (DECLINES, "rejected", False),
+        ]
+        assert found[0]["calls"][0]["uuid"] == found[0]["uuid"]
+
+    def test_a_report_can_be_drawn(self, room: Room) -> None:
+        write_list(room, PERSON, BUSY)
+        run(room)
+
+        assert room(f"batch report a --svg {room.home}/a.svg").exit_code == 0
+        drawing = room.home.joinpath("a.svg").read_text()
+        assert "answered 1" in drawing
+        assert "<script" not in drawing
+
+    def test_every_change_is_a_json_line(self, room: Room) -> None:
+        write_list(room, BUSY)
+
+        lines = [json.loads(line) for line in run(room, "--talk Hello -o jsonl").stdout.splitlines()]
+
+        assert [(line["to"], line["state"], line["outcome"]) for line in lines] == [
+            (BUSY, "intent", None),
+            (BUSY, "live", None),
+            (BUSY, "over", "busy"),
+        ]
+
+    def test_a_stopped_batch_calls_nobody_and_can_be_resumed(self, room: Room) -> None:
+        make(room, "a", BUSY)
+
+        assert room("batch stop a").exit_code == 0
+        assert room("batch status a -o json").json["state"] == "stopped"
+        assert room("batch resume a").exit_code == 0
+        assert outcomes(room, "a") == {BUSY: "busy"}
+
+
+def test_every_call_is_in_the_journal_with_the_key_of_its_attempt(room: Room) -> None:
+    write_list(room, BUSY)
+    run(room, "--talk Hello --attempts 2 --gap 1s")
+
+    with closing(Journal(state(room), room.clock)) as journal:
+        keys = [f"batch a person 1 attempt {number}" for number in (1, 2)]
+        assert [intent.uuid is not None for key in keys if (intent := journal.by_key(key))] == [True, True]
+
+
+def test_without_a_journal_nobody_is_called(room: Room) -> None:
+    write_list(room, PERSON)
+    state(room).mkdir(parents=True)
+    state(room).joinpath("journal.db").write_bytes(b"not a database, but long enough to look like one" * 100)
+
+    assert run(room).exit_code == 1
+    assert dialled(room) == {}
+
+
+def test_the_progress_is_drawn_on_a_terminal(start_room: StartRoom) -> None:
+    room = start_room()
+    write_list(room, BUSY)
+
+    ran = room(
+        f"batch run {room.home}/people.csv --id a --talk Hello",
+        terminal=True,
+        stdin="y\n",
+        env={"TERM": "xterm"},
+    )
+
+    assert ran.exit_code == 0
+    assert "busy" in ran.stdout

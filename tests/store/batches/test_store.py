@@ -1,0 +1,285 @@
+"""What a store of batches guarantees. Another implementation would pass the same tests."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.support.batches import fill
+from voicectl.errors import GuardError, InputError, LeaseLost, LegError, StoreError
+from voicectl.store.batches.directory import SqliteBatches
+from voicectl.store.batches.process import is_gone, this_process
+from voicectl.store.batches.records import (
+    Attempt,
+    AttemptState,
+    BatchStore,
+    Holder,
+    Person,
+    PersonChange,
+    Stop,
+    WaitingPerson,
+)
+
+A, B, C = "447700900001", "447700900002", "447700900003"
+NOW = 1_770_000_000.0
+Open = Callable[[], BatchStore]
+
+
+def keep(directory: Path, *numbers: str, name: str = "a") -> None:
+    with SqliteBatches(directory).new(name) as new:
+        fill(new, *numbers)
+        new.keep(
+            name=name,
+            application_id="app",
+            base_url="https://api.nexmo.com",
+            created_at=NOW,
+            settings={"retry_on": []},
+            columns=("to",),
+            digest="d",
+        )
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Open]:
+    """Open a batch of three people, as often as processes would."""
+    keep(tmp_path, A, B, C)
+    with ExitStack() as stack:
+
+        def open_() -> BatchStore:
+            store = SqliteBatches(tmp_path).open("a")
+            stack.callback(store.close)
+            return store
+
+        yield open_
+
+
+def attempt(person: WaitingPerson, **fields: object) -> Attempt:
+    made = Attempt(
+        person=person.id,
+        number=person.attempts + 1,
+        reference=f"vc-{person.id}-{person.attempts + 1}",
+        token=f"t{person.id}-{person.attempts + 1}",
+        to=person.to,
+        asked_at=NOW,
+        state=AttemptState.INTENT,
+    )
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def dead_process() -> Holder:
+    """A holder on this host whose process has ended."""
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    stat = Path(f"/proc/{child.pid}/stat")
+    started = stat.read_text().rpartition(")")[2].split()[19] if stat.exists() else "then"
+    child.communicate()
+    return replace(this_process(NOW), pid=child.pid, started=started, token="other")
+
+
+def test_people_wait_in_the_order_of_the_list_and_repeated_attempts_come_first(batch: Open) -> None:
+    store = batch()
+    store.take_lease(this_process(NOW))
+    first = store.due(NOW, 1)[0]
+    assert store.begin(first, attempt(first))
+    store.record([], [PersonChange(person=first.id, due_at=NOW + 60)], now=NOW)
+
+    assert [each.to for each in store.due(NOW, 9)] == [B, C]
+    assert [each.to for each in store.due(NOW + 60, 9)] == [A, B, C]
+    assert store.due(NOW + 60, 1)[0].attempts == 1
+
+
+def test_an_attempt_is_begun_only_once(batch: Open) -> None:
+    store = batch()
+    store.take_lease(this_process(NOW))
+    person = store.due(NOW, 1)[0]
+
+    assert store.begin(person, attempt(person))
+    assert not store.begin(person, attempt(person, reference="vc-x", token="x"))
+    assert [each.reference for each in store.open_attempts()] == ["vc-1-1"]
+
+
+def test_no_attempt_is_begun_once_another_process_asks_to_stop(batch: Open) -> None:
+    store, other = batch(), batch()
+    store.take_lease(this_process(NOW))
+    person = store.due(NOW, 1)[0]
+    other.set_stop(Stop.HANG_UP)
+
+    assert not store.begin(person, attempt(person))
+    assert store.renew_lease(NOW) is Stop.HANG_UP
+    assert store.open_attempts() == []
+
+
+def test_a_lease_is_refused_while_its_process_runs_and_given_when_it_is_released(batch: Open) -> None:
+    store, other = batch(), batch()
+    store.take_lease(this_process(NOW))
+
+    with pytest.raises(GuardError, match=f"process {os.getpid()}"):
+        other.take_lease(this_process(NOW))
+    store.release_lease()
+
+    assert other.take_lease(this_process(NOW)) is None
+
+
+def test_a_lease_whose_process_has_ended_is_taken_over_and_its_holder_can_write_no_more(batch: Open) -> None:
+    store, other = batch(), batch()
+    dead = dead_process()
+    store.take_lease(dead)
+    person = store.due(NOW, 1)[0]
+
+    assert other.take_lease(this_process(NOW)) == dead
+    with pytest.raises(LeaseLost):
+        store.begin(person, attempt(person))
+    with pytest.raises(LeaseLost):
+        store.record([], [PersonChange(person=1, outcome="busy")], now=NOW)
+    with pytest.raises(LeaseLost):
+        store.renew_lease(NOW)
+    assert other.open_attempts() == []
+
+
+def test_a_process_id_that_is_used_again_is_another_process() -> None:
+    me = this_process(NOW)
+
+    assert not is_gone(me, NOW + 1e6)
+    assert is_gone(replace(me, started="1"), NOW)
+    assert is_gone(replace(me, boot="another boot"), NOW)
+
+
+def test_the_process_of_another_host_counts_as_gone_after_a_minute_of_silence() -> None:
+    far = replace(this_process(NOW), host="elsewhere")
+
+    assert not is_gone(far, NOW + 60)
+    assert is_gone(far, NOW + 61)
+
+
+def test_an_attempt_that_was_not_made_leaves_the_person_waiting(batch: Open) -> None:
+    store = batch()
+    store.take_lease(this_process(NOW))
+    person = store.due(NOW, 1)[0]
+    made = attempt(person)
+    store.begin(person, made)
+    store.record(unmade=[made], now=NOW)
+
+    assert store.due(NOW, 1) == [person]
+    assert store.begin(person, attempt(person, reference="vc-again", token="again"))
+
+
+def test_totals_count_everybody_once(batch: Open) -> None:
+    store = batch()
+    store.take_lease(this_process(NOW))
+    first, second, _ = store.due(NOW, 3)
+    for each in (first, second):
+        store.begin(each, attempt(each))
+    over = attempt(first, state=AttemptState.OVER, outcome="answered", price="0.0123")
+    store.record([over], [PersonChange(person=first.id, outcome="answered")], now=NOW)
+
+    totals = store.totals()
+    assert (totals.people, totals.waiting, totals.open, totals.attempts) == (3, 1, 1, 2)
+    assert (totals.outcomes, totals.spent, totals.succeeded) == ({"answered": 1}, Decimal("0.0123"), 1)
+
+
+def test_a_report_has_each_person_with_all_attempts(batch: Open) -> None:
+    store = batch()
+    store.take_lease(this_process(NOW))
+    person = store.due(NOW, 1)[0]
+    store.begin(person, attempt(person))
+    store.record([], [PersonChange(person=person.id, due_at=NOW)], now=NOW)
+    again = store.due(NOW, 1)[0]
+    store.begin(again, attempt(again))
+
+    found = list(store.people())
+    assert [(each.line, each.to, len(each.attempts)) for each in found] == [(2, A, 2), (3, B, 0), (4, C, 0)]
+
+
+class TestFiles:
+    def test_of_several_rows_with_one_number_the_first_is_kept(self, tmp_path: Path) -> None:
+        with SqliteBatches(tmp_path).new("a") as new:
+            fill(new, A, B, A, A)
+
+            assert new.count() == 2
+            assert new.duplicates(9) == [(4, A), (5, A)]
+
+    def test_a_second_number_belongs_to_one_person_only(self, tmp_path: Path) -> None:
+        with SqliteBatches(tmp_path).new("a") as new:
+            new.add(Person(line=2, to=A, second=B, fields={}))
+            new.add(Person(line=3, to=B, second=C, fields={}))
+            new.add(Person(line=4, to="447700900004", second=C, fields={}))
+
+            assert new.settle() == 2
+            assert [second for _, _, second, _ in new.first(9)] == [None, C, None]
+
+    def test_a_batch_that_is_not_kept_leaves_nothing(self, tmp_path: Path) -> None:
+        with SqliteBatches(tmp_path).new("a") as new:
+            fill(new, A)
+
+        assert list((tmp_path / "batches").iterdir()) == []
+        assert not SqliteBatches(tmp_path).exists("a")
+
+    def test_of_two_batches_with_one_name_the_first_is_kept(self, tmp_path: Path) -> None:
+        with SqliteBatches(tmp_path).new("a") as new:
+            fill(new, B)
+            keep(tmp_path, A)
+            with pytest.raises(StoreError, match="just created"):
+                new.keep(
+                    name="a",
+                    application_id="",
+                    base_url="",
+                    created_at=NOW,
+                    settings={},
+                    columns=(),
+                    digest="",
+                )
+
+        with closing(SqliteBatches(tmp_path).open("a")) as store:
+            assert [each.to for each in store.people()] == [A]
+
+    def test_people_of_a_changed_list_are_compared_by_number(self, tmp_path: Path) -> None:
+        keep(tmp_path, A, B)
+        with closing(SqliteBatches(tmp_path).open("a")) as store, SqliteBatches(tmp_path).new("a") as new:
+            new.add(Person(line=2, to=C, second=None, fields={"to": C}))
+            new.add(Person(line=3, to=B, second=None, fields={"to": f"+{B}"}))
+            new.settle()
+            path = new.finish()
+            found = store.difference(path)
+            store.take_lease(this_process(NOW))
+            added = store.add_people(path, "other")
+
+            assert (found.added, found.removed, found.changed) == (1, 1, 1)
+            assert added == 1
+            assert [each.to for each in store.people()] == [A, B, C]
+            assert store.info().digest == "other"
+
+    @pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "a b", "x" * 101, "a\n", "ä"])
+    def test_a_name_that_is_no_file_name_is_refused(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(InputError), SqliteBatches(tmp_path).new(name):
+            pass
+
+    def test_a_batch_that_does_not_exist_is_not_found(self, tmp_path: Path) -> None:
+        with pytest.raises(LegError):
+            SqliteBatches(tmp_path).open("a")
+
+    def test_a_batch_of_a_newer_version_is_refused(self, tmp_path: Path) -> None:
+        keep(tmp_path, A)
+        with closing(sqlite3.connect(tmp_path / "batches" / "a.db")) as db:
+            db.execute("PRAGMA user_version = 99")
+
+        with pytest.raises(StoreError, match="newer version"):
+            SqliteBatches(tmp_path).open("a")
+
+    @pytest.mark.parametrize("at", [0, 1, 2, 3])
+    def test_a_damaged_batch_is_not_run(self, tmp_path: Path, at: int) -> None:
+        keep(tmp_path, A, B, C)
+        path = tmp_path / "batches" / "a.db"
+        content = bytearray(path.read_bytes())
+        content[at * 4096 : at * 4096 + 2048] = os.urandom(2048)
+        path.write_bytes(content)
+
+        with pytest.raises(StoreError), closing(SqliteBatches(tmp_path).open("a")) as store:
+            store.take_lease(this_process(NOW))

@@ -1,0 +1,68 @@
+"""Batches for tests: their lists, and batches that exist without a command having run them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from voicectl.core.batch.settings import Settings
+from voicectl.store.batches.directory import SqliteBatches
+from voicectl.store.batches.records import Person
+from voicectl.store.batches.sqlite import SqliteBatch
+
+from .room import Room
+
+
+def write_list(room: Room, *numbers: str, name: str = "people.csv", header: str = "to") -> Path:
+    """Write a list with a row for each of *numbers*, which may be whole rows, and return its path."""
+    path = room.home / name
+    path.write_text("\n".join([header, *numbers, ""]))
+    return path
+
+
+def names(room: Room) -> list[str]:
+    """Return the names of the batches of the room's application."""
+    return SqliteBatches(state(room)).names()
+
+
+def open_batch(room: Room, name: str) -> SqliteBatch:
+    """Open a batch of the room's application."""
+    return SqliteBatches(state(room)).open(name)
+
+
+def state(room: Room) -> Path:
+    """Return the state directory of the room's application."""
+    assert room.sandbox is not None
+    return room.state / room.sandbox.identity.application_id
+
+
+def make(room: Room, name: str, *numbers: str) -> None:
+    """Create a batch of *numbers* that has not been run."""
+    assert room.sandbox is not None
+    state(room).mkdir(parents=True, exist_ok=True)
+    with SqliteBatches(state(room)).new(name) as new:
+        fill(new, *numbers)
+        new.keep(
+            name=name,
+            application_id=room.sandbox.identity.application_id,
+            base_url=room.url,
+            created_at=room.clock.time(),
+            settings=Settings(
+                ncco=[{"action": "talk", "text": "Hello"}], from_=room.sandbox.identity.number
+            ).to_json(),
+            columns=("to",),
+            digest="",
+        )
+
+
+def fill(new: object, *numbers: str) -> None:
+    """Add a person for each of *numbers* to a new batch."""
+    for line, to in enumerate(numbers, 2):
+        new.add(Person(line=line, to=to, second=None, fields={"to": to}))  # type: ignore[attr-defined]
+    new.settle()  # type: ignore[attr-defined]
+
+
+def outcomes(room: Room, name: str) -> dict[str, str | None]:
+    """Return the outcome of each person of a batch, by number."""
+    with closing(open_batch(room, name)) as store:
+        return {each.to: each.outcome for each in store.people()}

@@ -1,0 +1,419 @@
+"""``batch run`` and ``batch resume``: call many people, each at most once per attempt."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from voicectl.cli import errors
+from voicectl.cli.arguments import grouped
+from voicectl.cli.context import App, current
+from voicectl.cli.options.batch import (
+    Concurrent,
+    LimitOptions,
+    MessageOptions,
+    PeopleOptions,
+    Rate,
+    check_rate,
+    settings_of,
+)
+from voicectl.cli.output.text import has_screen, remark
+from voicectl.cli.output.writer import Format, View, Writer
+from voicectl.core.batch import report
+from voicectl.core.batch.attempts import Outcome
+from voicectl.core.batch.load import Screen, load
+from voicectl.core.batch.message import Message
+from voicectl.core.batch.people import Columns
+from voicectl.core.batch.plan import MAX_LISTED, Plan
+from voicectl.core.batch.run import runner
+from voicectl.core.batch.settings import Settings
+from voicectl.errors import DryRun, GuardError, InputError
+from voicectl.store.batches.opt_outs import OptOuts
+from voicectl.store.batches.process import this_process
+from voicectl.voice import ncco
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from voicectl.core.batch.ledger import Change, Tally
+    from voicectl.core.batch.load import Loaded
+    from voicectl.core.batch.people import BadRow
+    from voicectl.store.batches.directory import NewBatch
+    from voicectl.store.batches.records import BatchInfo, BatchStore
+    from voicectl.store.batches.sqlite import SqliteBatch
+
+CHANGE = View(
+    columns=(
+        "at",
+        "to",
+        "state",
+        "outcome",
+        "attempt",
+        "attempt_outcome",
+        "detail",
+        "uuid",
+        "reference",
+        "person",
+    ),
+    utc_times=frozenset({"at"}),
+)
+SUMMARY = View(columns=("outcome", "people"), id="outcome")
+
+MAX_FAULTS = 1000
+"""The maximum number of bad rows that are listed."""
+
+DRY_REQUESTS = 3
+
+
+@grouped
+def run(
+    ctx: typer.Context,
+    list_file: Annotated[
+        str,
+        typer.Argument(
+            metavar="LIST",
+            help="The people: a CSV file with a header, or JSON lines; - reads standard input.",
+            show_default=False,
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option("--id", metavar="NAME", help="The name of the batch.", show_default=False)
+    ],
+    *,
+    message: MessageOptions,
+    people: PeopleOptions,
+    limits: LimitOptions,
+    accept_new_list: Annotated[
+        bool,
+        typer.Option(
+            "--accept-new-list", help="If the list has changed, also call the people who were added."
+        ),
+    ] = False,
+) -> None:
+    """Call many people, each at most once per attempt.
+
+    The whole list is checked before the first call, and each number is called only once, however it is written and
+    however often it is listed. The first person is called alone. If the command is interrupted, run it again: it goes
+    on where it was, and calls nobody again who was called or may have been called.
+
+    A person counts as reached if the outcome is 'answered': a person, not a machine, answered. If it could not be
+    found out who answered, the outcome is 'unverified'. Run 'webhook serve' to learn it in more cases. If the API's
+    reply is lost and the call cannot be found, the outcome is 'in-doubt'.
+
+    The batch pauses (exit status 9) if the API refuses the first call, if 5 calls in a row fail with the same cause,
+    or if more than 5 % of at least 20 calls are in doubt. The exit status is 10 if somebody was not called, or is in
+    doubt. With -o jsonl, each change is printed; otherwise, the number of people by outcome is printed at the end.
+
+    Examples:
+      $ voicectl batch run people.csv --id alert-17 --talk "Hello {name}, the site is down." --yes
+      $ voicectl batch run people.csv --id alert-18 --ncco flow.json --attempts 3 --dry-run
+    """
+    app = current(ctx)
+    if list_file == "-" and not (app.options.yes or app.options.dry_run):
+        raise GuardError("A list on standard input needs confirmation in advance.", hint="Add --yes.")
+    settings = settings_of(app, message, people, limits)
+    app.target.policy.check_dialled(ncco.dialled(settings.ncco))
+    app.journal.check()
+    opt_outs = OptOuts(app.state_directory)
+    screen = Screen(app.target.policy, people.exclude, opt_outs)
+    with ExitStack() as stack:
+        new = stack.enter_context(app.batches.new(name))
+        file, where = stack.enter_context(_opened(app, list_file))
+        with _faults() as on_fault:
+            loaded = load(file, where, _columns(settings), new, screen, on_fault)
+        made = Message(settings, loaded.columns)
+        store = app.batches.open(name) if app.batches.exists(name) else None
+        if store is not None:
+            stack.callback(store.close)
+            _check_same(app, store, settings)
+        if app.options.dry_run:
+            _show_requests(app, name, settings, new, loaded, made)
+            return
+        plan = _plan(settings, new, loaded)
+        if store is None:
+            question = f"Call {plan.people} people as batch {name} {app.consent.where()}"
+            _confirm(app, question, plan.lines(), plan.people, limits.max_people)
+            _keep(app, name, settings, new, loaded)
+            store = app.batches.open(name)
+            stack.callback(store.close)
+        else:
+            left = store.totals()
+            _confirm(
+                app, f"Go on with batch {name} {app.consent.where()}", (f"To be called: {left.waiting}.",)
+            )
+        update = _Update(new=new, loaded=loaded, is_accepted=accept_new_list, most=limits.max_people)
+        _go(app, store, settings, screen, opt_outs, update)
+
+
+def resume(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the batch.", show_default=False)],
+    rate: Rate = None,
+    concurrent: Concurrent = None,
+) -> None:
+    """Go on with a batch that paused, was stopped or was interrupted.
+
+    It calls nobody again who was called or may have been called, and keeps the settings and the list with which the
+    batch was begun. Outcomes and exit statuses are those of 'batch run'.
+
+    Examples:
+      $ voicectl batch resume "$BATCH"
+    """
+    app = current(ctx)
+    app.consent.refuse_dry_run()
+    app.journal.check()
+    with ExitStack() as stack:
+        store = app.batches.open(name)
+        stack.callback(store.close)
+        info = store.info()
+        _check_target(app, info)
+        settings = Settings.from_json(info.settings)
+        settings = replace(
+            settings,
+            rate=settings.rate if rate is None else check_rate(app, rate),
+            concurrent=concurrent or settings.concurrent,
+        )
+        opt_outs = OptOuts(app.state_directory)
+        exclude = None if settings.exclude is None else Path(settings.exclude)
+        _go(app, store, settings, Screen(app.target.policy, exclude, opt_outs), opt_outs)
+
+
+def _columns(settings: Settings) -> Columns:
+    return Columns(
+        to=settings.to_column,
+        second=settings.second_column,
+        consent=settings.consent_column,
+        timezone=settings.timezone_column,
+    )
+
+
+@contextmanager
+def _opened(app: App, name: str) -> Iterator[tuple[IO[bytes], str]]:
+    """Yield the list as bytes, and its name for messages."""
+    if name == "-":
+        yield app.terminal.open_stdin("the list"), "The list on standard input"
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield file, name
+    except OSError as exc:
+        if exc.filename != name:
+            raise
+        raise InputError(f"{name} cannot be read: {exc.strerror}.", hint="Check the path.") from exc
+
+
+@contextmanager
+def _faults() -> Iterator[Callable[[BadRow], None]]:
+    """Yield a function that shows faults of the list, up to a limit."""
+    count = 0
+
+    def show(fault: BadRow) -> None:
+        nonlocal count
+        count += 1
+        if count <= MAX_FAULTS:
+            remark(str(fault))
+
+    try:
+        yield show
+    finally:
+        if count > MAX_FAULTS:
+            remark(f"and {count - MAX_FAULTS} more")
+
+
+def _check_same(app: App, store: SqliteBatch, settings: Settings) -> None:
+    """Check that a batch that exists may be run again with these settings and on this application."""
+    info = store.info()
+    _check_target(app, info)
+    Settings.from_json(info.settings).check_same(settings)
+
+
+def _check_target(app: App, info: BatchInfo) -> None:
+    target = app.target
+    if (info.application_id, info.base_url) != (target.application_id, target.base_url):
+        raise GuardError(
+            f"The batch {info.name} belongs to application {info.application_id} on {info.base_url}.",
+            hint="Choose the profile with which it was begun. Nobody was called.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Update:
+    """The list with which a batch is run again, and whether people who are only in this list are called, too."""
+
+    new: NewBatch
+    loaded: Loaded
+    is_accepted: bool
+    most: int
+
+    def apply(self, store: SqliteBatch) -> None:
+        """Add the people who are only in the new list, if that is accepted. The lease must have been taken.
+
+        Raises:
+            InputError: The list has changed.
+            GuardError: There are too many new people.
+        """
+        info, columns = store.info(), self.loaded.columns
+        if self.loaded.digest == info.digest:
+            return
+        path = self.new.finish()
+        found = store.difference(path)
+        if not found and columns == info.columns:
+            return
+        for line in found.examples:
+            remark(f"  {line}")
+        if not self.is_accepted or columns != info.columns:
+            raise InputError(
+                f"The {'list' if columns == info.columns else 'columns'} of this batch changed since it was begun:"
+                f" {found.added} added, {found.removed} removed, {found.changed} changed.",
+                hint="Nobody was called. Use the old list, or 'batch resume', or --accept-new-list, which adds only"
+                " the people who are new.",
+            )
+        if found.added > self.most:
+            raise GuardError(
+                f"The new list adds {found.added} people, but --max is {self.most}.",
+                hint=f"Add --max {found.added}. Nobody was called.",
+            )
+        added = store.add_people(path, self.loaded.digest)
+        remark(f"People added: {added}. Rows that were removed or changed stay as they were.")
+
+
+def _plan(settings: Settings, new: NewBatch, loaded: Loaded) -> Plan:
+    return Plan(
+        settings=settings,
+        people=new.count(waiting=True),
+        uncalled=new.outcomes(),
+        duplicates=loaded.duplicates,
+        first_duplicates=new.duplicates(MAX_LISTED),
+        first=[(line, to) for line, to, *_ in new.first(MAX_LISTED)],
+    )
+
+
+def _confirm(app: App, question: str, lines: Iterable[str], people: int = 0, most: int = 0) -> None:
+    """Show the plan, and ask for confirmation unless it was given in advance.
+
+    Raises:
+        GuardError: There are more than *most* people, or the user does not confirm.
+    """
+    remark(f"{question}:")
+    for line in lines:
+        remark(line)
+    if people > most:
+        raise GuardError(
+            f"The list has {people} people to call, but --max is {most}.",
+            hint=f"Add --max {people}, or shorten the list. Nobody was called.",
+        )
+    if app.options.yes:
+        return
+    if not app.terminal.can_ask:
+        raise GuardError(
+            "Calling a list needs confirmation, but standard input or standard error is not a terminal.",
+            hint="Add --yes. Nobody was called.",
+        )
+    if app.terminal.ask(f"{question}? [y/N]").lower() not in ("y", "yes"):
+        raise GuardError("Nobody was called.")
+
+
+def _keep(app: App, name: str, settings: Settings, new: NewBatch, loaded: Loaded) -> None:
+    new.keep(
+        name=name,
+        application_id=app.target.application_id,
+        base_url=app.target.base_url,
+        created_at=app.clock.time(),
+        settings=settings.to_json(),
+        columns=loaded.columns,
+        digest=loaded.digest,
+    )
+
+
+def _show_requests(
+    app: App, name: str, settings: Settings, new: NewBatch, loaded: Loaded, message: Message
+) -> None:
+    """Show the plan, and the first requests as curl."""
+    plan = _plan(settings, new, loaded)
+    remark(f"Would call {plan.people} people as batch {name}:")
+    for line in plan.lines():
+        remark(line)
+    with app.consent.writer(SUMMARY, is_many=True):
+        for _, to, _, row in new.first(DRY_REQUESTS):
+            try:
+                app.api.create_call(message.order(to, row, "TOKEN").body)
+            except DryRun as dry:
+                app.consent.show_request(dry)
+
+
+def _go(
+    app: App,
+    store: SqliteBatch,
+    settings: Settings,
+    screen: Screen,
+    opt_outs: OptOuts,
+    update: _Update | None = None,
+) -> None:
+    """Run a batch until everybody has an outcome, or until it pauses or is stopped, and show the outcomes."""
+    info = store.info()
+    earlier = store.take_lease(this_process(app.clock.time()))
+    if earlier is not None:
+        remark(f"Taking over from process {earlier.pid}, which has ended.")
+    is_lines = app.terminal.format is Format.JSONL
+    with ExitStack() as stack:
+        release = stack.enter_context(_releasing(store))
+        if update is not None:
+            update.apply(store)
+        store.set_pause("")
+        app.consent.announce()
+        out = stack.enter_context(app.terminal.writer(CHANGE if is_lines else SUMMARY, is_many=True))
+        running = runner(
+            info.name,
+            store,
+            settings,
+            info.columns,
+            screen,
+            opt_outs,
+            app,
+            on_change=partial(_write_change, out) if is_lines else lambda _: None,
+            on_tick=stack.enter_context(_progress(app, store)),
+            remark=remark,
+        )
+        people = store.totals().people
+        release.pop_all()  # the runner releases it
+        try:
+            running.run()
+        finally:
+            tally = running.parts.ledger.tally
+            counts = report.outcomes(tally.outcomes, people - tally.done)
+            for outcome, count in () if is_lines else counts.items():
+                out.add({"outcome": outcome, "people": count})
+    if counts.keys() & {Outcome.IN_DOUBT, Outcome.NOT_CALLED}:
+        remark(f"Some people were not called, or are in doubt. See: voicectl batch report {info.name}")
+        raise typer.Exit(errors.PARTIAL)
+
+
+@contextmanager
+def _releasing(store: BatchStore) -> Iterator[ExitStack]:
+    """Yield a stack that releases the lease after the ``with`` block."""
+    with ExitStack() as stack:
+        stack.callback(store.release_lease)
+        yield stack
+
+
+def _write_change(out: Writer, change: Change) -> None:
+    out.add(report.change(change))
+    out.flush()
+
+
+@contextmanager
+def _progress(app: App, store: BatchStore) -> Iterator[Callable[[Tally], None]]:
+    """Yield a function that shows the progress, if standard error is a terminal that can show it."""
+    if not has_screen(app.environ, sys.stderr):
+        yield lambda _: None
+        return
+    from voicectl.cli.output.batch_progress import BatchBar  # noqa: PLC0415 (loads rich; only on a terminal)
+
+    with BatchBar(sys.stderr, store.totals().people, app.clock.monotonic, environ=app.environ) as bar:
+        yield bar.update

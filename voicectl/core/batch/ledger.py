@@ -1,0 +1,221 @@
+"""The ledger of a running batch: every change goes to the store, to the counts, and to whoever shows the progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from voicectl.core.batch import attempts as rules
+from voicectl.core.batch.alarm import Alarm
+from voicectl.core.batch.attempts import Outcome
+from voicectl.store.batches.records import AttemptState, PersonChange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from voicectl.clock import Clock
+    from voicectl.store.batches.records import Attempt, BatchStore, Totals, WaitingPerson
+
+OVER = "over"
+WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change that is reported while the batch runs.
+
+    Attributes:
+        at: The time of the change, in Unix seconds.
+        person: The person's id.
+        to: The number that the attempt calls, or the person's number if there is no attempt.
+        state: The attempt's state; ``waiting`` if another attempt follows; ``over`` if the person has an outcome.
+        outcome: The person's outcome, or None if the person has none yet.
+        attempt: The attempt as it is now, or None if the person is not called.
+    """
+
+    at: float
+    person: int
+    to: str
+    state: str
+    outcome: str | None = None
+    detail: str | None = None
+    attempt: Attempt | None = None
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of a running batch, which are updated with every change.
+
+    Attributes:
+        succeeded: The number of attempts that are over and did not fail.
+        spent: The sum of the prices that the platform has reported.
+        live: The number of calls under way.
+    """
+
+    outcomes: dict[str, int]
+    waiting: int
+    succeeded: int
+    spent: Decimal
+    live: int = 0
+
+    @classmethod
+    def of(cls, totals: Totals) -> Tally:
+        """Return the counts with which a run begins."""
+        return cls(dict(totals.outcomes), totals.waiting, totals.succeeded, totals.spent)
+
+    @property
+    def done(self) -> int:
+        """The number of people who have an outcome."""
+        return sum(self.outcomes.values())
+
+    def settle(self, outcome: str, people: int = 1) -> None:
+        """Count people with an outcome, or with -1, uncount one."""
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + people
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """Records what happens to the attempts and people of a batch.
+
+    Args:
+        on_change: A function that is called with every change.
+        opt_out: A function that is called with the number of a person who asks not to be called again. It must have
+            recorded the number when it returns.
+    """
+
+    store: BatchStore
+    clock: Clock
+    budget: rules.Budget
+    on_change: Callable[[Change], None]
+    opt_out: Callable[[str], None]
+    tally: Tally = field(init=False)
+    alarm: Alarm = field(default_factory=Alarm, init=False)
+
+    def __post_init__(self) -> None:
+        """Read the counts with which the run begins."""
+        self.tally = Tally.of(self.store.totals())
+
+    def begin(self, person: WaitingPerson, attempt: Attempt) -> bool:
+        """Record an attempt before its request is sent. Return False if it must not be made any more."""
+        if not self.store.begin(person, attempt):
+            return False
+        self.tally.waiting -= 1
+        self.alarm.made += 1
+        self._tell(attempt)
+        return True
+
+    def update(self, attempts: Iterable[Attempt]) -> None:
+        """Record attempts that are live or in doubt now."""
+        attempts = list(attempts)
+        if attempts:
+            self._record(attempts)
+            for each in attempts:
+                self._tell(each)
+
+    def found(self, attempt: Attempt) -> Attempt:
+        """Record that the call of an attempt in doubt exists, and return the attempt as it is now."""
+        self._forget_doubt(attempt)
+        attempt = replace(attempt, state=AttemptState.LIVE, outcome=None, detail=None)
+        self._record([attempt], [PersonChange(person=attempt.person)])
+        self._tell(attempt)
+        return attempt
+
+    def unmade(self, attempt: Attempt) -> None:
+        """Record that an attempt was not made after all. The person waits again."""
+        self._forget_doubt(attempt)
+        self.store.record((), (), unmade=[attempt], now=self.clock.time())
+        self.tally.waiting += 1
+        self._tell(attempt, WAITING)
+
+    def over(
+        self, attempt: Attempt, outcome: Outcome, detail: str | None, *, is_refused: bool = False
+    ) -> None:
+        """Record that an attempt is over, and what follows for the person.
+
+        Args:
+            is_refused: True if the API refused to make the call.
+        """
+        self._forget_doubt(attempt)
+        now = self.clock.time()
+        attempt = replace(attempt, state=AttemptState.OVER, outcome=outcome, detail=detail, ended_at=now)
+        if outcome is Outcome.OPTED_OUT:
+            self.opt_out(attempt.to)
+        follows = rules.after(attempt, outcome, detail, self.budget, now)
+        self._record([attempt], [follows])
+        self.tally.spent += price(attempt.price)
+        if follows.outcome is None:
+            self.tally.waiting += 1
+        else:
+            self.tally.settle(follows.outcome)
+        self._tell(attempt, WAITING if follows.outcome is None else OVER, follows.outcome)
+        if outcome is Outcome.FAILED:
+            is_first = is_refused and not self.tally.succeeded
+            self.alarm.failed(detail or "no reason was given", is_first=is_first)
+        else:
+            self.tally.succeeded += 1
+            if outcome not in (Outcome.BUSY, Outcome.NO_ANSWER):
+                self.alarm.ended()
+
+    def lost(self, attempt: Attempt) -> None:
+        """Record that an attempt remains in doubt. The person is not called again."""
+        is_known = attempt.outcome == Outcome.IN_DOUBT
+        detail = f"voicectl call reconcile {attempt.reference}"
+        attempt = replace(attempt, outcome=Outcome.IN_DOUBT, detail=detail)
+        self._record(
+            [attempt], [PersonChange(person=attempt.person, outcome=Outcome.IN_DOUBT, detail=detail)]
+        )
+        if not is_known:
+            self.tally.settle(Outcome.IN_DOUBT)
+            self.alarm.lost()
+            self._tell(attempt, outcome=Outcome.IN_DOUBT)
+
+    def uncalled(self, person: WaitingPerson, outcome: str, detail: str) -> None:
+        """Record the outcome of a person who is not called."""
+        self._record(people=[PersonChange(person=person.id, outcome=outcome, detail=detail)])
+        self.tally.waiting -= 1
+        self.tally.settle(outcome)
+        self.on_change(
+            Change(
+                at=self.clock.time(),
+                person=person.id,
+                to=person.to,
+                state=OVER,
+                outcome=outcome,
+                detail=detail,
+            )
+        )
+
+    def postpone(self, person: WaitingPerson, until: float) -> None:
+        """Record that a person must not be called before the time *until*."""
+        self._record(people=[PersonChange(person=person.id, due_at=until)])
+
+    def _forget_doubt(self, attempt: Attempt) -> None:
+        """Uncount a person who was in doubt when an earlier run ended."""
+        if attempt.outcome == Outcome.IN_DOUBT:
+            self.tally.settle(Outcome.IN_DOUBT, -1)
+
+    def _record(self, attempts: Iterable[Attempt] = (), people: Iterable[PersonChange] = ()) -> None:
+        self.store.record(attempts, people, now=self.clock.time())
+
+    def _tell(self, attempt: Attempt, state: str | None = None, outcome: str | None = None) -> None:
+        self.on_change(
+            Change(
+                at=self.clock.time(),
+                person=attempt.person,
+                to=attempt.to,
+                state=state or attempt.state,
+                outcome=outcome,
+                detail=attempt.detail,
+                attempt=attempt,
+            )
+        )
+
+
+def price(text: str | None) -> Decimal:
+    """Return a price as the platform reports it, or 0 if it is absent or malformed."""
+    try:
+        found = Decimal(text or 0)
+    except InvalidOperation:
+        return Decimal(0)
+    return found if found.is_finite() else Decimal(0)

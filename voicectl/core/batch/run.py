@@ -1,0 +1,181 @@
+"""Setting up the run of a batch from the application's resources."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from voicectl.api.client import VoiceApi
+from voicectl.core.batch.following import Follower
+from voicectl.core.batch.ledger import Ledger
+from voicectl.core.batch.message import Message
+from voicectl.core.batch.runner import Parts, Runner
+from voicectl.core.batch.under_way import CallsUnderWay
+from voicectl.core.batch.workers import Results, Workers
+from voicectl.core.calls.create import CallCreator
+from voicectl.core.calls.in_doubt import LostCallFinder
+from voicectl.core.calls.regions import RegionFinder
+from voicectl.core.history import History
+from voicectl.interrupts import Interrupts
+from voicectl.store.journal import Journal
+from voicectl.store.rate_limiter import RateLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from voicectl.clock import Clock
+    from voicectl.core.batch.ledger import Change, Tally
+    from voicectl.core.batch.load import Screen
+    from voicectl.core.batch.settings import Settings
+    from voicectl.core.identity.profiles import ProfileStore
+    from voicectl.core.identity.sessions import Sessions
+    from voicectl.core.identity.target import Target
+    from voicectl.store.action_log import ActionLog
+    from voicectl.store.batches.opt_outs import OptOuts
+    from voicectl.store.batches.records import BatchStore
+    from voicectl.store.events import EventStore
+
+PLACING_THREADS = 8
+READING_THREADS = 2
+
+
+class Resources(Protocol):
+    """The clock, credentials, state and API sessions that a batch needs."""
+
+    clock: Clock
+    interrupts: Interrupts
+
+    @property
+    def target(self) -> Target:
+        """The application with which the calls are made."""
+
+    @property
+    def state_directory(self) -> Path:
+        """The directory that contains the application's state."""
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions with the API's hosts."""
+
+    @property
+    def profiles(self) -> ProfileStore:
+        """This user's profiles."""
+
+    @property
+    def action_log(self) -> ActionLog:
+        """The log of actions on legs from this machine."""
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the calls requested from this machine."""
+
+    @property
+    def history(self) -> History | None:
+        """The stored events, or None if there is no event store."""
+
+    def events(self, store: str | None) -> EventStore:
+        """Open the default event store, and return it."""
+
+
+class _Granted:
+    """A rate limiter for requests whose turn has been taken already."""
+
+    def take(self, *, creates: int, others: int, urgent: bool, budget: float) -> float:  # noqa: ARG002 (the interface of limiters)
+        """Return at once."""
+        return 0.0
+
+
+def runner(
+    name: str,
+    store: BatchStore,
+    settings: Settings,
+    columns: tuple[str, ...],
+    screen: Screen,
+    opt_outs: OptOuts,
+    resources: Resources,
+    *,
+    on_change: Callable[[Change], None],
+    on_tick: Callable[[Tally], None],
+    remark: Callable[[str], None],
+) -> Runner:
+    """Return an object that runs a batch whose lease has been taken.
+
+    Args:
+        on_change: A function that is called with every change.
+        on_tick: A function that is called several times a second with the current counts.
+        remark: A function that is called with each message for the user.
+
+    Raises:
+        JournalError: The journal cannot be used.
+        InputError: The message does not suit the list.
+    """
+    clock, journal = resources.clock, resources.journal
+    journal.check()
+    results: Results = Results()
+    has_events = resources.history is not None
+
+    def place(closing: ExitStack) -> CallCreator:
+        own = _sessions(resources, closing)
+        session = own.make(
+            own.target.base_url, own.bearer(own.target), own.identify, limiter=_Granted(), wait_budget=0.0
+        )
+        finder = LostCallFinder(VoiceApi(session), _journal(resources, closing), clock, None)
+        limit = resources.target.policy.max_calls_per_hour
+        return CallCreator(VoiceApi(session), finder, Interrupts(), limit)
+
+    def read(closing: ExitStack) -> Follower:
+        own = _sessions(resources, closing)
+        regions = RegionFinder(
+            own, resources.profiles, resources.action_log, events=lambda: None, on_found=remark
+        )
+        api = VoiceApi(own.home, regions)
+        history = History(lambda: resources.events(None), remark) if has_events else None
+        return Follower(
+            api, clock, history, LostCallFinder(api, _journal(resources, closing), clock, history)
+        )
+
+    ledger = Ledger(
+        store=store,
+        clock=clock,
+        budget=settings.budget,
+        on_change=on_change,
+        opt_out=lambda number: opt_outs.add(number, name, clock.time()),
+    )
+    message = Message(settings, columns)
+    readers = Workers(READING_THREADS, read, results)
+    under_way = CallsUnderWay(
+        ledger=ledger, settings=settings, message=message, clock=clock, readers=readers, remark=remark
+    )
+    parts = Parts(
+        store=store,
+        journal=journal,
+        settings=settings,
+        message=message,
+        screen=screen,
+        limiter=RateLimiter(
+            resources.state_directory / "pace", clock, remark, creates_per_second=settings.rate
+        ),
+        clock=clock,
+        interrupts=resources.interrupts,
+        results=results,
+        placers=Workers(PLACING_THREADS, place, results),
+        readers=readers,
+        ledger=ledger,
+        under_way=under_way,
+        on_tick=on_tick,
+        remark=remark,
+    )
+    return Runner(name, parts)
+
+
+def _sessions(resources: Resources, closing: ExitStack) -> Sessions:
+    """Return sessions for one thread. They share nothing with those of other threads but the rate limiter."""
+    return replace(resources.sessions, interrupts=Interrupts(), closing=closing)
+
+
+def _journal(resources: Resources, closing: ExitStack) -> Journal:
+    journal = Journal(resources.state_directory, resources.clock)
+    closing.callback(journal.close)
+    return journal
