@@ -113,29 +113,7 @@ def runner(
     """
     clock, journal = resources.clock, resources.journal
     journal.check()
-    results: Results = Results()
-    has_events = resources.history is not None
-
-    def place(closing: ExitStack) -> CallCreator:
-        own = _sessions(resources, closing)
-        session = own.make(
-            own.target.base_url, own.bearer(own.target), own.identify, limiter=_Granted(), wait_budget=0.0
-        )
-        finder = LostCallFinder(VoiceApi(session), _journal(resources, closing), clock, None)
-        limit = resources.target.policy.max_calls_per_hour
-        return CallCreator(VoiceApi(session), finder, Interrupts(), limit)
-
-    def read(closing: ExitStack) -> Follower:
-        own = _sessions(resources, closing)
-        regions = RegionFinder(
-            own, resources.profiles, resources.action_log, events=lambda: None, on_found=remark
-        )
-        api = VoiceApi(own.home, regions)
-        history = History(lambda: resources.events(None), remark) if has_events else None
-        return Follower(
-            api, clock, history, LostCallFinder(api, _journal(resources, closing), clock, history)
-        )
-
+    results = Results()
     ledger = Ledger(
         store=store,
         clock=clock,
@@ -144,23 +122,22 @@ def runner(
         opt_out=lambda number: opt_outs.add(number, name, clock.time()),
     )
     message = Message(settings, columns)
-    readers = Workers(READING_THREADS, read, results)
+    readers = _readers(resources, results, remark)
     under_way = CallsUnderWay(
         ledger=ledger, settings=settings, message=message, clock=clock, readers=readers, remark=remark
     )
+    pace = resources.state_directory / "pace"
     parts = Parts(
         store=store,
         journal=journal,
         settings=settings,
         message=message,
         screen=screen,
-        limiter=RateLimiter(
-            resources.state_directory / "pace", clock, remark, creates_per_second=settings.rate
-        ),
+        limiter=RateLimiter(pace, clock, remark, creates_per_second=settings.rate),
         clock=clock,
         interrupts=resources.interrupts,
         results=results,
-        placers=Workers(PLACING_THREADS, place, results),
+        placers=_placers(resources, results),
         readers=readers,
         ledger=ledger,
         under_way=under_way,
@@ -168,6 +145,38 @@ def runner(
         remark=remark,
     )
     return Runner(name, parts)
+
+
+def _placers(resources: Resources, results: Results) -> Workers[CallCreator]:
+    """Return threads that place calls. Each has a connection and a journal of its own."""
+
+    def connect(closing: ExitStack) -> CallCreator:
+        own = _sessions(resources, closing)
+        session = own.make(
+            own.target.base_url, own.bearer(own.target), own.identify, limiter=_Granted(), wait_budget=0.0
+        )
+        finder = LostCallFinder(VoiceApi(session), _journal(resources, closing), resources.clock, None)
+        limit = resources.target.policy.max_calls_per_hour
+        return CallCreator(VoiceApi(session), finder, Interrupts(), limit)
+
+    return Workers(PLACING_THREADS, connect, results)
+
+
+def _readers(resources: Resources, results: Results, remark: Callable[[str], None]) -> Workers[Follower]:
+    """Return threads that read what became of calls. Each has connections and stores of its own."""
+    has_events = resources.history is not None
+
+    def connect(closing: ExitStack) -> Follower:
+        own = _sessions(resources, closing)
+        regions = RegionFinder(
+            own, resources.profiles, resources.action_log, events=lambda: None, on_found=remark
+        )
+        api = VoiceApi(own.home, regions)
+        history = History(lambda: resources.events(None), remark) if has_events else None
+        finder = LostCallFinder(api, _journal(resources, closing), resources.clock, history)
+        return Follower(api, resources.clock, history, finder)
+
+    return Workers(READING_THREADS, connect, results)
 
 
 def _sessions(resources: Resources, closing: ExitStack) -> Sessions:

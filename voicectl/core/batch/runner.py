@@ -162,12 +162,12 @@ class Runner:
         parts = self.parts
         for each in parts.store.open_attempts():
             if each.state is AttemptState.LIVE:
-                parts.under_way.watch(each)
+                parts.under_way.watch(each, is_new=False)
                 continue
             intent = parts.journal.get(each.reference)
             match rules.recovered(intent):
                 case Recovery.LIVE if intent is not None:
-                    parts.under_way.watch(parts.ledger.found(replace(each, uuid=intent.uuid)))
+                    parts.under_way.watch(parts.ledger.found(replace(each, uuid=intent.uuid)), is_new=False)
                 case Recovery.REFUSED if intent is not None:
                     parts.ledger.over(each, Outcome.FAILED, intent.reason, is_refused=True)
                 case Recovery.UNMADE:

@@ -88,9 +88,9 @@ class CallsUnderWay:
         """Return the number of calls under way or in doubt."""
         return len(self._live) + len(self._doubts)
 
-    def watch(self, attempt: Attempt) -> None:
-        """Follow the call of a live attempt."""
-        self._live[attempt.reference] = _Live(attempt, self.clock.monotonic() + SOON_SECONDS)
+    def watch(self, attempt: Attempt, *, is_new: bool = True) -> None:
+        """Follow the call of a live attempt. If it is not new, the API is asked about it at once."""
+        self._live[attempt.reference] = _Live(attempt, self.clock.monotonic() + is_new * SOON_SECONDS)
         self.ledger.tally.live = len(self._live)
 
     def doubt(self, attempt: Attempt, *, is_new: bool) -> None:
