@@ -22,6 +22,7 @@ from voicectl.store.batches.records import (
     Attempt,
     AttemptState,
     BatchStore,
+    Changes,
     Holder,
     Person,
     PersonChange,
@@ -89,7 +90,7 @@ def test_people_wait_in_the_order_of_the_list_and_repeated_attempts_come_first(b
     store.take_lease(this_process(NOW))
     first = store.due(NOW, 1)[0]
     assert store.begin(first, attempt(first))
-    store.record([], [PersonChange(person=first.id, due_at=NOW + 60)], now=NOW)
+    store.record(Changes(at=NOW, people=[PersonChange(person=first.id, due_at=NOW + 60)]))
 
     assert [each.to for each in store.due(NOW, 9)] == [B, C]
     assert [each.to for each in store.due(NOW + 60, 9)] == [A, B, C]
@@ -138,7 +139,7 @@ def test_a_lease_whose_process_has_ended_is_taken_over_and_its_holder_can_write_
     with pytest.raises(LeaseLost):
         store.begin(person, attempt(person))
     with pytest.raises(LeaseLost):
-        store.record([], [PersonChange(person=1, outcome="busy")], now=NOW)
+        store.record(Changes(at=NOW, people=[PersonChange(person=1, outcome="busy")]))
     with pytest.raises(LeaseLost):
         store.renew_lease(NOW)
     assert other.open_attempts() == []
@@ -165,7 +166,7 @@ def test_an_attempt_that_was_not_made_leaves_the_person_waiting(batch: Open) -> 
     person = store.due(NOW, 1)[0]
     made = attempt(person)
     store.begin(person, made)
-    store.record(unmade=[made], now=NOW)
+    store.record(Changes(at=NOW, unmade=[made]))
 
     assert store.due(NOW, 1) == [person]
     assert store.begin(person, attempt(person, reference="vc-again", token="again"))
@@ -178,7 +179,7 @@ def test_totals_count_everybody_once(batch: Open) -> None:
     for each in (first, second):
         store.begin(each, attempt(each))
     over = attempt(first, state=AttemptState.OVER, outcome="answered", price="0.0123")
-    store.record([over], [PersonChange(person=first.id, outcome="answered")], now=NOW)
+    store.record(Changes(at=NOW, attempts=[over], people=[PersonChange(person=first.id, outcome="answered")]))
 
     totals = store.totals()
     assert (totals.people, totals.waiting, totals.open, totals.attempts) == (3, 1, 1, 2)
@@ -190,7 +191,7 @@ def test_a_report_has_each_person_with_all_attempts(batch: Open) -> None:
     store.take_lease(this_process(NOW))
     person = store.due(NOW, 1)[0]
     store.begin(person, attempt(person))
-    store.record([], [PersonChange(person=person.id, due_at=NOW)], now=NOW)
+    store.record(Changes(at=NOW, people=[PersonChange(person=person.id, due_at=NOW)]))
     again = store.due(NOW, 1)[0]
     store.begin(again, attempt(again))
 

@@ -104,15 +104,15 @@ def run(
 
     A person counts as reached if the outcome is 'answered': a person, not a machine, answered. If it could not be
     found out who answered, the outcome is 'unverified'. Run 'webhook serve' to learn it in more cases. If the API's
-    reply is lost and the call cannot be found, the outcome is 'in-doubt'.
+    response is lost and the call cannot be found, the outcome is 'in-doubt'.
 
     The batch pauses (exit status 9) if the API refuses the first call, if 5 calls in a row fail with the same cause,
     or if more than 5 % of at least 20 calls are in doubt. The exit status is 10 if somebody was not called, or is in
     doubt. With -o jsonl, each change is printed; otherwise, the number of people by outcome is printed at the end.
 
     Examples:
-      $ voicectl batch run people.csv --id alert-17 --talk "Hello {name}, the site is down." --yes
-      $ voicectl batch run people.csv --id alert-18 --ncco flow.json --attempts 3 --dry-run
+      $ voicectl batch run people.csv --id alert-17 --talk "Hello {name}" --yes
+      $ voicectl batch run people.csv --id alert-18 --ncco flow.json --dry-run
     """
     app = current(ctx)
     if list_file == "-" and not (app.options.yes or app.options.dry_run):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voicectl.core.batch import attempts as rules
 from voicectl.core.batch.alarm import Alarm
 from voicectl.core.batch.attempts import Outcome
-from voicectl.store.batches.records import AttemptState, PersonChange
+from voicectl.store.batches.records import AttemptState, Changes, PersonChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,6 +78,9 @@ class Tally:
 class Ledger:
     """Records what happens to the attempts and people of a batch.
 
+    Changes are collected, and written together by :meth:`flush` or with the next attempt. If the process ends before
+    that, the next one finds them out again: the journal has the calls, and the API their outcomes.
+
     Args:
         on_change: A function that is called with every change.
         opt_out: A function that is called with the number of a person who asks not to be called again. It must have
@@ -91,6 +94,7 @@ class Ledger:
     opt_out: Callable[[str], None]
     tally: Tally = field(init=False)
     alarm: Alarm = field(default_factory=Alarm, init=False)
+    _changes: Changes = field(default_factory=lambda: Changes(at=0.0), init=False)
 
     def __post_init__(self) -> None:
         """Read the counts with which the run begins."""
@@ -98,7 +102,9 @@ class Ledger:
 
     def begin(self, person: WaitingPerson, attempt: Attempt) -> bool:
         """Record an attempt before its request is sent. Return False if it must not be made any more."""
-        if not self.store.begin(person, attempt):
+        changes, self._changes = self._changes, Changes(at=0.0)
+        changes.at = self.clock.time()
+        if not self.store.begin(person, attempt, changes):
             return False
         self.tally.waiting -= 1
         self.alarm.made += 1
@@ -107,11 +113,16 @@ class Ledger:
 
     def update(self, attempts: Iterable[Attempt]) -> None:
         """Record attempts that are live or in doubt now."""
-        attempts = list(attempts)
-        if attempts:
-            self._record(attempts)
-            for each in attempts:
-                self._tell(each)
+        for each in attempts:
+            self._changes.attempts.append(each)
+            self._tell(each)
+
+    def flush(self) -> None:
+        """Write the changes that have not been written yet."""
+        changes, self._changes = self._changes, Changes(at=0.0)
+        if changes:
+            changes.at = self.clock.time()
+            self.store.record(changes)
 
     def found(self, attempt: Attempt) -> Attempt:
         """Record that the call of an attempt in doubt exists, and return the attempt as it is now."""
@@ -124,7 +135,7 @@ class Ledger:
     def unmade(self, attempt: Attempt) -> None:
         """Record that an attempt was not made after all. The person waits again."""
         self._forget_doubt(attempt)
-        self.store.record((), (), unmade=[attempt], now=self.clock.time())
+        self._changes.unmade.append(attempt)
         self.tally.waiting += 1
         self._tell(attempt, WAITING)
 
@@ -196,7 +207,8 @@ class Ledger:
             self.tally.settle(Outcome.IN_DOUBT, -1)
 
     def _record(self, attempts: Iterable[Attempt] = (), people: Iterable[PersonChange] = ()) -> None:
-        self.store.record(attempts, people, now=self.clock.time())
+        self._changes.attempts += attempts
+        self._changes.people += people
 
     def _tell(self, attempt: Attempt, state: str | None = None, outcome: str | None = None) -> None:
         self.on_change(

@@ -137,6 +137,7 @@ class Runner:
         with parts.interrupts.shield():
             try:
                 self._recover()
+                parts.ledger.flush()
                 while not self._is_over():
                     self._collect(0.0)
                     self._keep_lease()
@@ -145,7 +146,9 @@ class Runner:
                     self._check_alarm()
                     parts.on_tick(parts.ledger.tally)
                     if not self._begin_next():
+                        self._flush()
                         self._wait()
+                self._flush()
             finally:
                 self._close()
         parts.interrupts.check()
@@ -183,7 +186,10 @@ class Runner:
             return not self._flying or self._now() >= self._leaves_at
         if self._flying or self.parts.under_way or self.parts.readers.busy:
             return False
-        return self._mode is _Mode.FINISH or (not self._queue and self.parts.store.next_due_at() is None)
+        if self._mode is _Mode.FINISH:
+            return True
+        self._flush()
+        return not self._queue and self.parts.store.next_due_at() is None
 
     def _close(self) -> None:
         """Give the lease up, and end the threads."""
@@ -195,6 +201,15 @@ class Runner:
             self.parts.store.release_lease()
         self.parts.placers.close(LEAVE_SECONDS)
         self.parts.readers.close(LEAVE_SECONDS)
+
+    def _flush(self) -> None:
+        """Write what was collected. If that fails, report the calls under way, which the journal has, too."""
+        try:
+            self.parts.ledger.flush()
+        except VoicectlError:
+            for attempt in self.parts.under_way.attempts:
+                self.parts.remark(f"{attempt.uuid}: called {attempt.to}")
+            raise
 
     def _wait(self) -> None:
         if self.parts.placers.busy or self.parts.readers.busy:
@@ -303,14 +318,7 @@ class Runner:
             self.parts.placers.busy -= 1
             if (attempt := self._placed(done.label, done)) is not None:
                 placed.append(attempt)
-        try:
-            self.parts.ledger.update(placed)
-        except VoicectlError:
-            for each in placed:
-                self.parts.remark(
-                    f"{each.uuid or each.reference}: called {each.to}, but could not be recorded"
-                )
-            raise
+        self.parts.ledger.update(placed)
         for each in placed:
             del self._flying[each.reference]
             if each.state is AttemptState.LIVE:

@@ -32,7 +32,7 @@ YOUNG_SECONDS = 120.0
 """The API is asked about a call every 1.5 s while the call is young, and then every 5 s."""
 
 DOUBT_PAUSES = (2.0, 3.0, 3.0)
-"""How long after a reply was lost, and then after each search, the call is looked for again, in seconds."""
+"""How long after a response was lost, and then after each search, the call is looked for again, in seconds."""
 
 SILENCE_SECONDS = 5.0
 LOOK, SEARCH, HANG_UP = "look", "search", "hang up"
@@ -87,6 +87,11 @@ class CallsUnderWay:
     def __len__(self) -> int:
         """Return the number of calls under way or in doubt."""
         return len(self._live) + len(self._doubts)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts whose calls are followed."""
+        return [each.attempt for each in self._live.values()]
 
     def watch(self, attempt: Attempt, *, is_new: bool = True) -> None:
         """Follow the call of a live attempt. If it is not new, the API is asked about it at once."""

@@ -106,7 +106,7 @@ class CallCreator:
             return self._create(order, finder, key)
 
     def attempt(self, order: CallOrder, *, reference: str, key: str) -> PlacedCall:
-        """Place a call for an attempt of a batch. If its reply is lost, the call is not looked for here.
+        """Place a call for an attempt of a batch. If its response is lost, the call is not looked for here.
 
         The caller must ensure that no other process or thread uses *key* or *reference*. The errors are the same as
         for :meth:`create`.

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 class AttemptState(StrEnum):
@@ -164,6 +164,28 @@ class PersonChange:
     due_at: float | None = None
 
 
+@dataclass(slots=True, kw_only=True)
+class Changes:
+    """Changes that are written together.
+
+    Attributes:
+        at: The time of the changes, in Unix seconds.
+        attempts: The attempts as they are now.
+        unmade: Attempts that were not made after all, since their requests did not leave this machine or were turned
+            away. They are deleted, and their people wait again.
+        people: The changes of people, in order.
+    """
+
+    at: float
+    attempts: list[Attempt] = field(default_factory=list)
+    unmade: list[Attempt] = field(default_factory=list)
+    people: list[PersonChange] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Return True if there are any changes."""
+        return bool(self.attempts or self.unmade or self.people)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
     """A person with all attempts, for a report."""
@@ -269,26 +291,15 @@ class BatchStore(Protocol):
         """Return the earliest time at which a waiting person may be called, or None if no one waits."""
         ...
 
-    def begin(self, person: WaitingPerson, attempt: Attempt) -> bool:
-        """Write an attempt durably. Return False, and write nothing, if the attempt must not be made any more."""
+    def begin(self, person: WaitingPerson, attempt: Attempt, changes: Changes | None = None) -> bool:
+        """Write *changes* and an attempt durably, in one transaction.
+
+        Return False, and write only the changes, if the attempt must not be made any more.
+        """
         ...
 
-    def record(
-        self,
-        attempts: Iterable[Attempt] = (),
-        people: Iterable[PersonChange] = (),
-        *,
-        unmade: Iterable[Attempt] = (),
-        now: float,
-    ) -> None:
-        """Write changes in one transaction, at the time *now*.
-
-        Args:
-            attempts: The attempts as they are now.
-            people: The changes of people.
-            unmade: Attempts that were not made after all, since their requests did not leave this machine or were
-                turned away; they are deleted, and their people wait again until *people* says otherwise.
-        """
+    def record(self, changes: Changes) -> None:
+        """Write changes in one transaction."""
         ...
 
     def open_attempts(self) -> list[Attempt]:

@@ -26,10 +26,10 @@ from voicectl.store.batches.records import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from voicectl.store.batches.records import PersonChange
+    from voicectl.store.batches.records import Changes
 
 _ATTEMPT = tuple(each.name for each in fields(Attempt))
 _COLUMNS = ", ".join(f'"{name}"' for name in _ATTEMPT)
@@ -121,9 +121,11 @@ class SqliteBatch:
             ).fetchone()[0]
             return found
 
-    def begin(self, person: WaitingPerson, attempt: Attempt) -> bool:
-        """Write an attempt durably. Return False, and write nothing, if the attempt must not be made any more."""
+    def begin(self, person: WaitingPerson, attempt: Attempt, changes: Changes | None = None) -> bool:
+        """Write *changes* and an attempt durably, or only the changes if the attempt must not be made any more."""
         with self._changing():
+            if changes is not None:
+                self._write(changes)
             if self._db.execute("SELECT stop FROM batch").fetchone()[0]:
                 return False
             changed = self._db.execute(
@@ -136,35 +138,10 @@ class SqliteBatch:
             self._db.execute(f"INSERT INTO attempts ({_COLUMNS}) VALUES ({_PLACES})", _values(attempt))
             return True
 
-    def record(
-        self,
-        attempts: Iterable[Attempt] = (),
-        people: Iterable[PersonChange] = (),
-        *,
-        unmade: Iterable[Attempt] = (),
-        now: float,
-    ) -> None:
-        """Write changes in one transaction, at the time *now*."""
+    def record(self, changes: Changes) -> None:
+        """Write changes in one transaction."""
         with self._changing():
-            self._db.executemany(
-                f"INSERT OR REPLACE INTO attempts ({_COLUMNS}) VALUES ({_PLACES})", map(_values, attempts)
-            )
-            for each in unmade:
-                self._db.execute(
-                    "DELETE FROM attempts WHERE person = ? AND number = ?", (each.person, each.number)
-                )
-                self._db.execute(
-                    "UPDATE people SET attempts = attempts - 1, due_at = 0, outcome = NULL, detail = NULL,"
-                    " settled_at = NULL WHERE id = ?",
-                    (each.person,),
-                )
-            self._db.executemany(
-                "UPDATE people SET outcome = ?, detail = ?, due_at = ?, settled_at = ? WHERE id = ?",
-                [
-                    (each.outcome, each.detail, each.due_at, each.outcome and now, each.person)
-                    for each in people
-                ],
-            )
+            self._write(changes)
 
     def open_attempts(self) -> list[Attempt]:
         """Return the attempts that are not over, oldest first."""
@@ -258,6 +235,27 @@ class SqliteBatch:
     def close(self) -> None:
         """Close the store."""
         self._db.close()
+
+    def _write(self, changes: Changes) -> None:
+        self._db.executemany(
+            f"INSERT OR REPLACE INTO attempts ({_COLUMNS}) VALUES ({_PLACES})", map(_values, changes.attempts)
+        )
+        for each in changes.unmade:
+            self._db.execute(
+                "DELETE FROM attempts WHERE person = ? AND number = ?", (each.person, each.number)
+            )
+            self._db.execute(
+                "UPDATE people SET attempts = attempts - 1, due_at = 0, outcome = NULL, detail = NULL,"
+                " settled_at = NULL WHERE id = ?",
+                (each.person,),
+            )
+        self._db.executemany(
+            "UPDATE people SET outcome = ?, detail = ?, due_at = ?, settled_at = ? WHERE id = ?",
+            [
+                (each.outcome, each.detail, each.due_at, each.outcome and changes.at, each.person)
+                for each in changes.people
+            ],
+        )
 
     @contextmanager
     def _beside(self, new: Path) -> Iterator[None]:
