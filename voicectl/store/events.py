@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 REFERENCE_PARAMETER = "vc"
 """The name of the query parameter that contains a call's reference in the call's ``event_url``."""
 
+BATCH_PATH = "/webhooks/batch/"
+"""The beginning of the paths at which the keys that people press in calls of a batch are received.
+
+The rest of the path is the token of the attempt, which no one else can guess. It is stored as the reference.
+"""
+
 TOKEN_SECONDS = 3600.0
 """How long the id of a token is stored, in seconds. The receiver accepts a token only for a shorter time."""
 
@@ -79,8 +85,8 @@ class Arrival:
         conversation_from: The id of the conversation that the leg has left, or None if the event reports no such
             conversation.
         told: The timestamp in the event, in Unix seconds, or None if the event has none.
-        reference: The call's reference from the query of the ``event_url``, or None if the query contains no
-            reference.
+        reference: The call's reference from the query of the ``event_url``, or the token in a path of a batch, or
+            None.
         fault: The reason why the fields could not be read, or None if they were read.
     """
 
@@ -141,7 +147,7 @@ class Arrival:
             conversation_from=indexed(fields.get("conversation_uuid_from")),
             status=indexed(status),
             told=event.time_of(fields),
-            reference=_reference(query),
+            reference=_token_in(path) or _reference(query),
             fault=fault,
         )
         vars(arrival)["fields"] = fields  # keep the fields, since reading them takes the most time
@@ -311,6 +317,15 @@ def _token_id(jti: str | None) -> str | None:
     if not jti or (len(jti) <= MAX_INDEXED and not _UNFIT.search(jti)):
         return jti or None
     return f"sha256:{hashlib.sha256(jti.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+def _token_in(path: bytes) -> str | None:
+    return indexed(path.decode("latin-1").removeprefix(BATCH_PATH)) if is_for_batch(path) else None
+
+
+def is_for_batch(path: bytes) -> bool:
+    """Return True if a request to *path* reports the keys that a person pressed in a call of a batch."""
+    return path.startswith(BATCH_PATH.encode())
 
 
 def _reference(query: bytes) -> str | None:

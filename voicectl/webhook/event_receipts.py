@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicectl.store.events import Outcome, Route
+from voicectl.store.events import Outcome, Route, is_for_batch
 from voicectl.voice.call import HUMAN, CallStatus
 from voicectl.voice.event import DISCONNECTED, Kind
 from voicectl.webhook.call_answers import REPLAYED
@@ -70,7 +70,7 @@ class EventReceipts:
             warn("fault", f"stored an event that cannot be read: {arrival.fault}")
             return UNREADABLE
         self.calls.note_direction(arrival)
-        if (app := self.app) is None or not app.is_for_app(request):
+        if (app := self.app) is None or is_for_batch(request.path) or not app.is_for_app(request):
             return OK
         if request.path or _may_return_ncco(arrival):
             left = max(self.settings.bounds.event_seconds - (time.perf_counter() - started), 1.0)

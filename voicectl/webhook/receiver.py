@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from voicectl.errors import SignatureError
 from voicectl.loopback import is_loopback
-from voicectl.store.events import Arrival, Route
+from voicectl.store.events import Arrival, Route, is_for_batch
 from voicectl.webhook.call_answers import CallAnswers
 from voicectl.webhook.event_receipts import EventReceipts
 from voicectl.webhook.messages import (
@@ -82,11 +82,10 @@ class Receiver:
         """Answer one request."""
         started = time.perf_counter()
         route, path = _ROUTES.get(scope["raw_path"]), b""
-        if route is None and self._app is not None and not is_status_page(scope):
-            route, path = (
-                Route.EVENT,
-                scope["raw_path"],
-            )  # a URL that the user's app has given to the platform
+        is_apps = self._app is not None and not is_status_page(scope)
+        if route is None and (is_apps or is_for_batch(scope["raw_path"])):
+            # A URL that the user's app or a batch has given to the platform.
+            route, path = Route.EVENT, scope["raw_path"]
         try:
             if route is None:
                 response: Response | None = status_page(scope, self._writer, self._metrics)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import pairwise
 
 import pytest
 
 from tests.conftest import StartRoom
 from tests.support.batches import make, open_batch, outcomes, state, write_list
+from tests.support.kept import EventfulClock, keep, status
 from tests.support.room import BUSY, DECLINES, PERSON, RINGS, Ran, Room
+from voicectl.clock import SystemClock
 from voicectl.store.batches.process import this_process
 from voicectl.store.journal import Journal
 
@@ -35,6 +39,19 @@ def add_fault(room: Room, what: str, **settings: object) -> None:
     """Make the sandbox misbehave when calls are created."""
     assert room.sandbox is not None
     room.sandbox.faults.add({"what": what, "on": "createCall"} | settings)
+
+
+@contextmanager
+def serving(room: Room) -> Iterator[str]:
+    """Run ``webhook serve``, and yield its URL."""
+    with room.spawn("webhook serve --port 0", stdout=subprocess.DEVNULL) as child:
+        try:
+            assert child.stderr is not None
+            line = next(line for raw in child.stderr if "Receiving at " in (line := raw.decode()))
+            yield line.split()[2].removesuffix("/webhooks/answer,")
+        finally:
+            child.terminate()
+            child.communicate()
 
 
 def test_everybody_is_called_once_and_the_outcomes_are_counted(room: Room) -> None:
@@ -333,12 +350,91 @@ class TestMachines:
 
         assert outcomes(room, "a") == {"447700900501": "unverified"}
 
+    @pytest.mark.parametrize(("verdict", "outcome"), [("human", "answered"), ("machine", "machine")])
+    def test_the_verdict_of_an_event_counts(self, start_room: StartRoom, verdict: str, outcome: str) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        keep(room, status("ringing"))
+        write_list(room, "447700900501")
+
+        def report() -> None:
+            with closing(open_batch(room, "a")) as store:
+                (attempt,) = store.open_attempts()
+            keep(room, status(verdict, leg=attempt.uuid or ""))
+
+        clock.after(3, report)
+        run(room)
+
+        assert outcomes(room, "a") == {"447700900501": outcome}
+
     def test_without_detection_an_answer_counts(self, room: Room) -> None:
         write_list(room, "447700900501")
 
         run(room, "--talk Hello --no-machine-detection")
 
         assert outcomes(room, "a") == {"447700900501": "answered"}
+
+
+class TestKeys:
+    """People press keys, which ``webhook serve`` receives. 447700900110 presses 1, 447700900190 presses 9."""
+
+    def test_a_key_confirms_and_another_one_is_remembered_beyond_the_batch(
+        self, start_room: StartRoom
+    ) -> None:
+        room = start_room(clock=SystemClock(), speed=20)
+        write_list(room, "447700900110", "447700900190")
+        keys = "--talk 'Press one or nine' --confirm-key 1 --opt-out-key 9 --public-url"
+
+        with serving(room) as url:
+            ran = run(room, f"{keys} {url}")
+
+        assert ran.exit_code == 0, ran.stderr
+        assert outcomes(room, "a") == {
+            "447700900110": "confirmed",
+            "447700900190": "opted-out",
+        }
+        assert room("batch status a -o json").json["reached"] == 1
+        write_list(room, "447700900190", BUSY)
+        assert run(room, name="b").rows == [["busy", "1"], ["opted-out", "1"]]
+        assert dialled(room)["447700900190"] == 1
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            "--talk Hi --confirm-key 1",
+            "--answer-url https://example.org --confirm-key 1 --public-url https://example.org",
+            "--talk Hi --confirm-key 12 --public-url https://example.org",
+            "--talk Hi --confirm-key 1 --opt-out-key 1 --public-url https://example.org",
+            "--talk Hi --confirm-key 1 --public-url https://example.org",
+        ],
+        ids=["no url", "no talk", "two keys", "one key twice", "no receiver"],
+    )
+    def test_what_cannot_work_is_refused(self, room: Room, options: str) -> None:
+        write_list(room, PERSON)
+
+        assert run(room, options).exit_code == 2
+        assert dialled(room) == {}
+
+    @pytest.mark.parametrize(("is_own", "outcome"), [(True, "confirmed"), (False, "answered")])
+    def test_only_a_key_for_the_attempts_own_token_counts(
+        self, start_room: StartRoom, is_own: bool, outcome: str
+    ) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        keep(room, status("ringing"))
+        write_list(room, PERSON)
+
+        def press() -> None:
+            with closing(open_batch(room, "a")) as store:
+                (attempt,) = store.open_attempts()
+            pressed = {"uuid": attempt.uuid, "dtmf": {"digits": "1"}, "timestamp": "2026-02-02T02:40:05.000Z"}
+            token = attempt.token if is_own else attempt.token[::-1]
+            keep(room, pressed, path=f"/webhooks/batch/{token}".encode())
+
+        clock.after(6, press)
+        run(room, "--talk Hi --confirm-key 1 --public-url http://127.0.0.1:9")
+
+        assert outcomes(room, "a") == {PERSON: outcome}
 
 
 class TestPauses:

@@ -106,6 +106,9 @@ def run(
     found out who answered, the outcome is 'unverified'. Run 'webhook serve' to learn it in more cases. If the API's
     response is lost and the call cannot be found, the outcome is 'in-doubt'.
 
+    With --confirm-key, only a person who presses that key is reached ('confirmed'); whoever presses --opt-out-key is
+    never called again by a batch ('opted-out').
+
     The batch pauses (exit status 9) if the API refuses the first call, if 5 calls in a row fail with the same cause,
     or if more than 5 % of at least 20 calls are in doubt. The exit status is 10 if somebody was not called, or is in
     doubt. With -o jsonl, each change is printed; otherwise, the number of people by outcome is printed at the end.

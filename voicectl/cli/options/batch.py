@@ -29,6 +29,7 @@ from voicectl.core.batch.hours import Window
 from voicectl.core.batch.people import zone
 from voicectl.core.batch.settings import Settings
 from voicectl.core.calls.order import greeting
+from voicectl.core.webhooks.lease import check_public_url
 from voicectl.errors import GuardError, InputError
 from voicectl.loopback import is_loopback_url
 from voicectl.store.rate_limiter import CREATES_PER_SECOND
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 MAX_RINGING_SECONDS = 120
 MAX_ATTEMPTS = 20
+KEYS = "0123456789*#"
 
 _RETRY_HELP = (
     f"Call again after these outcomes (default {','.join(USUALLY_REPEATED)}); also possible:"
@@ -88,6 +90,26 @@ class MessageOptions:
         ),
     ] = "hangup"
 
+    confirm_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="A person is reached only by pressing this key; needs --talk and --public-url.",
+        ),
+    ] = None
+    opt_out_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Whoever presses this key is not called again by any batch; needs the same."
+        ),
+    ] = None
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="URL at which the platform reaches 'webhook serve', which receives the keys."
+        ),
+    ] = None
+
     def settings(self, app: App) -> dict[str, Any]:
         """Return the settings that these options describe.
 
@@ -115,7 +137,29 @@ class MessageOptions:
             ),
             "detects": not self.no_machine_detection,
             "leaves_message": self.on_machine == "leave-message",
+            **self._keys(app),
         }
+
+    def _keys(self, app: App) -> dict[str, str | None]:
+        keys = [each for each in (self.confirm_key, self.opt_out_key) if each is not None]
+        if not keys:
+            return {}
+        if any(key not in KEYS or len(key) != 1 for key in keys) or len(set(keys)) < len(keys):
+            raise InputError("--confirm-key and --opt-out-key must be two different keys of a phone.")
+        if self.talk is None or self.public_url is None:
+            raise InputError(
+                "--confirm-key and --opt-out-key need --talk and --public-url: voicectl asks for the key after the"
+                " message, and 'webhook serve' receives it.",
+                hint="Add --talk TEXT, which should name the keys, and --public-url URL.",
+            )
+        if app.history is None:
+            raise InputError(
+                "No receiver has run on this machine, so the keys that people press would be lost.",
+                hint="Start it first: voicectl webhook serve",
+            )
+        url = check_public_url(self.public_url)
+        app.target.check_reach(url)
+        return {"confirm_key": self.confirm_key, "opt_out_key": self.opt_out_key, "public_url": url}
 
     def _ncco(self, app: App) -> Any:
         voice = {"language": self.language, "style": self.style, "premium": self.premium or None}

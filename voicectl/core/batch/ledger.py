@@ -168,18 +168,21 @@ class Ledger:
             if outcome not in (Outcome.BUSY, Outcome.NO_ANSWER):
                 self.alarm.ended()
 
-    def lost(self, attempt: Attempt) -> None:
-        """Record that an attempt remains in doubt. The person is not called again."""
-        is_known = attempt.outcome == Outcome.IN_DOUBT
+    def lost(self, attempt: Attempt, *, is_inherited: bool = False) -> None:
+        """Record that an attempt remains in doubt. The person is not called again.
+
+        Args:
+            is_inherited: True if an earlier process made the attempt. Then it is no reason to pause.
+        """
         detail = f"voicectl call reconcile {attempt.reference}"
         attempt = replace(attempt, outcome=Outcome.IN_DOUBT, detail=detail)
         self._record(
             [attempt], [PersonChange(person=attempt.person, outcome=Outcome.IN_DOUBT, detail=detail)]
         )
-        if not is_known:
-            self.tally.settle(Outcome.IN_DOUBT)
+        self.tally.settle(Outcome.IN_DOUBT)
+        if not is_inherited:
             self.alarm.lost()
-            self._tell(attempt, outcome=Outcome.IN_DOUBT)
+        self._tell(attempt, outcome=Outcome.IN_DOUBT)
 
     def uncalled(self, person: WaitingPerson, outcome: str, detail: str) -> None:
         """Record the outcome of a person who is not called."""

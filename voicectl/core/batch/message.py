@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from voicectl.core.batch.people import LANGUAGE
 from voicectl.core.calls.order import CallOrder
 from voicectl.errors import InputError
+from voicectl.store.events import BATCH_PATH
 from voicectl.voice import endpoint, speech, templates
 from voicectl.voice.json_places import show, texts
 from voicectl.voice.templates import TemplateError
@@ -24,7 +25,6 @@ KEY_SECONDS = 10
 SETTLING_SECONDS = 8.0
 """How long a call that voicectl's own message answers lasts at least, in seconds, so that a machine is detected."""
 
-CALLBACK_PATH = "/webhooks/batch/"
 _BEEP_SECONDS = 45
 
 
@@ -87,7 +87,7 @@ class Message:
                 "action": "input",
                 "type": ["dtmf"],
                 "dtmf": {"maxDigits": 1, "timeOut": KEY_SECONDS},
-                "eventUrl": [f"{settings.public_url}{CALLBACK_PATH}{token}"],
+                "eventUrl": [f"{settings.public_url}{BATCH_PATH}{token}"],
             }
             return [talk | {"bargeIn": True}, listening, *flow[1:]]
         left = SETTLING_SECONDS - speech.seconds(talk["text"])

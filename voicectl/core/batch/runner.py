@@ -175,9 +175,9 @@ class Runner:
                     parts.ledger.over(each, Outcome.FAILED, intent.reason, is_refused=True)
                 case Recovery.UNMADE:
                     parts.ledger.unmade(each)
-                case _:
+                case _ if each.outcome is None:  # the others have been looked for
                     parts.ledger.update([in_doubt(each)])
-                    parts.under_way.doubt(in_doubt(each), is_new=each.state is AttemptState.INTENT)
+                    parts.under_way.doubt(in_doubt(each), is_inherited=True)
 
     def _is_over(self) -> bool:
         if self.parts.interrupts.pending:
@@ -324,7 +324,7 @@ class Runner:
             if each.state is AttemptState.LIVE:
                 self.parts.under_way.watch(each)
             else:
-                self.parts.under_way.doubt(each, is_new=True)
+                self.parts.under_way.doubt(each)
 
     def _placed(self, attempt: Attempt, done: Done) -> Attempt | None:
         """Return an attempt whose call exists or may exist. Record any other attempt, and return None."""

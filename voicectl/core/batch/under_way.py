@@ -60,11 +60,16 @@ class _Live:
 
 @dataclass(slots=True)
 class _Doubt:
-    """An attempt in doubt, the time (on the monotonic clock) of the next search, and the pauses before the others."""
+    """An attempt in doubt, the time (on the monotonic clock) of the next search, and the pauses before the others.
+
+    Attributes:
+        is_inherited: True if an earlier process made the attempt.
+    """
 
     attempt: Attempt
     looks_at: float
     pauses: list[float]
+    is_inherited: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,10 +103,15 @@ class CallsUnderWay:
         self._live[attempt.reference] = _Live(attempt, self.clock.monotonic() + is_new * SOON_SECONDS)
         self.ledger.tally.live = len(self._live)
 
-    def doubt(self, attempt: Attempt, *, is_new: bool) -> None:
-        """Look for the call of an attempt in doubt: several times if *is_new*, otherwise once."""
-        first, *others = DOUBT_PAUSES if is_new else (0.0,)
-        self._doubts[attempt.reference] = _Doubt(attempt, self.clock.monotonic() + first, others)
+    def doubt(self, attempt: Attempt, *, is_inherited: bool = False) -> None:
+        """Look for the call of an attempt in doubt.
+
+        Args:
+            is_inherited: True if an earlier process made the attempt.
+        """
+        first, *others = DOUBT_PAUSES
+        looks_at = self.clock.monotonic() + first
+        self._doubts[attempt.reference] = _Doubt(attempt, looks_at, others, is_inherited)
 
     def follow(self, flying: Iterable[Attempt]) -> None:
         """Let threads look at the calls whose turn has come, unless they are looking already.
@@ -214,7 +224,7 @@ class CallsUnderWay:
                 continue
             del self._doubts[reference]
             if intent is None:
-                self.ledger.lost(doubt.attempt)
+                self.ledger.lost(doubt.attempt, is_inherited=doubt.is_inherited)
             elif intent.uuid is not None:
                 self.watch(self.ledger.found(replace(doubt.attempt, uuid=intent.uuid)))
             else:  # the user has said that the call was not created
