@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import signal
+import time
 from collections import Counter
 from contextlib import closing
 
@@ -10,12 +12,15 @@ from tests.conftest import StartRoom
 from tests.support.batch_runs import processes
 from tests.support.batches import open_batch, outcomes, state, write_list
 from tests.support.room import Room
+from tests.support.small_disk import small_disk
+from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl.clock import SystemClock
+from voicectl.store.batches.records import AttemptState
 from voicectl.store.journal import Journal
 
 SEED = 20_260_202
 KILLS = 50
-PEOPLE = 400
+PEOPLE = 300
 RATE = "--rate 200 --no-machine-detection --max 9999 --yes"
 
 
@@ -85,3 +90,57 @@ def test_of_eight_rivals_one_runs_the_batch(start_room: StartRoom) -> None:
     assert set(called(room).values()) == {1}
     with closing(open_batch(room, "a")) as store:
         assert store.totals().waiting == 0
+
+
+def test_a_full_disk_stops_the_batch_and_nobody_is_called_twice(start_room: StartRoom) -> None:
+    room, command = crowd(start_room, people=200, lost=0.0)
+    directory = state(room)
+    directory.mkdir(parents=True)
+
+    with small_disk(directory, left=400 * 1024) as filling:
+        ran = room.process(command)
+        before = called(room)
+        filling.unlink()
+        again = room.process("batch resume a")
+
+    assert ran.exit_code == 1, ran.stderr
+    assert "no space left on the disk" in ran.stderr
+    assert 0 < len(before) < 200
+    assert again.exit_code in (0, 1), again.stderr
+    assert len(called(room)) > len(before)
+    assert max(called(room).values()) == 1
+
+
+def test_a_signal_ends_the_run_at_once_and_nothing_is_lost(start_room: StartRoom) -> None:
+    room, command = crowd(start_room, people=100, lost=0.0)
+
+    with room.spawn(command) as child:
+        eventually(lambda: len(called(room)) > 5)
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=PATIENCE_SECONDS)
+    after = len(called(room))
+
+    assert child.returncode == 128 + signal.SIGTERM
+    with closing(open_batch(room, "a")) as store:
+        assert store.info().holder is None
+        assert [each for each in store.open_attempts() if each.state is AttemptState.INTENT] == []
+    assert room("batch resume a").exit_code == 0
+    assert 5 < after < 100
+    assert called(room) == dict.fromkeys(called(room), 1)
+    assert len(called(room)) == 100
+
+
+def test_after_a_stop_no_call_begins_later_than_a_second(start_room: StartRoom) -> None:
+    room, command = crowd(start_room, people=400, lost=0.0)
+
+    with room.spawn(command.replace("--rate 200", "--rate 20")) as child:
+        eventually(lambda: len(called(room)) > 5)
+        assert room("batch stop a").exit_code == 0
+        stopped = time.time()
+        child.communicate(timeout=PATIENCE_SECONDS)
+
+    assert child.returncode == 10
+    with closing(open_batch(room, "a")) as store:
+        asked = [each.asked_at for person in store.people() for each in person.attempts]
+        assert max(asked) < stopped + 1
+        assert store.totals().waiting == 400 - len(asked)
