@@ -196,6 +196,21 @@ class TestConsent:
 
         assert run(room, f"--talk Hello --exclude {exclude}").rows == [["busy", "1"], ["refused", "1"]]
 
+    def test_a_number_that_is_excluded_while_the_batch_runs_is_not_called(
+        self, start_room: StartRoom
+    ) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        write_list(room, PERSON, BUSY)
+        exclude = room.home / "exclude.txt"
+        exclude.write_text("")
+
+        clock.after(3, lambda: exclude.write_text(BUSY))  # the first person is being called, alone
+        run(room, f"--talk Hello --exclude {exclude}")
+
+        assert outcomes(room, "a") == {PERSON: "answered", BUSY: "refused"}
+        assert dialled(room) == {PERSON: 1}
+
     def test_an_exclude_file_that_cannot_be_read_stops_everything(self, room: Room) -> None:
         write_list(room, PERSON)
 
@@ -285,6 +300,17 @@ class TestPace:
         with closing(open_batch(room, "a")) as store:
             (person,) = store.people()
         assert person.attempts[0].asked_at >= began - began % 300 + 300
+
+    def test_each_person_is_called_in_the_window_of_their_own_time_zone(self, room: Room) -> None:
+        header, began = "to,tz", room.clock.time()  # 02:40 UTC, 01:40 in the Azores
+        write_list(room, f"{PEOPLE[1]},Atlantic/Azores", f"{PEOPLE[2]},UTC", header=header)
+
+        assert run(room, "--talk Hi --window 01:43-02:50 --timezone-column tz").exit_code == 0
+
+        with closing(open_batch(room, "a")) as store:
+            waited = [person.attempts[0].asked_at - began for person in store.people()]
+        assert waited[0] >= 180
+        assert waited[1] < 60
 
     def test_a_window_needs_a_time_zone(self, room: Room) -> None:
         write_list(room, PERSON)
@@ -523,6 +549,16 @@ class TestDoubts:
         assert run(room).exit_code == 10
         assert len(room.requests("createCall")) == 2
         assert room("call reconcile").rows[0][2] == PEOPLE[0]
+
+    def test_more_than_one_call_in_twenty_in_doubt_pauses_the_batch(self, room: Room) -> None:
+        write_list(room, *(f"4479000000{number}" for number in range(10, 90)))
+        add_fault(room, "lost-request", after=5, times=8)
+
+        ran = run(room, "--talk Hello --max 80")
+
+        assert ran.exit_code == 9
+        assert "calls are in doubt" in ran.stderr
+        assert 20 < len(room.requests("createCall")) < 80
 
     def test_what_the_user_settles_is_taken_up(self, room: Room) -> None:
         write_list(room, PERSON)
