@@ -17,6 +17,7 @@ from tests.support.kept import EventfulClock, keep, status
 from tests.support.room import BUSY, DECLINES, PERSON, RINGS, Ran, Room
 from voicectl.clock import SystemClock
 from voicectl.store.batches.process import this_process
+from voicectl.store.batches.records import Attempt, AttemptState, Stop
 from voicectl.store.journal import Journal
 
 VOICEMAIL, NO_BEEP, UNROUTABLE, INVALID = "447700900300", "447700900301", "447700900203", "447700900205"
@@ -669,6 +670,45 @@ class TestOtherTerminals:
             (BUSY, "live", None),
             (BUSY, "over", "busy"),
         ]
+
+    def test_stop_can_end_the_calls_under_way(self, start_room: StartRoom) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        write_list(room, *PEOPLE[:2])
+
+        def stop() -> None:
+            with closing(open_batch(room, "a")) as store:
+                store.set_stop(Stop.HANG_UP)
+
+        clock.after(5, stop)
+        ran = run(room, f"--talk '{'Hello ' * 200}'")
+
+        assert ran.exit_code == 10
+        assert len(room.requests("updateCall")) == 1
+        assert dialled(room) == {PEOPLE[0]: 1}
+        assert clock.passed < 30
+
+    def test_stop_ends_the_calls_itself_if_no_process_runs_the_batch(self, room: Room) -> None:
+        make(room, "a", PERSON)
+        uuid = room.call(PERSON)
+        with closing(open_batch(room, "a")) as store:
+            store.take_lease(this_process(room.clock.time()))
+            (person,) = store.due(room.clock.time(), 1)
+            live = Attempt(
+                person=person.id,
+                number=1,
+                reference="vc-1",
+                token="t",
+                to=PERSON,
+                asked_at=room.clock.time(),
+                state=AttemptState.LIVE,
+                uuid=uuid,
+            )
+            store.begin(person, live)
+            store.release_lease()
+
+        assert room("batch stop a --hang-up").exit_code == 0
+        assert room(f"call show {uuid} --fields status").stdout.strip() == "completed"
 
     def test_a_stopped_batch_calls_nobody_and_can_be_resumed(self, room: Room) -> None:
         make(room, "a", BUSY)
