@@ -42,6 +42,20 @@ def add_fault(room: Room, what: str, **settings: object) -> None:
     room.sandbox.faults.add({"what": what, "on": "createCall"} | settings)
 
 
+def add_strict(room: Room, guards: str) -> None:
+    """Add a profile ``strict`` of the room's application, with guards."""
+    assert room.sandbox is not None
+    key = room.home / "key.pem"
+    key.write_bytes((room.config / "keys" / "test.pem").read_bytes())
+    key.chmod(0o600)
+    application = room.sandbox.identity.application_id
+    added = room(
+        f"profile add strict --application-id {application} --private-key {key} --base-url {room.url}"
+        f" --from 447700900000 {guards}"
+    )
+    assert added.exit_code == 0, added.stderr
+
+
 @contextmanager
 def serving(room: Room) -> Iterator[str]:
     """Run ``webhook serve``, and yield its URL."""
@@ -219,15 +233,7 @@ class TestConsent:
         assert dialled(room) == {}
 
     def test_numbers_that_the_profile_denies_are_not_called(self, room: Room) -> None:
-        key = room.home / "key.pem"
-        key.write_bytes((room.config / "keys" / "test.pem").read_bytes())
-        key.chmod(0o600)
-        application = room.sandbox.identity.application_id  # type: ignore[union-attr]
-        added = room(
-            f"profile add strict --application-id {application} --private-key {key} --base-url {room.url}"
-            " --from 447700900000 --deny 447700900001"
-        )
-        assert added.exit_code == 0, added.stderr
+        add_strict(room, "--deny 447700900001")
         write_list(room, PERSON, BUSY)
 
         assert run(room, "--talk Hello -p strict").rows == [["busy", "1"], ["refused", "1"]]
@@ -312,6 +318,23 @@ class TestPace:
             waited = [person.attempts[0].asked_at - began for person in store.people()]
         assert waited[0] >= 180
         assert waited[1] < 60
+
+    def test_the_profiles_limit_of_calls_per_hour_is_waited_for(self, room: Room) -> None:
+        add_strict(room, "--max-calls-per-hour 1")
+        write_list(room, INVALID)
+        state(room).mkdir(parents=True, exist_ok=True)
+        with closing(Journal(state(room), room.clock)) as journal:
+            journal.note_dials([PERSON])
+        dialled_at = room.clock.time()
+        room.clock.sleep(3500)
+
+        ran = run(room, "--talk Hello -p strict")
+
+        assert ran.rows == [["rejected", "1"]]
+        assert ran.stderr.count("The batch goes on when the limit allows it.") == 1
+        with closing(open_batch(room, "a")) as store:
+            (person,) = store.people()
+        assert person.attempts[0].asked_at >= dialled_at + 3600
 
     def test_a_window_needs_a_time_zone(self, room: Room) -> None:
         write_list(room, PERSON)

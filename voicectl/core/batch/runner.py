@@ -123,6 +123,7 @@ class Runner:
     _leaves_at: float = field(default=0.0, init=False)
     _opens_at: float = field(default=0.0, init=False)
     _turned_away: int = field(default=0, init=False)
+    _is_limited: bool = field(default=False, init=False)
     _stopped: Stop = field(default=Stop.NO, init=False)
 
     def run(self) -> None:
@@ -354,7 +355,9 @@ class Runner:
             case RateLimitedError():
                 self._hold(exc.retry_after or REFUSED_HOLD_SECONDS)
             case GuardError():
-                self.parts.remark(f"{exc.message} The batch goes on when the limit allows it.")
+                if not self._is_limited:
+                    self.parts.remark(f"{exc.message} The batch goes on when the limit allows it.")
+                self._is_limited = True
                 self._hold(HOURLY_HOLD_SECONDS)
                 return
             case TransportError():
