@@ -117,10 +117,11 @@ def test_a_signal_ends_the_run_at_once_and_nothing_is_lost(start_room: StartRoom
     with room.spawn(command) as child:
         eventually(lambda: len(called(room)) > 5)
         child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=PATIENCE_SECONDS)
+        _, said = child.communicate(timeout=PATIENCE_SECONDS)
     after = len(called(room))
 
     assert child.returncode == 128 + signal.SIGTERM
+    assert b"voicectl batch resume a" in said
     with closing(open_batch(room, "a")) as store:
         assert store.info().holder is None
         assert [each for each in store.open_attempts() if each.state is AttemptState.INTENT] == []

@@ -440,6 +440,7 @@ def test_no_other_text_is_a_prefix(text: str) -> None:
         {"max_calls_per_hour": "5"},
         {"max_calls_per_hour": -1},
         {"max_calls_per_hour": True},
+        {"max_calls_per_second": 0.5},
         {"length_timer": 1.5},
         {"hosts": ["*"]},
         {"denied": ["44"]},  # a guard that is misspelt is not there
@@ -452,7 +453,12 @@ def test_invalid_edited_guards_are_refused_rather_than_ignored(raw: dict[str, ob
 
 def test_guards_are_read_as_written() -> None:
     policy = Policy(
-        allow=("44",), deny=("4490",), max_calls_per_hour=5, length_timer=60, hosts=("a.example.org",)
+        allow=("44",),
+        deny=("4490",),
+        max_calls_per_hour=5,
+        max_calls_per_second=9,
+        length_timer=60,
+        hosts=("a.example.org",),
     )
 
     assert Policy.from_json(policy.to_json()) == policy

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import StartRoom
 from tests.support.batches import make, open_batch, outcomes, state, write_list
 from tests.support.kept import EventfulClock, keep, status
+from tests.support.ports import free_block
 from tests.support.room import BUSY, DECLINES, PERSON, RINGS, Ran, Room
 from voicectl.clock import SystemClock
 from voicectl.store.batches.process import this_process
@@ -45,25 +46,29 @@ def add_fault(room: Room, what: str, **settings: object) -> None:
 def add_strict(room: Room, guards: str) -> None:
     """Add a profile ``strict`` of the room's application, with guards."""
     assert room.sandbox is not None
+    add_profile(room, room.sandbox.identity.application_id, room.url, guards)
+
+
+def add_profile(room: Room, application: str, base_url: str, guards: str) -> None:
+    """Add a profile ``strict`` with the room's key."""
     key = room.home / "key.pem"
     key.write_bytes((room.config / "keys" / "test.pem").read_bytes())
     key.chmod(0o600)
-    application = room.sandbox.identity.application_id
     added = room(
-        f"profile add strict --application-id {application} --private-key {key} --base-url {room.url}"
+        f"profile add strict --application-id {application} --private-key {key} --base-url {base_url}"
         f" --from 447700900000 {guards}"
     )
     assert added.exit_code == 0, added.stderr
 
 
 @contextmanager
-def serving(room: Room) -> Iterator[str]:
-    """Run ``webhook serve``, and yield its URL."""
-    with room.spawn("webhook serve --port 0", stdout=subprocess.DEVNULL) as child:
+def serving(room: Room, options: str) -> Iterator[None]:
+    """Run ``webhook serve``."""
+    with room.spawn(f"webhook serve {options}", stdout=subprocess.DEVNULL) as child:
         try:
             assert child.stderr is not None
-            line = next(line for raw in child.stderr if "Receiving at " in (line := raw.decode()))
-            yield line.split()[2].removesuffix("/webhooks/answer,")
+            next(line for line in child.stderr if b"Receiving at " in line)
+            yield
         finally:
             child.terminate()
             child.communicate()
@@ -266,7 +271,15 @@ class TestPlan:
         ran = run(room, "--talk Hello --rate 4", env=env)
 
         assert ran.exit_code == 9
-        assert "above the platform's limit" in ran.stderr
+        assert "above the limit of 3 calls per second" in ran.stderr
+
+    @pytest.mark.parametrize(("rate", "status"), [(10, 0), (11, 9)])
+    def test_the_profile_may_allow_a_higher_rate(self, room: Room, rate: int, status: int) -> None:
+        write_list(room, PERSON)
+        application = "1d2c3b4a-5968-4776-8594-a3b2c1d0e9f8"
+        add_profile(room, application, "https://api.nexmo.com", "--max-calls-per-second 10")
+
+        assert run(room, f"--talk Hello --rate {rate} --dry-run -p strict").exit_code == status
 
 
 class TestPace:
@@ -433,10 +446,11 @@ class TestKeys:
     ) -> None:
         room = start_room(clock=SystemClock(), speed=20)
         write_list(room, "447700900110", "447700900190")
-        keys = "--talk 'Press one or nine' --confirm-key 1 --opt-out-key 9 --public-url"
+        keys = "--talk 'Press one or nine' --confirm-key 1 --opt-out-key 9"
 
-        with serving(room) as url:
-            ran = run(room, f"{keys} {url}")
+        port = free_block(1)
+        with serving(room, f"--port {port} --set-urls http://127.0.0.1:{port}"):
+            ran = run(room, keys)
 
         assert ran.exit_code == 0, ran.stderr
         assert outcomes(room, "a") == {
@@ -673,6 +687,13 @@ class TestOtherTerminals:
             (DECLINES, "rejected", False),
         ]
         assert found[0]["calls"][0]["uuid"] == found[0]["uuid"]
+
+    def test_a_report_lists_the_lines_that_were_left_out(self, room: Room) -> None:
+        write_list(room, PERSON, BUSY, f"+{PERSON}", PERSON)
+        run(room)
+
+        found = room("batch report a -o json --fields to,duplicates").json
+        assert found == [{"to": PERSON, "duplicates": [4, 5]}, {"to": BUSY, "duplicates": []}]
 
     def test_a_report_can_be_drawn(self, room: Room) -> None:
         write_list(room, PERSON, BUSY)

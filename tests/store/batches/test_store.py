@@ -223,6 +223,26 @@ class TestFiles:
         assert list((tmp_path / "batches").iterdir()) == []
         assert not SqliteBatches(tmp_path).exists("a")
 
+    def test_the_files_of_a_killed_load_are_deleted_by_the_next_one(self, tmp_path: Path) -> None:
+        load = (
+            "import os, sys; from pathlib import Path; from voicectl.store.batches.directory import SqliteBatches;"
+            "load = SqliteBatches(Path(sys.argv[1])).new('b.new'); load.__enter__(); print(flush=True);"
+            "sys.stdin.read()"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", load, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            keep(tmp_path, A)
+            during = len(list((tmp_path / "batches").glob(".*")))
+            other.kill()
+
+        keep(tmp_path, A, name="c")
+
+        assert during == 1
+        assert list((tmp_path / "batches").glob(".*")) == []
+
     def test_of_two_batches_with_one_name_the_first_is_kept(self, tmp_path: Path) -> None:
         with SqliteBatches(tmp_path).new("a") as new:
             fill(new, B)

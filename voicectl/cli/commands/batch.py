@@ -70,7 +70,7 @@ PERSON = View(
         "uuid",
         "reference",
     ),
-    more=("calls", "row"),
+    more=("calls", "duplicates", "row"),
     id="to",
     utc_times=frozenset({"called_at", "ended_at"}),
     table=("line", "to", "outcome", "detail", "attempts", "called_at", "duration", "uuid"),
@@ -147,7 +147,8 @@ def report(
 ) -> None:
     """List every person of a batch with the outcome.
 
-    The values of the list's columns are in 'row', as in --fields to,outcome,row.name; all attempts are in 'calls'.
+    The values of the list's columns are in 'row', as in --fields to,outcome,row.name. All attempts are in 'calls',
+    and the lines that repeat a person's number are in 'duplicates'.
 
     Examples:
       $ voicectl batch report "$BATCH" -o csv

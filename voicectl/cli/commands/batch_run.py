@@ -33,7 +33,7 @@ from voicectl.core.batch.people import Columns
 from voicectl.core.batch.plan import MAX_LISTED, Plan
 from voicectl.core.batch.run import runner
 from voicectl.core.batch.settings import Settings
-from voicectl.errors import DryRun, GuardError, InputError
+from voicectl.errors import DryRun, GuardError, InputError, Interrupted
 from voicectl.store.batches.opt_outs import OptOuts
 from voicectl.store.batches.process import this_process
 from voicectl.voice import ncco
@@ -98,19 +98,19 @@ def run(
 ) -> None:
     """Call many people, each at most once per attempt.
 
-    The whole list is checked before the first call, and each number is called only once, however it is written and
-    however often it is listed. The first person is called alone. If the command is interrupted, run it again: it goes
-    on where it was, and calls nobody again who was called or may have been called.
+    The whole list is checked before the first call. Numbers that are listed more than once, even if they are written
+    differently, are called only once. The first person is called alone. If the command is interrupted, run it again:
+    it continues, and does not repeat any call that was made or may have been made.
 
-    A person counts as reached if the outcome is 'answered': a person, not a machine, answered. If it could not be
-    found out who answered, the outcome is 'unverified'. Run 'webhook serve' to learn it in more cases. If the API's
+    A person counts as reached if the outcome is 'answered': a person, not a machine, answered. If voicectl cannot
+    find out whether it was a person, the outcome is 'unverified'; 'webhook serve' makes this rarer. If the API's
     response is lost and the call cannot be found, the outcome is 'in-doubt'.
 
-    With --confirm-key, only a person who presses that key is reached ('confirmed'); whoever presses --opt-out-key is
-    never called again by a batch ('opted-out').
+    With --confirm-key, only people who press that key count as reached ('confirmed'). People who press --opt-out-key
+    are never called by a batch again ('opted-out').
 
     The batch pauses (exit status 9) if the API refuses the first call, if 5 calls in a row fail with the same cause,
-    or if more than 5 % of at least 20 calls are in doubt. The exit status is 10 if somebody was not called, or is in
+    or if more than 5 % of at least 20 calls are in doubt. The exit status is 10 if people were not called or are in
     doubt. With -o jsonl, each change is printed; otherwise, the number of people by outcome is printed at the end.
 
     Examples:
@@ -162,8 +162,8 @@ def resume(
 ) -> None:
     """Go on with a batch that paused, was stopped or was interrupted.
 
-    It calls nobody again who was called or may have been called, and keeps the settings and the list with which the
-    batch was begun. Outcomes and exit statuses are those of 'batch run'.
+    The command keeps the settings and the list with which the batch was begun, and does not repeat any call that was
+    made or may have been made. Outcomes and exit statuses are those of 'batch run'.
 
     Examples:
       $ voicectl batch resume "$BATCH"
@@ -241,7 +241,7 @@ def _check_target(app: App, info: BatchInfo) -> None:
     if (info.application_id, info.base_url) != (target.application_id, target.base_url):
         raise GuardError(
             f"The batch {info.name} belongs to application {info.application_id} on {info.base_url}.",
-            hint="Choose the profile with which it was begun. Nobody was called.",
+            hint="Choose the profile with which it was begun. No call was made.",
         )
 
 
@@ -274,13 +274,13 @@ class _Update:
             raise InputError(
                 f"The {'list' if columns == info.columns else 'columns'} of this batch changed since it was begun:"
                 f" {found.added} added, {found.removed} removed, {found.changed} changed.",
-                hint="Nobody was called. Use the old list, or 'batch resume', or --accept-new-list, which adds only"
+                hint="No call was made. Use the old list, or 'batch resume', or --accept-new-list, which adds only"
                 " the people who are new.",
             )
         if found.added > self.most:
             raise GuardError(
                 f"The new list adds {found.added} people, but --max is {self.most}.",
-                hint=f"Add --max {found.added}. Nobody was called.",
+                hint=f"Add --max {found.added}. No call was made.",
             )
         added = store.add_people(path, self.loaded.digest)
         remark(f"People added: {added}. Rows that were removed or changed stay as they were.")
@@ -309,17 +309,17 @@ def _confirm(app: App, question: str, lines: Iterable[str], people: int = 0, mos
     if people > most:
         raise GuardError(
             f"The list has {people} people to call, but --max is {most}.",
-            hint=f"Add --max {people}, or shorten the list. Nobody was called.",
+            hint=f"Add --max {people}, or shorten the list. No call was made.",
         )
     if app.options.yes:
         return
     if not app.terminal.can_ask:
         raise GuardError(
             "Calling a list needs confirmation, but standard input or standard error is not a terminal.",
-            hint="Add --yes. Nobody was called.",
+            hint="Add --yes. No call was made.",
         )
     if app.terminal.ask(f"{question}? [y/N]").lower() not in ("y", "yes"):
-        raise GuardError("Nobody was called.")
+        raise GuardError("No call was made.")
 
 
 def _keep(app: App, name: str, settings: Settings, new: NewBatch, loaded: Loaded) -> None:
@@ -358,7 +358,7 @@ def _go(
     opt_outs: OptOuts,
     update: _Update | None = None,
 ) -> None:
-    """Run a batch until everybody has an outcome, or until it pauses or is stopped, and show the outcomes."""
+    """Run a batch until every person has an outcome, or until it pauses or is stopped, and show the outcomes."""
     info = store.info()
     earlier = store.take_lease(this_process(app.clock.time()))
     if earlier is not None:
@@ -387,9 +387,11 @@ def _go(
         release.pop_all()  # the runner releases it
         try:
             running.run()
+        except Interrupted:
+            remark(f"The batch is not done. Go on with: voicectl batch resume {info.name}")
+            raise
         finally:
-            tally = running.parts.ledger.tally
-            counts = report.outcomes(tally.outcomes, people - tally.done)
+            counts = report.outcomes(running.parts.ledger.tally.totals(people))
             for outcome, count in () if is_lines else counts.items():
                 out.add({"outcome": outcome, "people": count})
     if counts.keys() & {Outcome.IN_DOUBT, Outcome.NOT_CALLED}:

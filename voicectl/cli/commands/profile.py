@@ -60,6 +60,16 @@ class Guards:
     max_calls_per_hour: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Dial at most this many numbers per hour.")
     ] = None
+    max_calls_per_second: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            metavar="N",
+            help="Let batches ring up to this many phones per second, if the platform has raised the account's limit"
+            " of 3.",
+        ),
+    ] = None
     length_timer: Annotated[
         str | None,
         typer.Option(
@@ -86,6 +96,7 @@ class Guards:
             allow=tuple(map(prefix, self.allow or ())),
             deny=tuple(map(prefix, self.deny or ())),
             max_calls_per_hour=self.max_calls_per_hour,
+            max_calls_per_second=self.max_calls_per_second,
             length_timer=None
             if length is None
             else whole_seconds(length, "--length-timer", 1, MAX_LENGTH_SECONDS),

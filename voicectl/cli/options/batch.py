@@ -29,7 +29,7 @@ from voicectl.core.batch.hours import Window
 from voicectl.core.batch.people import zone
 from voicectl.core.batch.settings import Settings
 from voicectl.core.calls.order import greeting
-from voicectl.core.webhooks.lease import check_public_url
+from voicectl.core.webhooks import lease
 from voicectl.errors import GuardError, InputError
 from voicectl.loopback import is_loopback_url
 from voicectl.store.rate_limiter import CREATES_PER_SECOND
@@ -50,8 +50,8 @@ Rate = Annotated[
     float | None,
     typer.Option(
         metavar="N",
-        help="Ring at most this many phones per second (default 3, shared with all other commands). A higher rate is"
-        " possible only on this machine, such as with the sandbox.",
+        help="Ring at most this many phones per second (default 3, shared with all other commands). A higher rate"
+        " needs 'profile add --max-calls-per-second', except on a sandbox.",
     ),
 ]
 Concurrent = Annotated[
@@ -94,19 +94,22 @@ class MessageOptions:
         str | None,
         typer.Option(
             metavar="KEY",
-            help="A person is reached only by pressing this key; needs --talk and --public-url.",
+            help="Count a person as reached only if they press this key; needs --talk and 'webhook serve'.",
         ),
     ] = None
     opt_out_key: Annotated[
         str | None,
         typer.Option(
-            metavar="KEY", help="Whoever presses this key is not called again by any batch; needs the same."
+            metavar="KEY",
+            help="Never call people again, in any batch, if they press this key; needs the same.",
         ),
     ] = None
     public_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="URL at which the platform reaches 'webhook serve', which receives the keys."
+            metavar="URL",
+            help="URL at which the platform reaches 'webhook serve', which receives the keys (default: that of the"
+            " running 'webhook serve', if it set the webhooks).",
         ),
     ] = None
 
@@ -146,18 +149,20 @@ class MessageOptions:
             return {}
         if any(key not in KEYS or len(key) != 1 for key in keys) or len(set(keys)) < len(keys):
             raise InputError("--confirm-key and --opt-out-key must be two different keys of a phone.")
-        if self.talk is None or self.public_url is None:
+        public_url = self.public_url or lease.running_url(app.state_directory, app.target.application_id)
+        if self.talk is None or public_url is None:
             raise InputError(
-                "--confirm-key and --opt-out-key need --talk and --public-url: voicectl asks for the key after the"
-                " message, and 'webhook serve' receives it.",
-                hint="Add --talk TEXT, which should name the keys, and --public-url URL.",
+                "--confirm-key and --opt-out-key need --talk, and a receiver for the keys: voicectl asks for the key"
+                " after the message, and 'webhook serve' receives it.",
+                hint="Add --talk TEXT, which should name the keys. Run 'voicectl webhook serve --set-urls URL', or"
+                " add --public-url URL.",
             )
         if app.history is None:
             raise InputError(
                 "No receiver has run on this machine, so the keys that people press would be lost.",
                 hint="Start it first: voicectl webhook serve",
             )
-        url = check_public_url(self.public_url)
+        url = lease.check_public_url(public_url)
         app.target.check_reach(url)
         return {"confirm_key": self.confirm_key, "opt_out_key": self.opt_out_key, "public_url": url}
 
@@ -305,16 +310,18 @@ def check_rate(app: App, rate: float | None) -> float:
 
     Raises:
         InputError: The rate is not positive.
-        GuardError: The rate is above the platform's, and the base URL is not on this machine.
+        GuardError: The rate is above what the profile allows, and the base URL is not on this machine.
     """
     if rate is None:
         return CREATES_PER_SECOND
     if not 0 < rate <= 10_000:
         raise InputError("--rate must be more than 0.", hint="The default is 3 per second.")
-    if rate > CREATES_PER_SECOND and not is_loopback_url(app.target.base_url):
+    most = app.target.policy.max_calls_per_second or CREATES_PER_SECOND
+    if rate > most and not is_loopback_url(app.target.base_url):
         raise GuardError(
-            f"--rate {rate:g} is above the platform's limit of {CREATES_PER_SECOND} calls per second.",
-            hint="Leave out --rate. Nothing was done.",
+            f"--rate {rate:g} is above the limit of {most:g} calls per second.",
+            hint="Leave out --rate. If the platform has raised the account's limit, store it in the profile:"
+            " voicectl profile add NAME --replace --max-calls-per-second N ...",
         )
     return rate
 

@@ -1,4 +1,4 @@
-"""The ledger of a running batch: every change goes to the store, to the counts, and to whoever shows the progress."""
+"""The ledger of a running batch: every change goes to the store, to the counts and to the progress display."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from voicectl.core.batch import attempts as rules
 from voicectl.core.batch.alarm import Alarm
 from voicectl.core.batch.attempts import Outcome
-from voicectl.store.batches.records import AttemptState, Changes, PersonChange
+from voicectl.store.batches.records import AttemptState, Changes, PersonChange, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from voicectl.clock import Clock
-    from voicectl.store.batches.records import Attempt, BatchStore, Totals, WaitingPerson
+    from voicectl.store.batches.records import Attempt, BatchStore, WaitingPerson
 
 OVER = "over"
 WAITING = "waiting"
@@ -68,6 +68,11 @@ class Tally:
     def done(self) -> int:
         """The number of people who have an outcome."""
         return sum(self.outcomes.values())
+
+    def totals(self, people: int) -> Totals:
+        """Return the counts of a batch with this many *people*."""
+        open_ = people - self.waiting - self.done
+        return Totals(outcomes=self.outcomes, waiting=self.waiting, open=open_)
 
     def settle(self, outcome: str, people: int = 1) -> None:
         """Count people with an outcome, or with -1, uncount one."""

@@ -135,7 +135,7 @@ def load(
         on_fault: A function that is called with each fault.
 
     Raises:
-        InputError: The list has faults, or nobody in it.
+        InputError: The list has faults, or contains no people.
     """
     source = DigestReader(file)
     people = PeopleList(io.BufferedReader(source, 1 << 16), columns, where)
@@ -149,7 +149,7 @@ def load(
             new.add(_screened(row, screen))
     if faults:
         raise InputError(
-            f"{where} has {faults} bad row{'s' * (faults != 1)}.", hint="Correct the list. Nobody was called."
+            f"{where} has {faults} bad row{'s' * (faults != 1)}.", hint="Correct the list. No call was made."
         )
     if not count:
         raise InputError(f"{where} has a header, but no people.", hint="Add a row for each person.")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from voicectl.core.batch.settings import Settings
     from voicectl.store.batches.records import BatchInfo, BatchStore, PersonRecord, Totals
 
+UNDER_WAY = "under-way"
+"""Stands for the outcome of people whose call is not over."""
+
 
 def status(store: BatchStore, now: float) -> dict[str, Any]:
     """Return the state and the counts of a batch."""
@@ -37,19 +40,18 @@ def status(store: BatchStore, now: float) -> dict[str, Any]:
         "pause": info.pause or None,
         "pid": None if holder is None or is_gone(holder, now) else holder.pid,
         "duplicates": store.duplicates(),
-        "outcomes": outcomes(totals.outcomes, totals.waiting + totals.open),
+        "outcomes": outcomes(totals),
     }
 
 
-def outcomes(counts: dict[str, int], others: int) -> dict[str, int]:
+def outcomes(totals: Totals) -> dict[str, int]:
     """Return the number of people with each outcome that occurs, in the order of :class:`Outcome`.
 
-    Args:
-        counts: The number of people with each outcome.
-        others: The number of people without one.
+    People who may still be called count as not called. Last come those who are being called.
     """
-    found = {each.value: counts.get(each.value, 0) for each in Outcome}
-    found[Outcome.NOT_CALLED.value] += others
+    found = {each.value: totals.outcomes.get(each.value, 0) for each in Outcome}
+    found[Outcome.NOT_CALLED.value] += totals.waiting
+    found[UNDER_WAY] = totals.open
     return {outcome: count for outcome, count in found.items() if count}
 
 
@@ -84,6 +86,7 @@ def person(record: PersonRecord, settings: Settings) -> dict[str, Any]:
             }
             for each in made
         ],
+        "duplicates": list(record.duplicates),
         "row": dict(record.fields),
     }
 

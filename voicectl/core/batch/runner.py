@@ -104,7 +104,7 @@ class Parts:
 
 @dataclass(slots=True)
 class Runner:
-    """Runs one batch until everybody has an outcome, or until it pauses or is stopped.
+    """Runs one batch until every person has an outcome, or until it pauses or is stopped.
 
     Args:
         name: The name of the batch.
@@ -287,7 +287,7 @@ class Runner:
                 return person
             elif self.parts.settings.timezone_column:
                 self.parts.ledger.postpone(person, opens_at)
-            else:  # it is closed for everybody
+            else:  # the window is closed for all
                 self._queue.appendleft(person)
                 self._opens_at = opens_at
                 return None

@@ -28,6 +28,8 @@ class Policy:
             prefix applies; if both are equally long, *deny* applies.
         max_calls_per_hour: How many phones this machine may ring per hour for the profile's application, or None if
             there is no limit.
+        max_calls_per_second: How many phones a batch may ring per second, if the platform has raised the limit of
+            this account, or None for the usual limit.
         length_timer: The maximum duration of a call, in seconds, or None if there is no limit.
         hosts: The API hosts to which tokens may be sent in addition to the built-in list.
         production: True if the switchboard asks before every change.
@@ -36,6 +38,7 @@ class Policy:
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     max_calls_per_hour: int | None = None
+    max_calls_per_second: int | None = None
     length_timer: int | None = None
     hosts: tuple[str, ...] = ()
     production: bool = False
@@ -110,6 +113,7 @@ class Policy:
             allow=tuple(map(prefix, _texts(raw, "allow"))),
             deny=tuple(map(prefix, _texts(raw, "deny"))),
             max_calls_per_hour=_amount(raw, "max_calls_per_hour"),
+            max_calls_per_second=_amount(raw, "max_calls_per_second"),
             length_timer=_amount(raw, "length_timer"),
             hosts=tuple(map(host_name, _texts(raw, "hosts"))),
             production=_flag(raw, "production"),

@@ -25,7 +25,7 @@ from voicectl.core.webhooks.application import update as update_application
 from voicectl.core.webhooks.lease_record import Lease, Moved, Return, Take
 from voicectl.errors import ConfigError, GuardError, InputError, Interrupted, TransportError, VoicectlError
 from voicectl.loopback import is_loopback
-from voicectl.store import files
+from voicectl.store import files, receiver_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,6 +150,21 @@ def is_left(directory: Path) -> bool:
             return True
     except VoicectlError:
         return False
+
+
+def running_url(directory: Path, application_id: str) -> str | None:
+    """Return the public URL of the receiver that holds the lease, or None if no receiver is running with a lease.
+
+    Args:
+        directory: The directory with the application's state.
+    """
+    if not receiver_lock.is_receiving(directory):
+        return None
+    try:
+        content = files.read_private(directory / FILE, what="record of webhooks")
+        return Lease.from_json(content, application_id).public_url
+    except (ConfigError, ValueError):
+        return None
 
 
 def check_public_url(text: str) -> str:

@@ -12,6 +12,7 @@ from voicectl.errors import InputError, LegError, StoreError
 from voicectl.store import files
 from voicectl.store.batches import file
 from voicectl.store.batches.file import usable
+from voicectl.store.batches.process import is_running, mark
 from voicectl.store.batches.sqlite import SqliteBatch
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SUFFIX = ".db"
+_NEW = re.compile(rf"\..+\.(?P<process>[^.]+){re.escape(files.NEW)}(-journal|-wal|-shm)?")
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 ROWS_AT_ONCE = 5000
@@ -87,11 +89,18 @@ class SqliteBatches:
         """
         path = self._path(name)
         files.private_directory(self._directory)
-        new = NewBatch(path.with_name(f".{path.name}.{os.urandom(4).hex()}{files.NEW}"), path)
+        self._remove_left()
+        new = NewBatch(path.with_name(f".{path.name}.{os.urandom(4).hex()}.{mark()}{files.NEW}"), path)
         try:
             yield new
         finally:
             new.close()
+
+    def _remove_left(self) -> None:
+        """Delete the files of loads whose process was killed."""
+        for path in self._directory.iterdir():
+            if (found := _NEW.fullmatch(path.name)) and not is_running(found["process"]):
+                path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

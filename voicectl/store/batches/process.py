@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 from pathlib import Path
+from zlib import crc32
 
 from voicectl.store.batches.records import Holder
 
@@ -38,6 +39,21 @@ def is_gone(holder: Holder, now: float) -> bool:
     if holder.host != socket.gethostname():
         return now - holder.seen_at > SECONDS_UNTIL_GONE
     return holder.boot != _boot() or _started(holder.pid) != holder.started
+
+
+def mark() -> str:
+    """Return a short text that names this process among all processes of this host, for use in a file name."""
+    return _mark(os.getpid(), _started(os.getpid()) or "")
+
+
+def is_running(text: str) -> bool:
+    """Return True if the process that :func:`mark` named *text* is running."""
+    pid = text.partition("-")[0]
+    return pid.isdecimal() and (start := _started(int(pid))) is not None and _mark(int(pid), start) == text
+
+
+def _mark(pid: int, started: str) -> str:
+    return f"{pid}-{crc32(f'{_boot()} {started}'.encode()):08x}"
 
 
 def _boot() -> str:

@@ -188,7 +188,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonRecord:
-    """A person with all attempts, for a report."""
+    """A person with all attempts, for a report.
+
+    Attributes:
+        duplicates: The lines of other rows with one of the person's numbers, which were left out.
+    """
 
     id: int
     line: int
@@ -199,6 +203,7 @@ class PersonRecord:
     detail: str | None
     settled_at: float | None
     attempts: Sequence[Attempt]
+    duplicates: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from voicectl.store.batches.records import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from voicectl.store.batches.records import Changes
@@ -179,14 +179,20 @@ class SqliteBatch:
         with usable(self._path):
             rows = self._db.execute("SELECT * FROM people ORDER BY id")
             attempts = self._db.execute(f"SELECT {_COLUMNS} FROM attempts ORDER BY person, number")
-            following = attempts.fetchone()
+            duplicates = self._db.execute(
+                'SELECT people.id AS person, duplicates.line FROM duplicates JOIN people USING ("to") ORDER BY 1, 2'
+            )
+            own_attempts, own_duplicates = _grouped(attempts), _grouped(duplicates)
             for row in rows:
-                own = []
-                while following is not None and following["person"] == row["id"]:
-                    own.append(_attempt(following))
-                    following = attempts.fetchone()
                 found = {name: row[name] for name in row.keys() if name not in ("attempts", "due_at")}  # noqa: SIM118 (a row has no items)
-                yield PersonRecord(**(found | {"fields": json.loads(row["fields"]), "attempts": own}))
+                yield PersonRecord(
+                    **found
+                    | {
+                        "fields": json.loads(row["fields"]),
+                        "attempts": [_attempt(each) for each in own_attempts(row["id"])],
+                        "duplicates": [each["line"] for each in own_duplicates(row["id"])],
+                    }
+                )
 
     def difference(self, new: Path) -> Difference:
         """Return how the list in the file *new*, which is a batch as well, differs from this batch's list."""
@@ -296,6 +302,21 @@ def _info(row: sqlite3.Row) -> BatchInfo:
             "holder": None if held is None else Holder(**json.loads(held)),
         }
     )
+
+
+def _grouped(rows: Iterator[sqlite3.Row]) -> Callable[[int], list[sqlite3.Row]]:
+    """Return a function that returns the next *rows* of a person. It must be called with ids in ascending order."""
+    following = next(rows, None)
+
+    def take(person: int) -> list[sqlite3.Row]:
+        nonlocal following
+        own = []
+        while following is not None and following["person"] == person:
+            own.append(following)
+            following = next(rows, None)
+        return own
+
+    return take
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:
