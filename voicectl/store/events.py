@@ -263,12 +263,11 @@ class EventStore(Protocol):
 
     Each method may raise ``StoreError``. After such an error, the store can still be used, and reconnects to the
     database if necessary.
-
-    Attributes:
-        warnings: Warnings for the user, for example about database settings that may cause the loss of events.
     """
 
-    warnings: list[str]
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings for the user, for example about database settings that may cause the loss of events."""
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Store all *arrivals* in one durable commit, and return the result for each arrival.

@@ -7,36 +7,27 @@ event.
 
 from __future__ import annotations
 
-import logging
 import math
-import time
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING
 
-import psycopg
-from psycopg import IsolationLevel, conninfo
-from psycopg.pq import TransactionStatus
-
-from voicectl.errors import InputError, StoreError
+from voicectl.errors import StoreError
 from voicectl.store.event_rows import COLUMNS, EVENT_COLUMNS, PRUNE_SECONDS, TOKEN_COLUMNS, Batch, paged
 from voicectl.store.events import TOKEN_SECONDS
+from voicectl.store.postgres import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
     from voicectl.store.events import Arrival, Kept, Query, Stored
-
-# It would write to standard error about each connection that was lost, which the errors raised here report.
-logging.getLogger("psycopg").setLevel(logging.CRITICAL + 1)
+    from voicectl.store.postgres import Link
 
 SCHEMA_VERSION = 1
 
-CONNECT_SECONDS = 2
 ADD_SECONDS = 3.0
 """The time limit for ``add``, including the time to connect, in seconds. A webhook's sender waits 10 seconds."""
 
-READ_SECONDS = 30.0
-LOCK_SECONDS = 2.0
 CHANNEL = "voicectl_events"
 
 # Statistics contain values that would outlive purged rows, so no statistics are kept for these columns. The planner
@@ -97,12 +88,6 @@ SELECT FROM pg_catalog.pg_class AS found JOIN pg_catalog.pg_namespace AS place O
 WHERE place.nspname = 'voicectl_events' AND found.relname = 'schema_version'
 """
 
-_SETTINGS = f"""
-SELECT current_setting('server_encoding'), current_setting('synchronous_commit'), current_setting('fsync'),
-    set_config('lock_timeout', '{LOCK_SECONDS:.0f}s', false),
-    set_config('statement_timeout', '{READ_SECONDS:.0f}s', false)
-"""
-
 _TYPES = dict.fromkeys(COLUMNS, "text") | {
     "id": "bigint",
     "key": "bytea",
@@ -138,52 +123,11 @@ _NEXT_IDS = "SELECT nextval('voicectl_events.ids') FROM generate_series(1, %s)"
 _FILE = "SELECT pg_relation_filenode('voicectl_events.events')"
 _PRUNE = "DELETE FROM voicectl_events.tokens WHERE application = %s AND seen < %s"
 
-_DEFAULTS: dict[str, Any] = {
-    "application_name": "voicectl",
-    "connect_timeout": CONNECT_SECONDS,
-    "tcp_user_timeout": 2000,  # ms
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-}
-_SECRETS = ("password", "sslpassword", "oauth_client_secret")
-
 _HINTS = {
-    "25006": "This server is a read-only replica: use the URL of its primary.",
     "42501": "Ask the owner of the database to GRANT CREATE ON DATABASE for the first start, and later USAGE ON"
     " SCHEMA voicectl_events and ALL on its tables and sequence.",
     "53100": "Free disk space on the server, or delete old events: voicectl webhook purge --before 30d.",
-    "55P03": "Another process has locked it; try again in a moment.",
 }
-_REASONS = {"53100": "no space left on the server's disk"}
-_HINT = "Check that the server is running and accepts this user: run psql with the same URL."
-
-
-class _Link(psycopg.Connection[Any]):
-    """A connection that is closed if the server does not respond by ``deadline``, a value of ``time.monotonic()``."""
-
-    deadline = math.inf
-    is_listening = False
-
-    @property
-    def is_idle(self) -> bool:
-        """True if no transaction is open, so that the connection can be used again."""
-        return self.info.transaction_status is TransactionStatus.IDLE
-
-    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-        return super().wait(self._bounded(gen), *args, **kwargs)
-
-    def _bounded(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        try:
-            state = next(gen)
-            while True:
-                ready = yield state  # psycopg resumes this generator ten times a second
-                if time.monotonic() > self.deadline:
-                    self.pgconn.finish()  # so that nothing waits for the server any longer
-                    raise psycopg.OperationalError("the server does not respond")
-                state = gen.send(ready)
-        except StopIteration as done:
-            return done.value
 
 
 class PostgresEvents:
@@ -201,20 +145,17 @@ class PostgresEvents:
     """
 
     def __init__(self, url: str, application_id: str, *, add_seconds: float = ADD_SECONDS) -> None:
-        self.warnings: list[str] = []
         self._add_seconds = add_seconds
         self._application = application_id
         self._pruned = 0.0
-        try:
-            self._settings = _DEFAULTS | conninfo.conninfo_to_dict(url)
-        except psycopg.Error:
-            raise InputError(  # without the cause, which quotes the whole URL
-                "The store's URL is not a valid PostgreSQL URL.",
-                hint="Write postgresql://USER@HOST:PORT/DATABASE.",
-            ) from None
-        self._link: _Link | None = None
-        with self._within(READ_SECONDS):
+        self._database = Database(url, "event store", _migrate, _HINTS)
+        with self._database.within():
             pass
+
+    @property
+    def warnings(self) -> list[str]:
+        """The server's settings that make the store less safe, as messages for the user."""
+        return self._database.warnings
 
     def add(self, arrivals: Sequence[Arrival]) -> list[Kept]:
         """Store all *arrivals* in one durable commit, as described for ``EventStore.add``.
@@ -225,7 +166,7 @@ class PostgresEvents:
         if not arrivals:
             return []
         batch = Batch(arrivals)
-        with self._within(self._add_seconds) as link, link.pipeline(), link.transaction():
+        with self._database.within(self._add_seconds) as link, link.pipeline(), link.transaction():
             link.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"voicectl {self._application}"]
             )
@@ -251,7 +192,7 @@ class PostgresEvents:
         """Yield the events that match *query*, in the order of their ids."""
 
         def select(statement: str, values: Sequence[object]) -> list[tuple[object, ...]]:
-            with self._within(READ_SECONDS) as link, link.cursor(binary=True) as cursor:
+            with self._database.within() as link, link.cursor(binary=True) as cursor:
                 return cursor.execute(statement, values).fetchall()
 
         among = "voicectl_events.events WHERE application = %s"
@@ -259,7 +200,7 @@ class PostgresEvents:
 
     def wait(self, seconds: float) -> None:
         """Wait for up to *seconds* seconds. Return early if the server reports that events may have been stored."""
-        with self._within(READ_SECONDS) as link:
+        with self._database.within() as link:
             if not link.is_listening:
                 link.execute(f"LISTEN {CHANNEL}")
                 link.is_listening = True
@@ -280,7 +221,7 @@ class PostgresEvents:
                 so.)
         """
         events = "DELETE FROM voicectl_events.events WHERE application = %s AND received < %s"
-        with self._within(math.inf) as link:
+        with self._database.within(math.inf) as link:
             link.execute("SET statement_timeout = 0")
             with link.transaction():
                 count = link.execute(events, [self._application, before]).rowcount
@@ -300,15 +241,13 @@ class PostgresEvents:
 
     def close(self) -> None:
         """Close the connection to the database."""
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        self._database.close()
 
-    def _ask(self, link: _Link, statement: str, *values: object) -> list[Any]:
+    def _ask(self, link: Link, statement: str, *values: object) -> list[Any]:
         return link.execute(statement, values).fetchall()
 
     def _insert(
-        self, link: _Link, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
+        self, link: Link, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]]
     ) -> None:
         if not rows:
             return
@@ -319,88 +258,28 @@ class PostgresEvents:
             [self._application, *_columns(rows)],
         )
 
-    @contextmanager
-    def _within(self, seconds: float) -> Iterator[_Link]:
-        """Yield a connection for work that must finish within *seconds*, after connecting if necessary."""
-        deadline = time.monotonic() + seconds
-        try:
-            if self._link is None:
-                self._link = self._connect(deadline)
-            link = self._link
-            link.deadline = deadline
-            yield link
-        except psycopg.Error as exc:
-            raise self._unusable(exc) from exc
-        finally:
-            if self._link is not None and not self._link.is_idle:
-                self.close()
 
-    def _connect(self, deadline: float) -> _Link:
-        # No prepared statements: a generic plan may read the whole table, and connection poolers do not support them.
-        link = _Link.connect(
-            **self._settings, client_encoding="UTF8", autocommit=True, prepare_threshold=None
+def _migrate(link: Link) -> None:
+    version = _schema_version(link)
+    if version == 0:
+        with link.transaction():
+            link.execute("SELECT pg_advisory_xact_lock(hashtextextended('voicectl_events', 0))")
+            if (version := _schema_version(link)) == 0:
+                link.execute(_SCHEMA)
+                link.execute("INSERT INTO voicectl_events.schema_version VALUES (%s)", [SCHEMA_VERSION])
+                version = SCHEMA_VERSION
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            "The event store was written by a newer version of voicectl.",
+            hint="Update voicectl, or use another database.",
         )
-        try:
-            link.deadline = deadline
-            link.isolation_level = (
-                IsolationLevel.READ_COMMITTED
-            )  # to see commits made while waiting for the lock
-            self.warnings = self._check(link)
-            self._migrate(link)
-        except BaseException:
-            link.close()
-            raise
-        return link
 
-    def _check(self, link: _Link) -> list[str]:
-        encoding, synchronous_commit, fsync, *_ = self._ask(link, _SETTINGS)[0]
-        if encoding not in ("UTF8", "SQL_ASCII"):
-            raise StoreError(
-                f"The database's encoding is {encoding}, which cannot store all webhook events.",
-                hint="Create another database: createdb --encoding UTF8 --template template0 NAME",
-            )
-        warnings = []
-        if synchronous_commit == "off":
-            link.execute("SET synchronous_commit = on")
-            warnings.append(
-                "synchronous_commit is off in PostgreSQL. voicectl turns it on for events, so that a crash cannot"
-                " lose acknowledged ones."
-            )
-        if fsync == "off":
-            warnings.append("fsync is off in PostgreSQL: a power cut may lose acknowledged events.")
-        return warnings
 
-    def _migrate(self, link: _Link) -> None:
-        version = self._schema_version(link)
-        if version == 0:
-            with link.transaction():
-                link.execute("SELECT pg_advisory_xact_lock(hashtextextended('voicectl_events', 0))")
-                if (version := self._schema_version(link)) == 0:
-                    link.execute(_SCHEMA)
-                    link.execute("INSERT INTO voicectl_events.schema_version VALUES (%s)", [SCHEMA_VERSION])
-                    version = SCHEMA_VERSION
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                "The event store was written by a newer version of voicectl.",
-                hint="Update voicectl, or use another database.",
-            )
-
-    def _schema_version(self, link: _Link) -> int:
-        if not self._ask(link, _HAS_SCHEMA):
-            return 0
-        version: int = self._ask(link, "SELECT version FROM voicectl_events.schema_version")[0][0]
-        return version
-
-    def _unusable(self, exc: psycopg.Error) -> StoreError:
-        said = (str(exc).splitlines() or [type(exc).__name__])[0].removesuffix(".")
-        why = _REASONS.get(exc.sqlstate or "", said)
-        for name in _SECRETS:
-            if secret := self._settings.get(name):
-                why = why.replace(str(secret), "***")
-        return StoreError(
-            f"The PostgreSQL event store cannot be used: {why}.",
-            hint=_HINTS.get(exc.sqlstate or "", _HINT),
-        )
+def _schema_version(link: Link) -> int:
+    if not link.execute(_HAS_SCHEMA).fetchall():
+        return 0
+    version: int = link.execute("SELECT version FROM voicectl_events.schema_version").fetchall()[0][0]
+    return version
 
 
 def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
