@@ -64,11 +64,23 @@ class InputError(VoicectlError):
 
 
 class JournalError(VoicectlError):
-    """The journal cannot be used: it is not writable, is damaged, or was written by a newer version."""
+    """The journal cannot be used: it is not writable, is damaged, or was written by a newer version.
+
+    Attributes:
+        is_temporary: True if the journal is in a database that cannot be reached now.
+    """
+
+    is_temporary = False
 
 
 class StoreError(VoicectlError):
-    """The event store or a batch cannot be used: it is read-only, locked, damaged, missing or of a newer version."""
+    """The event store or a batch cannot be used: it is read-only, locked, damaged, missing or of a newer version.
+
+    Attributes:
+        is_temporary: True if the database cannot be reached now.
+    """
+
+    is_temporary = False
 
 
 class UnwritableError(VoicectlError):

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from voicectl.core.sandbox_control import SandboxControl
     from voicectl.interrupts import Interrupts
     from voicectl.store.action_log import ActionLog
-    from voicectl.store.batches.directory import SqliteBatches
     from voicectl.store.events import EventStore
     from voicectl.store.events_spool import Spool
     from voicectl.store.journal import Journal
@@ -295,13 +294,6 @@ class App:
         journal = Journal(self.state_directory, self.clock)
         self.closing.callback(journal.close)
         return journal
-
-    @cached_property
-    def batches(self) -> SqliteBatches:
-        """The batches of the application on this machine."""
-        from voicectl.store.batches.directory import SqliteBatches
-
-        return SqliteBatches(self.state_directory)
 
     @cached_property
     def action_log(self) -> ActionLog:

@@ -87,6 +87,21 @@ COMMANDS: Tree = {
             "batch_run:resume", "Go on with a batch that paused, was stopped or was interrupted.", ":SUMMARY"
         ),
         "report": Entry("batch:report", "List every person of a batch with the outcome.", ":PERSON"),
+        "work": Entry(
+            "batch_work:work",
+            "Help to run a batch that 'batch run --store' began, from this machine.",
+            ":SUMMARY",
+        ),
+        "store": {
+            "init": Entry(
+                "batch_work:store_init", "Create the tables for batches in a PostgreSQL database.", ":OUTCOME"
+            ),
+            "upgrade": Entry(
+                "batch_work:store_upgrade",
+                "Bring the tables for batches in a PostgreSQL database up to date.",
+                ":OUTCOME",
+            ),
+        },
     },
     "ncco": {
         "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its location.", ":VIEW"),
@@ -228,6 +243,7 @@ GROUP_HELP = {
     "conversation": "Show conversations, speak or play audio to them, and record them. Name a conversation by its"
     " room name or by its id (CON-...).",
     "batch": "Call many people, see how far it is, and report who was reached.",
+    "store": "Prepare a PostgreSQL database for batches that several machines run together.",
     "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",
     "webhook": "Answer calls, and receive and store their events.",
     "recording": "List and download recordings and transcriptions.",

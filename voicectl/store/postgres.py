@@ -173,7 +173,9 @@ class Database:
         for name in _SECRETS:
             if secret := self._settings.get(name):
                 why = why.replace(str(secret), "***")
-        return StoreError(
+        error = StoreError(
             f"The PostgreSQL {self._name} cannot be used: {why}.",
             hint=self._hints.get(exc.sqlstate or "", _HINT),
         )
+        error.is_temporary = isinstance(exc, psycopg.OperationalError)
+        return error

@@ -1,4 +1,4 @@
-"""What a store of batches guarantees. Another implementation would pass the same tests."""
+"""What a store of batches guarantees, in SQLite and in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from pathlib import Path
 import pytest
 
 from tests.support.batches import fill
+from tests.support.postgres_batches import prepared
 from voicectl.errors import GuardError, InputError, LeaseLost, LegError, StoreError
 from voicectl.store.batches.directory import SqliteBatches
+from voicectl.store.batches.postgres_directory import PostgresBatches
 from voicectl.store.batches.process import is_gone, this_process
 from voicectl.store.batches.records import (
     Attempt,
     AttemptState,
     BatchStore,
+    Begun,
     Changes,
     Holder,
     Person,
@@ -32,15 +35,19 @@ from voicectl.store.batches.records import (
 
 A, B, C = "447700900001", "447700900002", "447700900003"
 NOW = 1_770_000_000.0
+APPLICATION = "5a4db0c5-25fe-4868-82c0-d72efc48bd34"
 Open = Callable[[], BatchStore]
 
 
-def keep(directory: Path, *numbers: str, name: str = "a") -> None:
-    with SqliteBatches(directory).new(name) as new:
+Batches = SqliteBatches | PostgresBatches
+
+
+def keep(batches: Batches, *numbers: str, name: str = "a") -> None:
+    with batches.new(name) as new:
         fill(new, *numbers)
         new.keep(
             name=name,
-            application_id="app",
+            application_id=APPLICATION,
             base_url="https://api.nexmo.com",
             created_at=NOW,
             settings={"retry_on": []},
@@ -49,16 +56,37 @@ def keep(directory: Path, *numbers: str, name: str = "a") -> None:
         )
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def batches(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Batches]:
+    """The batches of one application, in each kind of store."""
+    if request.param == "sqlite":
+        yield SqliteBatches(tmp_path)
+        return
+    url = prepared(request.getfixturevalue("database"))
+    with closing(PostgresBatches(url, tmp_path, APPLICATION)) as found:
+        yield found
+
+
 @pytest.fixture
-def batch(tmp_path: Path) -> Iterator[Open]:
+def batch(batches: Batches) -> Iterator[Open]:
     """Open a batch of three people, as often as processes would."""
-    keep(tmp_path, A, B, C)
+    keep(batches, A, B, C)
     with ExitStack() as stack:
 
         def open_() -> BatchStore:
-            store = SqliteBatches(tmp_path).open("a")
-            stack.callback(store.close)
-            return store
+            return stack.enter_context(closing(batches.open("a")))
+
+        yield open_
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Open]:
+    """Open a batch of three people in a file, which one process runs."""
+    keep(SqliteBatches(tmp_path), A, B, C)
+    with ExitStack() as stack:
+
+        def open_() -> BatchStore:
+            return stack.enter_context(closing(SqliteBatches(tmp_path).open("a")))
 
         yield open_
 
@@ -89,7 +117,7 @@ def test_people_wait_in_the_order_of_the_list_and_repeated_attempts_come_first(b
     store = batch()
     store.take_lease(this_process(NOW))
     first = store.due(NOW, 1)[0]
-    assert store.begin(first, attempt(first))
+    assert store.begin(first, attempt(first)) is Begun.YES
     store.record(Changes(at=NOW, people=[PersonChange(person=first.id, due_at=NOW + 60)]))
 
     assert [each.to for each in store.due(NOW, 9)] == [B, C]
@@ -102,8 +130,8 @@ def test_an_attempt_is_begun_only_once(batch: Open) -> None:
     store.take_lease(this_process(NOW))
     person = store.due(NOW, 1)[0]
 
-    assert store.begin(person, attempt(person))
-    assert not store.begin(person, attempt(person, reference="vc-x", token="x"))
+    assert store.begin(person, attempt(person)) is Begun.YES
+    assert store.begin(person, attempt(person, reference="vc-x", token="x")) is Begun.NO
     assert [each.reference for each in store.open_attempts()] == ["vc-1-1"]
 
 
@@ -113,13 +141,13 @@ def test_no_attempt_is_begun_once_another_process_asks_to_stop(batch: Open) -> N
     person = store.due(NOW, 1)[0]
     other.set_stop(Stop.HANG_UP)
 
-    assert not store.begin(person, attempt(person))
+    assert store.begin(person, attempt(person)) is Begun.NO
     assert store.renew_lease(NOW) is Stop.HANG_UP
     assert store.open_attempts() == []
 
 
-def test_a_lease_is_refused_while_its_process_runs_and_given_when_it_is_released(batch: Open) -> None:
-    store, other = batch(), batch()
+def test_a_lease_is_refused_while_its_process_runs_and_given_when_it_is_released(own: Open) -> None:
+    store, other = own(), own()
     store.take_lease(this_process(NOW))
 
     with pytest.raises(GuardError, match=f"process {os.getpid()}"):
@@ -129,8 +157,8 @@ def test_a_lease_is_refused_while_its_process_runs_and_given_when_it_is_released
     assert other.take_lease(this_process(NOW)) is None
 
 
-def test_a_lease_whose_process_has_ended_is_taken_over_and_its_holder_can_write_no_more(batch: Open) -> None:
-    store, other = batch(), batch()
+def test_a_lease_whose_process_has_ended_is_taken_over_and_its_holder_can_write_no_more(own: Open) -> None:
+    store, other = own(), own()
     dead = dead_process()
     store.take_lease(dead)
     person = store.due(NOW, 1)[0]
@@ -169,7 +197,7 @@ def test_an_attempt_that_was_not_made_leaves_the_person_waiting(batch: Open) -> 
     store.record(Changes(at=NOW, unmade=[made]))
 
     assert store.due(NOW, 1) == [person]
-    assert store.begin(person, attempt(person, reference="vc-again", token="again"))
+    assert store.begin(person, attempt(person, reference="vc-again", token="again")) is Begun.YES
 
 
 def test_totals_count_everybody_once(batch: Open) -> None:
@@ -199,16 +227,16 @@ def test_a_report_has_each_person_with_all_attempts(batch: Open) -> None:
     assert [(each.line, each.to, len(each.attempts)) for each in found] == [(2, A, 2), (3, B, 0), (4, C, 0)]
 
 
-class TestFiles:
-    def test_of_several_rows_with_one_number_the_first_is_kept(self, tmp_path: Path) -> None:
-        with SqliteBatches(tmp_path).new("a") as new:
+class TestLists:
+    def test_of_several_rows_with_one_number_the_first_is_kept(self, batches: Batches) -> None:
+        with batches.new("a") as new:
             fill(new, A, B, A, A)
 
             assert new.count() == 2
             assert new.duplicates(9) == [(4, A), (5, A)]
 
-    def test_a_second_number_belongs_to_one_person_only(self, tmp_path: Path) -> None:
-        with SqliteBatches(tmp_path).new("a") as new:
+    def test_a_second_number_belongs_to_one_person_only(self, batches: Batches) -> None:
+        with batches.new("a") as new:
             new.add(Person(line=2, to=A, second=B, fields={}))
             new.add(Person(line=3, to=B, second=C, fields={}))
             new.add(Person(line=4, to="447700900004", second=C, fields={}))
@@ -216,6 +244,51 @@ class TestFiles:
             assert new.settle() == 2
             assert [second for _, _, second, _ in new.first(9)] == [None, C, None]
 
+    def test_of_two_batches_with_one_name_the_first_is_kept(self, batches: Batches) -> None:
+        with batches.new("a") as new:
+            fill(new, B)
+            keep(batches, A)
+            with pytest.raises(StoreError, match="just created"):
+                new.keep(
+                    name="a",
+                    application_id=APPLICATION,
+                    base_url="",
+                    created_at=NOW,
+                    settings={},
+                    columns=(),
+                    digest="",
+                )
+
+        with closing(batches.open("a")) as store:
+            assert [each.to for each in store.people()] == [A]
+
+    def test_people_of_a_changed_list_are_compared_by_number(self, batches: Batches) -> None:
+        keep(batches, A, B)
+        with closing(batches.open("a")) as store, batches.new("a") as new:
+            new.add(Person(line=2, to=C, second=None, fields={"to": C}))
+            new.add(Person(line=3, to=B, second=None, fields={"to": f"+{B}"}))
+            new.settle()
+            path = new.finish()
+            found = store.difference(path)
+            store.take_lease(this_process(NOW))
+            added = store.add_people(path, "other")
+
+            assert (found.added, found.removed, found.changed) == (1, 1, 1)
+            assert added == 1
+            assert [each.to for each in store.people()] == [A, B, C]
+            assert store.info().digest == "other"
+
+    @pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "a b", "x" * 101, "a\n", "ä"])
+    def test_a_name_that_is_no_file_name_is_refused(self, batches: Batches, name: str) -> None:
+        with pytest.raises(InputError), batches.new(name):
+            pass
+
+    def test_a_batch_that_does_not_exist_is_not_found(self, batches: Batches) -> None:
+        with pytest.raises(LegError):
+            batches.open("a")
+
+
+class TestFiles:
     def test_a_batch_that_is_not_kept_leaves_nothing(self, tmp_path: Path) -> None:
         with SqliteBatches(tmp_path).new("a") as new:
             fill(new, A)
@@ -234,60 +307,17 @@ class TestFiles:
         ) as other:
             assert other.stdout is not None
             other.stdout.readline()
-            keep(tmp_path, A)
+            keep(SqliteBatches(tmp_path), A)
             during = len(list((tmp_path / "batches").glob(".*")))
             other.kill()
 
-        keep(tmp_path, A, name="c")
+        keep(SqliteBatches(tmp_path), A, name="c")
 
         assert during == 1
         assert list((tmp_path / "batches").glob(".*")) == []
 
-    def test_of_two_batches_with_one_name_the_first_is_kept(self, tmp_path: Path) -> None:
-        with SqliteBatches(tmp_path).new("a") as new:
-            fill(new, B)
-            keep(tmp_path, A)
-            with pytest.raises(StoreError, match="just created"):
-                new.keep(
-                    name="a",
-                    application_id="",
-                    base_url="",
-                    created_at=NOW,
-                    settings={},
-                    columns=(),
-                    digest="",
-                )
-
-        with closing(SqliteBatches(tmp_path).open("a")) as store:
-            assert [each.to for each in store.people()] == [A]
-
-    def test_people_of_a_changed_list_are_compared_by_number(self, tmp_path: Path) -> None:
-        keep(tmp_path, A, B)
-        with closing(SqliteBatches(tmp_path).open("a")) as store, SqliteBatches(tmp_path).new("a") as new:
-            new.add(Person(line=2, to=C, second=None, fields={"to": C}))
-            new.add(Person(line=3, to=B, second=None, fields={"to": f"+{B}"}))
-            new.settle()
-            path = new.finish()
-            found = store.difference(path)
-            store.take_lease(this_process(NOW))
-            added = store.add_people(path, "other")
-
-            assert (found.added, found.removed, found.changed) == (1, 1, 1)
-            assert added == 1
-            assert [each.to for each in store.people()] == [A, B, C]
-            assert store.info().digest == "other"
-
-    @pytest.mark.parametrize("name", ["", "../a", "a/b", ".a", "a b", "x" * 101, "a\n", "ä"])
-    def test_a_name_that_is_no_file_name_is_refused(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(InputError), SqliteBatches(tmp_path).new(name):
-            pass
-
-    def test_a_batch_that_does_not_exist_is_not_found(self, tmp_path: Path) -> None:
-        with pytest.raises(LegError):
-            SqliteBatches(tmp_path).open("a")
-
     def test_a_batch_of_a_newer_version_is_refused(self, tmp_path: Path) -> None:
-        keep(tmp_path, A)
+        keep(SqliteBatches(tmp_path), A)
         with closing(sqlite3.connect(tmp_path / "batches" / "a.db")) as db:
             db.execute("PRAGMA user_version = 99")
 
@@ -296,7 +326,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("at", [0, 1, 2, 3])
     def test_a_damaged_batch_is_not_run(self, tmp_path: Path, at: int) -> None:
-        keep(tmp_path, A, B, C)
+        keep(SqliteBatches(tmp_path), A, B, C)
         path = tmp_path / "batches" / "a.db"
         content = bytearray(path.read_bytes())
         content[at * 4096 : at * 4096 + 2048] = os.urandom(2048)

@@ -10,6 +10,8 @@ import typer
 
 from voicectl.cli import errors
 from voicectl.cli.context import App, current
+from voicectl.cli.operations.batch import place_of
+from voicectl.cli.options.batch import BatchStoreUrl
 from voicectl.cli.output.text import remark
 from voicectl.cli.output.writer import View
 from voicectl.core.batch import report as reports
@@ -79,23 +81,24 @@ PERSON = View(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the batch.", show_default=False)]
 
 
-def list_(ctx: typer.Context) -> None:
+def list_(ctx: typer.Context, store: BatchStoreUrl = None) -> None:
     """List the application's batches.
 
     Examples:
       $ voicectl batch list
     """
     app = current(ctx)
+    batches = place_of(app, store).batches
     with app.terminal.writer(BATCH, is_many=True) as out:
-        for name in app.batches.names():
+        for name in batches.names():
             try:
-                with closing(app.batches.open(name)) as store:
-                    out.add(reports.status(store, app.clock.time()))
+                with closing(batches.open(name)) as batch:
+                    out.add(reports.status(batch, app.clock.time()))
             except VoicectlError as exc:  # the other batches are still listed
                 remark(f"{name}: {exc.message}")
 
 
-def status(ctx: typer.Context, name: Name) -> None:
+def status(ctx: typer.Context, name: Name, store: BatchStoreUrl = None) -> None:
     """Show how far a batch is.
 
     The state is 'running', 'stopping', 'paused', 'stopped', 'interrupted' (its process has ended) or 'done'.
@@ -104,14 +107,15 @@ def status(ctx: typer.Context, name: Name) -> None:
       $ voicectl batch status "$BATCH"
     """
     app = current(ctx)
-    with closing(app.batches.open(name)) as store:
-        _show(app, store)
+    with closing(place_of(app, store).batches.open(name)) as batch:
+        _show(app, batch)
 
 
 def stop(
     ctx: typer.Context,
     name: Name,
     hang_up_: Annotated[bool, typer.Option("--hang-up", help="Also end the calls under way.")] = False,
+    store: BatchStoreUrl = None,
 ) -> None:
     """Stop a batch: no new call begins later than one second after this.
 
@@ -124,15 +128,15 @@ def stop(
     app.consent.refuse_dry_run()
     statuses: list[int] = []
     with ExitStack() as stack:
-        store = app.batches.open(name)
-        stack.callback(store.close)
-        store.set_stop(Stop.HANG_UP if hang_up_ else Stop.STOP)
-        legs = reports.live_legs(store) if hang_up_ else []
-        if not reports.has_process(store.info(), app.clock.time()):
+        batch = place_of(app, store).batches.open(name)
+        stack.callback(batch.close)
+        batch.set_stop(Stop.HANG_UP if hang_up_ else Stop.STOP)
+        legs = reports.live_legs(batch) if hang_up_ else []
+        if not reports.has_process(batch.info(), app.clock.time()):
             remark("No process runs this batch.")
             for uuid in legs:
                 _hang_up(app, uuid, statuses)
-        _show(app, store)
+        _show(app, batch)
     if statuses:
         raise typer.Exit(errors.combined_status(statuses, len(legs)))
 
@@ -144,6 +148,7 @@ def report(
         Path | None,
         typer.Option(metavar="FILE", help="Also draw the outcomes over time to this SVG file."),
     ] = None,
+    store: BatchStoreUrl = None,
 ) -> None:
     """List every person of a batch with the outcome.
 
@@ -155,15 +160,15 @@ def report(
       $ voicectl batch report "$BATCH" --svg report.svg
     """
     app = current(ctx)
-    with closing(app.batches.open(name)) as store:
-        info = store.info()
+    with closing(place_of(app, store).batches.open(name)) as batch:
+        info = batch.info()
         settings = Settings.from_json(info.settings)
         if svg is not None:
             from voicectl.cli.output import batch_svg  # noqa: PLC0415 (only for a picture)
 
-            batch_svg.write(svg, info.name, store)
+            batch_svg.write(svg, info.name, batch)
         with app.terminal.writer(PERSON, is_many=True, is_open=True) as out:
-            for each in store.people():
+            for each in batch.people():
                 out.add(reports.person(each, settings))
 
 

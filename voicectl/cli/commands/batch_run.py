@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from voicectl.cli import errors
 from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
+from voicectl.cli.operations.batch import SUMMARY, check_target, go, place_of, screen_of
 from voicectl.cli.options.batch import (
+    BatchStoreUrl,
     Concurrent,
     LimitOptions,
     MessageOptions,
@@ -23,47 +22,22 @@ from voicectl.cli.options.batch import (
     check_rate,
     settings_of,
 )
-from voicectl.cli.output.text import has_screen, remark
-from voicectl.cli.output.writer import Format, View, Writer
-from voicectl.core.batch import report
-from voicectl.core.batch.attempts import Outcome
+from voicectl.cli.output.text import remark
 from voicectl.core.batch.load import Screen, load
 from voicectl.core.batch.message import Message
 from voicectl.core.batch.people import Columns
 from voicectl.core.batch.plan import MAX_LISTED, Plan
-from voicectl.core.batch.run import runner
 from voicectl.core.batch.settings import Settings
-from voicectl.errors import DryRun, GuardError, InputError, Interrupted
-from voicectl.store.batches.opt_outs import OptOuts
-from voicectl.store.batches.process import this_process
+from voicectl.errors import DryRun, GuardError, InputError
 from voicectl.voice import ncco
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from voicectl.core.batch.ledger import Change, Tally
     from voicectl.core.batch.load import Loaded
     from voicectl.core.batch.people import BadRow
     from voicectl.store.batches.directory import NewBatch
-    from voicectl.store.batches.records import BatchInfo, BatchStore
-    from voicectl.store.batches.sqlite import SqliteBatch
-
-CHANGE = View(
-    columns=(
-        "at",
-        "to",
-        "state",
-        "outcome",
-        "attempt",
-        "attempt_outcome",
-        "detail",
-        "uuid",
-        "reference",
-        "person",
-    ),
-    utc_times=frozenset({"at"}),
-)
-SUMMARY = View(columns=("outcome", "people"), id="outcome")
+    from voicectl.store.batches.records import BatchStore
 
 MAX_FAULTS = 1000
 """The maximum number of bad rows that are listed."""
@@ -89,6 +63,7 @@ def run(
     message: MessageOptions,
     people: PeopleOptions,
     limits: LimitOptions,
+    store: BatchStoreUrl = None,
     accept_new_list: Annotated[
         bool,
         typer.Option(
@@ -122,36 +97,37 @@ def run(
         raise GuardError("A list on standard input needs confirmation in advance.", hint="Add --yes.")
     settings = settings_of(app, message, people, limits)
     app.target.policy.check_dialled(ncco.dialled(settings.ncco))
-    app.journal.check()
-    opt_outs = OptOuts(app.state_directory)
-    screen = Screen(app.target.policy, people.exclude, opt_outs)
+    place = place_of(app, store)
+    if store is None:
+        app.journal.check()
+    screen = Screen(app.target.policy, people.exclude, place.opt_outs)
     with ExitStack() as stack:
-        new = stack.enter_context(app.batches.new(name))
+        new = stack.enter_context(place.batches.new(name))
         file, where = stack.enter_context(_opened(app, list_file))
         with _faults() as on_fault:
             loaded = load(file, where, _columns(settings), new, screen, on_fault)
         made = Message(settings, loaded.columns)
-        store = app.batches.open(name) if app.batches.exists(name) else None
-        if store is not None:
-            stack.callback(store.close)
-            _check_same(app, store, settings)
+        batch = place.open(name) if place.batches.exists(name) else None
+        if batch is not None:
+            stack.callback(batch.close)
+            _check_same(app, batch, settings)
         if app.options.dry_run:
             _show_requests(app, name, settings, new, loaded, made)
             return
         plan = _plan(settings, new, loaded)
-        if store is None:
+        if batch is None:
             question = f"Call {plan.people} people as batch {name} {app.consent.where()}"
             _confirm(app, question, plan.lines(), plan.people, limits.max_people)
             _keep(app, name, settings, new, loaded)
-            store = app.batches.open(name)
-            stack.callback(store.close)
+            batch = place.open(name)
+            stack.callback(batch.close)
         else:
-            left = store.totals()
+            left = batch.totals()
             _confirm(
                 app, f"Go on with batch {name} {app.consent.where()}", (f"To be called: {left.waiting}.",)
             )
         update = _Update(new=new, loaded=loaded, is_accepted=accept_new_list, most=limits.max_people)
-        _go(app, store, settings, screen, opt_outs, update)
+        go(app, place, batch, settings, screen, prepare=update.apply)
 
 
 def resume(
@@ -159,6 +135,7 @@ def resume(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the batch.", show_default=False)],
     rate: Rate = None,
     concurrent: Concurrent = None,
+    store: BatchStoreUrl = None,
 ) -> None:
     """Go on with a batch that paused, was stopped or was interrupted.
 
@@ -170,21 +147,17 @@ def resume(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    app.journal.check()
-    with ExitStack() as stack:
-        store = app.batches.open(name)
-        stack.callback(store.close)
-        info = store.info()
-        _check_target(app, info)
+    place = place_of(app, store)
+    with closing(place.open(name)) as batch:
+        info = batch.info()
+        check_target(app, info)
         settings = Settings.from_json(info.settings)
         settings = replace(
             settings,
             rate=settings.rate if rate is None else check_rate(app, rate),
             concurrent=concurrent or settings.concurrent,
         )
-        opt_outs = OptOuts(app.state_directory)
-        exclude = None if settings.exclude is None else Path(settings.exclude)
-        _go(app, store, settings, Screen(app.target.policy, exclude, opt_outs), opt_outs)
+        go(app, place, batch, settings, screen_of(app, place, settings), prepare=lambda _: None)
 
 
 def _columns(settings: Settings) -> Columns:
@@ -229,20 +202,11 @@ def _faults() -> Iterator[Callable[[BadRow], None]]:
             remark(f"and {count - MAX_FAULTS} more")
 
 
-def _check_same(app: App, store: SqliteBatch, settings: Settings) -> None:
+def _check_same(app: App, store: BatchStore, settings: Settings) -> None:
     """Check that a batch that exists may be run again with these settings and on this application."""
     info = store.info()
-    _check_target(app, info)
+    check_target(app, info)
     Settings.from_json(info.settings).check_same(settings)
-
-
-def _check_target(app: App, info: BatchInfo) -> None:
-    target = app.target
-    if (info.application_id, info.base_url) != (target.application_id, target.base_url):
-        raise GuardError(
-            f"The batch {info.name} belongs to application {info.application_id} on {info.base_url}.",
-            hint="Choose the profile with which it was begun. No call was made.",
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +218,7 @@ class _Update:
     is_accepted: bool
     most: int
 
-    def apply(self, store: SqliteBatch) -> None:
+    def apply(self, store: BatchStore) -> None:
         """Add the people who are only in the new list, if that is accepted. The lease must have been taken.
 
         Raises:
@@ -348,77 +312,3 @@ def _show_requests(
                 app.api.create_call(message.order(to, row, "TOKEN").body)
             except DryRun as dry:
                 app.consent.show_request(dry)
-
-
-def _go(
-    app: App,
-    store: SqliteBatch,
-    settings: Settings,
-    screen: Screen,
-    opt_outs: OptOuts,
-    update: _Update | None = None,
-) -> None:
-    """Run a batch until every person has an outcome, or until it pauses or is stopped, and show the outcomes."""
-    info = store.info()
-    earlier = store.take_lease(this_process(app.clock.time()))
-    if earlier is not None:
-        remark(f"Taking over from process {earlier.pid}, which has ended.")
-    is_lines = app.terminal.format is Format.JSONL
-    with ExitStack() as stack:
-        release = stack.enter_context(_releasing(store))
-        if update is not None:
-            update.apply(store)
-        store.set_pause("")
-        app.consent.announce()
-        out = stack.enter_context(app.terminal.writer(CHANGE if is_lines else SUMMARY, is_many=True))
-        running = runner(
-            info.name,
-            store,
-            settings,
-            info.columns,
-            screen,
-            opt_outs,
-            app,
-            on_change=partial(_write_change, out) if is_lines else lambda _: None,
-            on_tick=stack.enter_context(_progress(app, store)),
-            remark=remark,
-        )
-        people = store.totals().people
-        release.pop_all()  # the runner releases it
-        try:
-            running.run()
-        except Interrupted:
-            remark(f"The batch is not done. Go on with: voicectl batch resume {info.name}")
-            raise
-        finally:
-            counts = report.outcomes(running.parts.ledger.tally.totals(people))
-            for outcome, count in () if is_lines else counts.items():
-                out.add({"outcome": outcome, "people": count})
-    if counts.keys() & {Outcome.IN_DOUBT, Outcome.NOT_CALLED}:
-        remark(f"Some people were not called, or are in doubt. See: voicectl batch report {info.name}")
-        raise typer.Exit(errors.PARTIAL)
-
-
-@contextmanager
-def _releasing(store: BatchStore) -> Iterator[ExitStack]:
-    """Yield a stack that releases the lease after the ``with`` block."""
-    with ExitStack() as stack:
-        stack.callback(store.release_lease)
-        yield stack
-
-
-def _write_change(out: Writer, change: Change) -> None:
-    out.add(report.change(change))
-    out.flush()
-
-
-@contextmanager
-def _progress(app: App, store: BatchStore) -> Iterator[Callable[[Tally], None]]:
-    """Yield a function that shows the progress, if standard error is a terminal that can show it."""
-    if not has_screen(app.environ, sys.stderr):
-        yield lambda _: None
-        return
-    from voicectl.cli.output.batch_progress import BatchBar  # noqa: PLC0415 (loads rich; only on a terminal)
-
-    with BatchBar(sys.stderr, store.totals().people, app.clock.monotonic, environ=app.environ) as bar:
-        yield bar.update

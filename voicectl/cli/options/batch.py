@@ -54,6 +54,14 @@ Rate = Annotated[
         " needs 'profile add --max-calls-per-second', except on a sandbox.",
     ),
 ]
+BatchStoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Use the batches in this database, postgresql://USER@HOST/DATABASE, which several machines can share.",
+    ),
+]
 Concurrent = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Have at most this many calls under way.")
 ]

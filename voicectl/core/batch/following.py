@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from voicectl.core.calls.in_doubt import LostCallFinder
     from voicectl.core.history import History
     from voicectl.store.batches.records import Attempt
+    from voicectl.store.intents import Intents
     from voicectl.store.journal import Intent
     from voicectl.voice.call import Call
 
@@ -59,7 +60,9 @@ class Follower:
         finder: The object that looks for calls in doubt.
     """
 
-    def __init__(self, api: VoiceApi, clock: Clock, history: History | None, finder: LostCallFinder) -> None:
+    def __init__(
+        self, api: VoiceApi, clock: Clock, history: History | None, finder: LostCallFinder[Intents]
+    ) -> None:
         self._api = api
         self._clock = clock
         self._history = history

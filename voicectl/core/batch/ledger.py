@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from voicectl.core.batch import attempts as rules
 from voicectl.core.batch.alarm import Alarm
 from voicectl.core.batch.attempts import Outcome
-from voicectl.store.batches.records import AttemptState, Changes, PersonChange, Totals
+from voicectl.store.batches.records import AttemptState, Begun, Changes, PersonChange, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from voicectl.clock import Clock
-    from voicectl.store.batches.records import Attempt, BatchStore, WaitingPerson
+    from voicectl.store.batches.records import Attempt, BatchStore, Limits, WaitingPerson
 
 OVER = "over"
 WAITING = "waiting"
@@ -105,16 +105,17 @@ class Ledger:
         """Read the counts with which the run begins."""
         self.tally = Tally.of(self.store.totals())
 
-    def begin(self, person: WaitingPerson, attempt: Attempt) -> bool:
-        """Record an attempt before its request is sent. Return False if it must not be made any more."""
+    def begin(self, person: WaitingPerson, attempt: Attempt, limits: Limits) -> Begun:
+        """Record an attempt before its request is sent, unless it must not be made now."""
         changes, self._changes = self._changes, Changes(at=0.0)
         changes.at = self.clock.time()
-        if not self.store.begin(person, attempt, changes):
-            return False
+        begun = self.store.begin(person, attempt, changes, limits)
+        if begun is not Begun.YES:
+            return begun
         self.tally.waiting -= 1
         self.alarm.made += 1
         self._tell(attempt)
-        return True
+        return begun
 
     def update(self, attempts: Iterable[Attempt]) -> None:
         """Record attempts that are live or in doubt now."""

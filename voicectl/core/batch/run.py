@@ -12,12 +12,11 @@ from voicectl.core.batch.message import Message
 from voicectl.core.batch.runner import Parts, Runner
 from voicectl.core.batch.under_way import CallsUnderWay
 from voicectl.core.batch.workers import Results, Workers
-from voicectl.core.calls.create import CallCreator
+from voicectl.core.calls.create import CallPlacer
 from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.regions import RegionFinder
 from voicectl.core.history import History
 from voicectl.interrupts import Interrupts
-from voicectl.store.journal import Journal
 from voicectl.store.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -28,14 +27,15 @@ if TYPE_CHECKING:
     from voicectl.clock import Clock
     from voicectl.core.batch.ledger import Change, Tally
     from voicectl.core.batch.load import Screen
+    from voicectl.core.batch.place import Place
     from voicectl.core.batch.settings import Settings
     from voicectl.core.identity.profiles import ProfileStore
     from voicectl.core.identity.sessions import Sessions
     from voicectl.core.identity.target import Target
     from voicectl.store.action_log import ActionLog
-    from voicectl.store.batches.opt_outs import OptOuts
     from voicectl.store.batches.records import BatchStore
     from voicectl.store.events import EventStore
+    from voicectl.store.intents import Intents
 
 PLACING_THREADS = 8
 READING_THREADS = 2
@@ -68,8 +68,8 @@ class Resources(Protocol):
         """The log of actions on legs from this machine."""
 
     @property
-    def journal(self) -> Journal:
-        """The journal of the calls requested from this machine."""
+    def closing(self) -> ExitStack:
+        """A stack that is closed when the command ends."""
 
     @property
     def history(self) -> History | None:
@@ -93,7 +93,7 @@ def runner(
     settings: Settings,
     columns: tuple[str, ...],
     screen: Screen,
-    opt_outs: OptOuts,
+    place: Place,
     resources: Resources,
     *,
     on_change: Callable[[Change], None],
@@ -103,6 +103,7 @@ def runner(
     """Return an object that runs a batch whose lease has been taken.
 
     Args:
+        place: The place where the batch is kept.
         on_change: A function that is called with every change.
         on_tick: A function that is called several times a second with the current counts.
         remark: A function that is called with each message for the user.
@@ -111,7 +112,8 @@ def runner(
         JournalError: The journal cannot be used.
         InputError: The message does not suit the list.
     """
-    clock, journal = resources.clock, resources.journal
+    clock, journal = place.clock, place.open_journal()
+    resources.closing.callback(journal.close)
     journal.check()
     results = Results()
     ledger = Ledger(
@@ -119,10 +121,10 @@ def runner(
         clock=clock,
         budget=settings.budget,
         on_change=on_change,
-        opt_out=lambda number: opt_outs.add(number, name, clock.time()),
+        opt_out=lambda number: place.opt_outs.add(number, name, clock.time()),
     )
     message = Message(settings, columns)
-    readers = _readers(resources, results, remark)
+    readers = _readers(resources, place, results, remark)
     under_way = CallsUnderWay(
         ledger=ledger, settings=settings, message=message, clock=clock, readers=readers, remark=remark
     )
@@ -133,11 +135,11 @@ def runner(
         settings=settings,
         message=message,
         screen=screen,
-        limiter=RateLimiter(pace, clock, remark, creates_per_second=settings.rate),
+        limiter=RateLimiter(pace, resources.clock, remark, creates_per_second=settings.rate),
         clock=clock,
         interrupts=resources.interrupts,
         results=results,
-        placers=_placers(resources, results),
+        placers=_placers(resources, place, results),
         readers=readers,
         ledger=ledger,
         under_way=under_way,
@@ -147,24 +149,25 @@ def runner(
     return Runner(name, parts)
 
 
-def _placers(resources: Resources, results: Results) -> Workers[CallCreator]:
+def _placers(resources: Resources, place: Place, results: Results) -> Workers[CallPlacer]:
     """Return threads that place calls. Each has a connection and a journal of its own."""
 
-    def connect(closing: ExitStack) -> CallCreator:
+    def connect(closing: ExitStack) -> CallPlacer:
         own = _sessions(resources, closing)
         session = own.make(
             own.target.base_url, own.bearer(own.target), own.identify, limiter=_Granted(), wait_budget=0.0
         )
-        finder = LostCallFinder(VoiceApi(session), _journal(resources, closing), resources.clock, None)
         limit = resources.target.policy.max_calls_per_hour
-        return CallCreator(VoiceApi(session), finder, Interrupts(), limit)
+        return CallPlacer(VoiceApi(session), _journal(place, closing), limit)
 
     return Workers(PLACING_THREADS, connect, results)
 
 
-def _readers(resources: Resources, results: Results, remark: Callable[[str], None]) -> Workers[Follower]:
+def _readers(
+    resources: Resources, place: Place, results: Results, remark: Callable[[str], None]
+) -> Workers[Follower]:
     """Return threads that read what became of calls. Each has connections and stores of its own."""
-    has_events = resources.history is not None
+    has_events = place.url is not None or resources.history is not None
 
     def connect(closing: ExitStack) -> Follower:
         own = _sessions(resources, closing)
@@ -172,9 +175,9 @@ def _readers(resources: Resources, results: Results, remark: Callable[[str], Non
             own, resources.profiles, resources.action_log, events=lambda: None, on_found=remark
         )
         api = VoiceApi(own.home, regions)
-        history = History(lambda: resources.events(None), remark) if has_events else None
-        finder = LostCallFinder(api, _journal(resources, closing), resources.clock, history)
-        return Follower(api, resources.clock, history, finder)
+        history = History(lambda: resources.events(place.url), remark) if has_events else None
+        finder = LostCallFinder(api, _journal(place, closing), place.clock, history)
+        return Follower(api, place.clock, history, finder)
 
     return Workers(READING_THREADS, connect, results)
 
@@ -184,7 +187,7 @@ def _sessions(resources: Resources, closing: ExitStack) -> Sessions:
     return replace(resources.sessions, interrupts=Interrupts(), closing=closing)
 
 
-def _journal(resources: Resources, closing: ExitStack) -> Journal:
-    journal = Journal(resources.state_directory, resources.clock)
+def _journal(place: Place, closing: ExitStack) -> Intents:
+    journal = place.open_journal()
     closing.callback(journal.close)
     return journal

@@ -32,7 +32,7 @@ from voicectl.errors import (
     TransportError,
     VoicectlError,
 )
-from voicectl.store.batches.records import Attempt, AttemptState, Stop
+from voicectl.store.batches.records import Attempt, AttemptState, Begun, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from voicectl.core.batch.settings import Settings
     from voicectl.core.batch.under_way import CallsUnderWay
     from voicectl.core.batch.workers import Done, Results, Workers
-    from voicectl.core.calls.create import CallCreator
+    from voicectl.core.calls.create import CallPlacer
     from voicectl.core.calls.order import CallOrder
     from voicectl.interrupts import Interrupts
     from voicectl.store.batches.records import BatchStore, WaitingPerson
-    from voicectl.store.journal import Journal
+    from voicectl.store.intents import Intents
 
 TURN_SECONDS = 0.9
 """How long the loop may wait for a turn of the rate limiter, in seconds; a stop must be noticed within one second."""
@@ -58,6 +58,7 @@ TURN_SECONDS = 0.9
 TICK_SECONDS = 0.25
 RESULT_SECONDS = 0.05
 LEASE_SECONDS = 1.0
+INHERIT_SECONDS = 10.0
 LEAVE_SECONDS = 4.0
 TURNED_AWAY_IN_A_ROW = 5
 REFUSED_HOLD_SECONDS = 2.0
@@ -86,7 +87,7 @@ class Parts:
     """
 
     store: BatchStore
-    journal: Journal
+    journal: Intents
     settings: Settings
     message: Message
     screen: Screen
@@ -94,7 +95,7 @@ class Parts:
     clock: Clock
     interrupts: Interrupts
     results: Results
-    placers: Workers[CallCreator]
+    placers: Workers[CallPlacer]
     readers: Workers[Follower]
     ledger: Ledger
     under_way: CallsUnderWay
@@ -124,6 +125,7 @@ class Runner:
     _opens_at: float = field(default=0.0, init=False)
     _turned_away: int = field(default=0, init=False)
     _is_limited: bool = field(default=False, init=False)
+    _inherits_at: float = field(default=0.0, init=False)
     _stopped: Stop = field(default=Stop.NO, init=False)
 
     def run(self) -> None:
@@ -162,9 +164,10 @@ class Runner:
             )
 
     def _recover(self) -> None:
-        """Sort out the attempts that an earlier process left open."""
+        """Sort out the attempts that other processes left open."""
         parts = self.parts
-        for each in parts.store.open_attempts():
+        self._inherits_at = self._now() + INHERIT_SECONDS
+        for each in parts.store.inherit():
             if each.state is AttemptState.LIVE:
                 parts.under_way.watch(each, is_new=False)
                 continue
@@ -236,12 +239,16 @@ class Runner:
             self._queue.appendleft(person)
             return False
         attempt = replace(attempt, asked_at=self.parts.clock.time())
-        if not self.parts.ledger.begin(person, attempt):
-            self._renews_at = 0.0  # the batch is asked to stop
-            return True
+        match self.parts.ledger.begin(person, attempt, self.parts.settings.limits(dials)):
+            case Begun.NO:
+                self._renews_at = 0.0  # the batch is asked to stop
+                return True
+            case Begun.LATER:
+                self._queue.appendleft(person)
+                return False
         self._flying[attempt.reference] = attempt
         key, reference = rules.key(self.name, attempt), attempt.reference
-        self.parts.placers.do(attempt, lambda creator: creator.attempt(order, reference=reference, key=key))
+        self.parts.placers.do(attempt, lambda placer: placer.place(order, reference=reference, key=key))
         return True
 
     def _may_begin(self) -> bool:
@@ -374,6 +381,8 @@ class Runner:
             return
         self._renews_at = self._now() + LEASE_SECONDS
         stop = self.parts.store.renew_lease(self.parts.clock.time())
+        if self.parts.store.is_shared and self._now() >= self._inherits_at:
+            self._recover()
         if stop is not Stop.NO and self._stopped is Stop.NO:
             self.parts.remark("The batch is asked to stop. Calls under way are followed until they end.")
         self._stopped = stop

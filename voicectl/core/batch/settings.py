@@ -11,6 +11,7 @@ from voicectl.core.batch.attempts import Budget
 from voicectl.core.batch.hours import Window
 from voicectl.core.batch.people import zone
 from voicectl.errors import InputError
+from voicectl.store.batches.records import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,6 +102,16 @@ class Settings:
             return None
         minutes = Decimal(self.length_timer or LONGEST_CALL_SECONDS) / 60
         return Decimal(self.price_per_minute) * minutes
+
+    def limits(self, dials: int) -> Limits:
+        """Return the limits for an attempt that rings *dials* phones."""
+        return Limits(
+            dials=dials,
+            rate=self.rate,
+            concurrent=self.concurrent,
+            max_cost=None if self.max_cost is None else Decimal(self.max_cost),
+            call_bound=self.call_bound,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings in the form in which they are stored."""

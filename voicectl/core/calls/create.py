@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from voicectl.core.calls.in_doubt import LostCallFinder
     from voicectl.core.calls.order import CallOrder
     from voicectl.interrupts import Interrupts
+    from voicectl.store.intents import Intents
     from voicectl.store.journal import Intent, Journal
 
 
@@ -54,6 +55,57 @@ class PlacedCall:
         return {"to": self.order.shown_to} | self.raw | known
 
 
+class CallPlacer:
+    """Places calls, each with an intent in a journal. Calls whose response is lost are not looked for.
+
+    Args:
+        hourly_limit: The maximum number of phones that may be rung per hour, or None if there is no limit.
+    """
+
+    def __init__(self, api: VoiceApi, journal: Intents, hourly_limit: int | None) -> None:
+        self._api = api
+        self._journal = journal
+        self._hourly_limit = hourly_limit
+
+    def place(self, order: CallOrder, *, reference: str, key: str) -> PlacedCall:
+        """Write the intent for a call, and send the request.
+
+        The caller must ensure that no other process or thread uses *key* or *reference*. The errors are the same as
+        for :meth:`CallCreator.create`.
+        """
+        return self.request(order, self.intend(order, reference=reference, key=key))
+
+    def intend(self, order: CallOrder, *, reference: str, key: str | None) -> Intent:
+        """Write the intent for a call durably to the journal."""
+        return self._journal.intend(
+            reference,
+            to=order.label,
+            from_=order.from_,
+            body_hash=order.body_hash,
+            key=key,
+            dialled=order.dialled,
+            hourly_limit=self._hourly_limit,
+        )
+
+    def request(self, order: CallOrder, intent: Intent) -> PlacedCall:
+        """Send the request for *intent*, and record its outcome in the journal."""
+        reference = intent.reference
+        try:
+            created = self._api.create_call(order.body_with(reference), dials=len(order.dialled))
+        except VoicectlError as exc:
+            with suppress(JournalError):  # if this fails, the intent stays open: the call is in doubt
+                self._journal.settle(reference, *_outcome(exc))
+            raise
+        unrecorded = None
+        try:
+            self._journal.created(reference, created.uuid, created.raw)
+        except JournalError as exc:
+            unrecorded = exc
+        return PlacedCall(
+            order=order, uuid=created.uuid, raw=created.raw, reference=reference, unrecorded=unrecorded
+        )
+
+
 class CallCreator:
     """Creates calls, each at most once.
 
@@ -64,7 +116,11 @@ class CallCreator:
     """
 
     def __init__(
-        self, api: VoiceApi, finder: LostCallFinder | None, interrupts: Interrupts, hourly_limit: int | None
+        self,
+        api: VoiceApi,
+        finder: LostCallFinder[Journal] | None,
+        interrupts: Interrupts,
+        hourly_limit: int | None,
     ) -> None:
         self._api = api
         self._finder = finder
@@ -105,53 +161,14 @@ class CallCreator:
                 return _placed(order, earlier, is_replay=True)
             return self._create(order, finder, key)
 
-    def attempt(self, order: CallOrder, *, reference: str, key: str) -> PlacedCall:
-        """Place a call for an attempt of a batch. If its response is lost, the call is not looked for here.
-
-        The caller must ensure that no other process or thread uses *key* or *reference*. The errors are the same as
-        for :meth:`create`.
-        """
-        assert self._finder is not None  # noqa: S101 (a batch has a journal)
+    def _create(self, order: CallOrder, finder: LostCallFinder[Journal], key: str | None) -> PlacedCall:
         with self._interrupts.shield(in_doubt=True):
-            intent = self._intend(order, self._finder.journal, reference, key)
-            return self._request(order, self._finder.journal, intent)
-
-    def _create(self, order: CallOrder, finder: LostCallFinder, key: str | None) -> PlacedCall:
-        with self._interrupts.shield(in_doubt=True):
-            intent = self._intend(order, finder.journal, f"vc-{os.urandom(8).hex()}", key)
+            placer = CallPlacer(self._api, finder.journal, self._hourly_limit)
+            intent = placer.intend(order, reference=f"vc-{os.urandom(8).hex()}", key=key)
             try:
-                return self._request(order, finder.journal, intent)
+                return placer.request(order, intent)
             except OutcomeUnknown as exc:
                 return _placed(order, self._find(finder, intent, exc.message))
-
-    def _intend(self, order: CallOrder, journal: Journal, reference: str, key: str | None) -> Intent:
-        return journal.intend(
-            reference,
-            to=order.label,
-            from_=order.from_,
-            body_hash=order.body_hash,
-            key=key,
-            dialled=order.dialled,
-            hourly_limit=self._hourly_limit,
-        )
-
-    def _request(self, order: CallOrder, journal: Journal, intent: Intent) -> PlacedCall:
-        """Send the request for *intent*, and record its outcome in the journal."""
-        reference = intent.reference
-        try:
-            created = self._api.create_call(order.body_with(reference), dials=len(order.dialled))
-        except VoicectlError as exc:
-            with suppress(JournalError):  # if this fails, the intent stays open: the call is in doubt
-                journal.settle(reference, *_outcome(exc))
-            raise
-        unrecorded = None
-        try:
-            journal.created(reference, created.uuid, created.raw)
-        except JournalError as exc:
-            unrecorded = exc
-        return PlacedCall(
-            order=order, uuid=created.uuid, raw=created.raw, reference=reference, unrecorded=unrecorded
-        )
 
     def _create_unrecorded(self, order: CallOrder) -> PlacedCall:
         try:
@@ -164,7 +181,7 @@ class CallCreator:
             raise
         return PlacedCall(order=order, uuid=created.uuid, raw=created.raw)
 
-    def _find(self, finder: LostCallFinder, intent: Intent, why: str) -> Intent:
+    def _find(self, finder: LostCallFinder[Journal], intent: Intent, why: str) -> Intent:
         try:
             with self._interrupts.waiting():
                 return finder.find(intent, why=why)

@@ -29,9 +29,10 @@ created". Only the user can decide that the call was not created (``call reconci
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from voicectl.errors import ApiError, JournalError, OutcomeUnknown, TransportError
+from voicectl.store.intents import Intents
 from voicectl.store.journal import IntentState
 from voicectl.voice import endpoint
 from voicectl.voice.call import is_leg_id
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from voicectl.api.client import VoiceApi
     from voicectl.clock import Clock
     from voicectl.core.history import History
-    from voicectl.store.journal import Intent, Journal
+    from voicectl.store.journal import Intent
     from voicectl.voice.call import Call
 
 LOOK_SECONDS = 8.0
@@ -50,7 +51,10 @@ LOOK_PAUSE_SECONDS = 1.0
 BEFORE_INTENT_SECONDS = 60.0
 
 
-class LostCallFinder:
+J = TypeVar("J", bound=Intents)
+
+
+class LostCallFinder(Generic[J]):
     """Looks for calls that may or may not have been created: the calls of open intents.
 
     Args:
@@ -60,7 +64,7 @@ class LostCallFinder:
         journal: The journal that contains the intents.
     """
 
-    def __init__(self, api: VoiceApi, journal: Journal, clock: Clock, history: History | None) -> None:
+    def __init__(self, api: VoiceApi, journal: J, clock: Clock, history: History | None) -> None:
         self._api = api
         self.journal = journal
         self._clock = clock

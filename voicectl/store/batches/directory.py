@@ -6,7 +6,7 @@ import json
 import os
 import re
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voicectl.errors import InputError, LegError, StoreError
 from voicectl.store import files
@@ -41,74 +41,6 @@ CREATE TEMP TABLE shared AS SELECT id FROM people AS own WHERE second IS NOT NUL
 INSERT INTO duplicates SELECT line, second FROM people WHERE id IN (SELECT id FROM shared);
 UPDATE people SET second = NULL WHERE id IN (SELECT id FROM shared);
 """
-
-
-class SqliteBatches:
-    """The batches in one directory.
-
-    Args:
-        directory: The application's state directory.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory / "batches"
-
-    def names(self) -> list[str]:
-        """Return the names of all batches, in alphabetical order."""
-        try:
-            found = [path.stem for path in self._directory.iterdir() if path.suffix == _SUFFIX]
-        except FileNotFoundError:
-            return []
-        except OSError as exc:
-            raise StoreError(f"The batches in {self._directory} cannot be listed: {exc.strerror}.") from exc
-        return sorted(name for name in found if _NAME.fullmatch(name))
-
-    def exists(self, name: str) -> bool:
-        """Return True if there is a batch called *name*."""
-        return os.path.lexists(self._path(name))
-
-    def open(self, name: str) -> SqliteBatch:
-        """Open a batch.
-
-        Raises:
-            LegError: There is no such batch.
-            StoreError: The batch cannot be used.
-        """
-        if not self.exists(name):
-            raise LegError(
-                f"There is no batch {name!r} of this application.", hint="List them: voicectl batch list"
-            )
-        return SqliteBatch(self._path(name))
-
-    @contextmanager
-    def new(self, name: str) -> Iterator[NewBatch]:
-        """Yield a batch that can be filled. It is deleted after the ``with`` block unless it is kept.
-
-        Raises:
-            StoreError: The file cannot be written.
-        """
-        path = self._path(name)
-        files.private_directory(self._directory)
-        self._remove_left()
-        new = NewBatch(path.with_name(f".{path.name}.{os.urandom(4).hex()}.{mark()}{files.NEW}"), path)
-        try:
-            yield new
-        finally:
-            new.close()
-
-    def _remove_left(self) -> None:
-        """Delete the files of loads whose process was killed."""
-        for path in self._directory.iterdir():
-            if (found := _NEW.fullmatch(path.name)) and not is_running(found["process"]):
-                path.unlink(missing_ok=True)
-
-    def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise InputError(
-                f"{name[:120]!r} is not a name for a batch.",
-                hint="Use at most 100 letters, digits, dots, underscores and hyphens, such as outage-17.",
-            )
-        return self._directory / f"{name}{_SUFFIX}"
 
 
 class NewBatch:
@@ -256,3 +188,92 @@ class NewBatch:
     def _one(self, sql: str) -> Any:
         with usable(self._path):
             return self._db.execute(sql).fetchone()[0]
+
+
+N = TypeVar("N", bound=NewBatch)
+
+
+class SqliteBatches:
+    """The batches in one directory.
+
+    Args:
+        directory: The application's state directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "batches"
+
+    def names(self) -> list[str]:
+        """Return the names of all batches, in alphabetical order."""
+        try:
+            found = [path.stem for path in self._directory.iterdir() if path.suffix == _SUFFIX]
+        except FileNotFoundError:
+            return []
+        except OSError as exc:
+            raise StoreError(f"The batches in {self._directory} cannot be listed: {exc.strerror}.") from exc
+        return sorted(name for name in found if _NAME.fullmatch(name))
+
+    def exists(self, name: str) -> bool:
+        """Return True if there is a batch called *name*."""
+        return os.path.lexists(self._path(name))
+
+    def open(self, name: str) -> SqliteBatch:
+        """Open a batch.
+
+        Raises:
+            LegError: There is no such batch.
+            StoreError: The batch cannot be used.
+        """
+        if not self.exists(name):
+            raise LegError(
+                f"There is no batch {name!r} of this application.", hint="List them: voicectl batch list"
+            )
+        return SqliteBatch(self._path(name))
+
+    @contextmanager
+    def new(self, name: str) -> Iterator[NewBatch]:
+        """Yield a batch that can be filled. It is deleted after the ``with`` block unless it is kept.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        with self.filling(name, NewBatch) as new:
+            yield new
+
+    @contextmanager
+    def filling(self, name: str, kind: type[N]) -> Iterator[N]:
+        """Yield a batch as :meth:`new` does, of the class *kind*, which decides where it is kept."""
+        path = self._path(name)
+        files.private_directory(self._directory)
+        self._remove_left()
+        new = kind(path.with_name(f".{path.name}.{os.urandom(4).hex()}.{mark()}{files.NEW}"), path)
+        try:
+            yield new
+        finally:
+            new.close()
+
+    def close(self) -> None:
+        """Do nothing, since only single batches are open."""
+
+    def _remove_left(self) -> None:
+        """Delete the files of loads whose process was killed."""
+        for path in self._directory.iterdir():
+            if (found := _NEW.fullmatch(path.name)) and not is_running(found["process"]):
+                path.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{check_name(name)}{_SUFFIX}"
+
+
+def check_name(name: str) -> str:
+    """Return *name* if it can be the name of a batch.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"{name[:120]!r} is not a name for a batch.",
+            hint="Use at most 100 letters, digits, dots, underscores and hyphens, such as outage-17.",
+        )
+    return name

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 
 class AttemptState(StrEnum):
@@ -232,6 +233,36 @@ class Totals:
         return sum(self.outcomes.values()) + self.waiting + self.open
 
 
+class Begun(Enum):
+    """What became of the request to begin an attempt."""
+
+    YES = auto()
+    NO = auto()
+    """The batch is asked to stop, or the person does not wait any more."""
+
+    LATER = auto()
+    """Another process has the next turn, or too much is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of a batch, which all its processes keep to together.
+
+    Attributes:
+        dials: The number of phones that the attempt rings.
+        rate: The number of phones that may be rung per second.
+        concurrent: The maximum number of calls under way, or None.
+        max_cost: The greatest cost of the batch, or None.
+        call_bound: The greatest cost of one call, or None if no price is known.
+    """
+
+    dials: int
+    rate: float
+    concurrent: int | None
+    max_cost: Decimal | None
+    call_bound: Decimal | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """The difference between the list of a batch and another list.
@@ -256,9 +287,14 @@ class Difference:
 class BatchStore(Protocol):
     """One batch, opened by one thread.
 
+    Attributes:
+        is_shared: True if several processes can run the batch at the same time.
+
     Every method may raise ``StoreError``. Those that change people and attempts raise ``LeaseLost`` if another
     process has taken the lease.
     """
+
+    is_shared: bool
 
     def info(self) -> BatchInfo:
         """Return the batch as a whole."""
@@ -266,6 +302,8 @@ class BatchStore(Protocol):
 
     def take_lease(self, me: Holder) -> Holder | None:
         """Take the lease for the process *me*, and return the process from which it was taken, if any.
+
+        In a shared store, each process has a lease of its own.
 
         Raises:
             GuardError: Another process holds the lease and is still running.
@@ -296,10 +334,18 @@ class BatchStore(Protocol):
         """Return the earliest time at which a waiting person may be called, or None if no one waits."""
         ...
 
-    def begin(self, person: WaitingPerson, attempt: Attempt, changes: Changes | None = None) -> bool:
-        """Write *changes* and an attempt durably, in one transaction.
+    def begin(
+        self,
+        person: WaitingPerson,
+        attempt: Attempt,
+        changes: Changes | None = None,
+        limits: Limits | None = None,
+    ) -> Begun:
+        """Write *changes* and an attempt durably, in one transaction, or only the changes if it is not begun now.
 
-        Return False, and write only the changes, if the attempt must not be made any more.
+        Args:
+            limits: The limits to check if several processes run the batch. A store that only one process can use need
+                not check them, since that process does.
         """
         ...
 
@@ -309,6 +355,10 @@ class BatchStore(Protocol):
 
     def open_attempts(self) -> list[Attempt]:
         """Return the attempts that are not over, oldest first."""
+        ...
+
+    def inherit(self) -> list[Attempt]:
+        """Take over the attempts that are not over and that no running process follows, and return them."""
         ...
 
     def totals(self) -> Totals:
@@ -321,6 +371,18 @@ class BatchStore(Protocol):
 
     def duplicates(self) -> int:
         """Return the number of rows that were left out because an earlier row has the same number."""
+        ...
+
+    def difference(self, new: Path) -> Difference:
+        """Return how the list in the file *new*, of a batch that is being filled, differs from this batch's list."""
+        ...
+
+    def add_people(self, new: Path, digest: str) -> int:
+        """Add the people of the file *new* whom this batch does not have, and return their number.
+
+        Args:
+            digest: The hash of the list in *new*, which becomes the batch's list.
+        """
         ...
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from voicectl.store.batches.records import (
     Attempt,
     AttemptState,
     BatchInfo,
+    Begun,
     Difference,
     Holder,
     PersonRecord,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from voicectl.store.batches.records import Changes
+    from voicectl.store.batches.records import Changes, Limits
 
 _ATTEMPT = tuple(each.name for each in fields(Attempt))
 _COLUMNS = ", ".join(f'"{name}"' for name in _ATTEMPT)
@@ -45,6 +46,8 @@ class SqliteBatch:
     Raises:
         StoreError: The file cannot be used.
     """
+
+    is_shared = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -121,22 +124,28 @@ class SqliteBatch:
             ).fetchone()[0]
             return found
 
-    def begin(self, person: WaitingPerson, attempt: Attempt, changes: Changes | None = None) -> bool:
+    def begin(
+        self,
+        person: WaitingPerson,
+        attempt: Attempt,
+        changes: Changes | None = None,
+        limits: Limits | None = None,  # noqa: ARG002 (the only process checks them)
+    ) -> Begun:
         """Write *changes* and an attempt durably, or only the changes if the attempt must not be made any more."""
         with self._changing():
             if changes is not None:
                 self._write(changes)
             if self._db.execute("SELECT stop FROM batch").fetchone()[0]:
-                return False
+                return Begun.NO
             changed = self._db.execute(
                 "UPDATE people SET due_at = NULL, attempts = attempts + 1"
                 " WHERE id = ? AND attempts = ? AND due_at IS NOT NULL",
                 (person.id, attempt.number - 1),
             )
             if changed.rowcount == 0:
-                return False
+                return Begun.NO
             self._db.execute(f"INSERT INTO attempts ({_COLUMNS}) VALUES ({_PLACES})", _values(attempt))
-            return True
+            return Begun.YES
 
     def record(self, changes: Changes) -> None:
         """Write changes in one transaction."""
@@ -150,6 +159,10 @@ class SqliteBatch:
                 f"SELECT {_COLUMNS} FROM attempts WHERE state <> 'over' ORDER BY asked_at"
             )
             return [_attempt(row) for row in rows]
+
+    def inherit(self) -> list[Attempt]:
+        """Return the attempts that are not over. The lease shows that no other process follows them."""
+        return self.open_attempts()
 
     def totals(self) -> Totals:
         """Return the counts over the batch."""

@@ -1,0 +1,23 @@
+"""Batches in PostgreSQL for tests."""
+
+from __future__ import annotations
+
+import psycopg
+
+from voicectl.store.batches import postgres_schema
+from voicectl.store.postgres import Database
+
+
+def prepared(url: str) -> str:
+    """Create the tables for batches in the database *url* unless they exist, and return the URL."""
+    database = Database(url, "store of batches", postgres_schema.search_path)
+    with database.within() as link:
+        postgres_schema.init(link)
+    database.close()
+    return url
+
+
+def execute(url: str, statement: str) -> None:
+    """Run SQL in the schema of batches."""
+    with psycopg.connect(url, autocommit=True, options=f"-c search_path={postgres_schema.SCHEMA}") as link:
+        link.execute(statement)

@@ -1,0 +1,50 @@
+"""The numbers whose owners have asked not to be called again, in a database that several machines share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicectl.store.batches import postgres_schema
+from voicectl.store.postgres import Database
+
+if TYPE_CHECKING:
+    from voicectl.clock import Clock
+
+FRESH_SECONDS = 1.0
+"""How long the numbers that were read may be used, in seconds."""
+
+
+class PostgresOptOuts:
+    """The numbers of one application.
+
+    Every method may raise ``StoreError``.
+
+    Args:
+        url: A URL that libpq accepts.
+    """
+
+    def __init__(self, url: str, application_id: str, clock: Clock) -> None:
+        self._application = application_id
+        self._clock = clock
+        self._database = Database(url, "store of batches", postgres_schema.prepare, postgres_schema.HINTS)
+        self._numbers: frozenset[str] = frozenset()
+        self._read_at: float | None = None
+
+    def __contains__(self, number: object) -> bool:
+        """Return True if the owner of *number* has asked not to be called again."""
+        now = self._clock.monotonic()
+        if self._read_at is None or now - self._read_at > FRESH_SECONDS:
+            with self._database.within() as link:
+                rows = link.execute("SELECT number FROM opt_outs WHERE application = %s", [self._application])
+                self._numbers = frozenset(number for (number,) in rows)
+            self._read_at = now
+        return number in self._numbers
+
+    def add(self, number: str, batch: str, now: float) -> None:
+        """Add a number durably."""
+        with self._database.within() as link:
+            link.execute(
+                "INSERT INTO opt_outs VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [self._application, number, batch, now],
+            )
+        self._numbers |= {number}
