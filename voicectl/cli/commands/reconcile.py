@@ -9,6 +9,7 @@ import typer
 from voicectl import times
 from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
+from voicectl.cli.operations.batch import place_of
 from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output import views
 from voicectl.core.calls.hangup import hang_up
@@ -18,6 +19,7 @@ from voicectl.store.journal import IntentState
 from voicectl.voice.call import is_leg_id
 
 if TYPE_CHECKING:
+    from voicectl.store.intents import Intents
     from voicectl.store.journal import Intent
 
 NOT_CREATED = "not-created"
@@ -40,6 +42,13 @@ def reconcile(
     reason: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Reason for --assume, kept in the journal.")
     ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Look at the calls of batches in this database, postgresql://USER@HOST/DATABASE.",
+        ),
+    ] = None,
     *,
     listing: ListOptions,
 ) -> None:
@@ -55,6 +64,7 @@ def reconcile(
       $ voicectl call reconcile "$REF" --assume not-created --reason "no call"
     """
     app = current(ctx)
+    journal = app.journal if store is None else place_of(app, store).open_journal()
     if reference is None:
         if hangup or assume or reason:
             raise InputError(
@@ -62,7 +72,7 @@ def reconcile(
                 hint="Get it from the list: voicectl call reconcile",
             )
         with app.terminal.writer(views.INTENT, is_many=True) as out:
-            for record in listing.arrange(map(_record, app.journal.in_doubt()), views.INTENT):
+            for record in listing.arrange(map(_record, journal.in_doubt()), views.INTENT):
                 out.add(record)
         return
     if (assume is None) != (reason is None):
@@ -72,14 +82,14 @@ def reconcile(
         )
     if assume is not None and hangup:
         raise InputError("--assume and --hangup cannot be used together.", hint="Give only one of them.")
-    intent = app.journal.get(reference.strip())
+    intent = journal.get(reference.strip())
     if intent is None:
         raise LegError(
             f"The journal has no call {reference!r}.", hint="List the calls in doubt: voicectl call reconcile"
         )
     is_dry = hangup and app.options.dry_run
     with (app.consent if is_dry else app.terminal).writer(views.INTENT, is_many=False) as out:
-        found = _settle(app, intent, assume, reason or "")
+        found = _settle(app, journal, intent, assume, reason or "")
         if not is_dry:
             out.add(_record(found))
             out.flush()
@@ -89,7 +99,7 @@ def reconcile(
             app.changed_ids.append(found.uuid)
 
 
-def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent:
+def _settle(app: App, journal: Intents, intent: Intent, assume: str | None, reason: str) -> Intent:
     if not intent.state.is_open:
         if assume is not None:
             what = f"its leg is {intent.uuid}" if intent.uuid else f"its state is {intent.state.value}"
@@ -101,14 +111,14 @@ def _settle(app: App, intent: Intent, assume: str | None, reason: str) -> Intent
     if not intent.is_abandoned(app.clock.time()):
         raise in_doubt(intent, "Another voicectl process is still creating the call.")
     if assume is None:
-        return LostCallFinder(app.api, app.journal, app.clock, app.history).find_again(intent)
+        return LostCallFinder(app.api, journal, app.clock, app.history).find_again(intent)
     app.consent.refuse_dry_run()
     if assume == NOT_CREATED:
-        return app.journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
+        return journal.settle(intent.reference, IntentState.NOT_CREATED, reason)
     if not is_leg_id(assume := assume.strip()):
         raise InputError(f"--assume takes 'not-created' or a leg's id, not {assume!r}.")
     call = app.api.get_call(assume)
-    found = app.journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason)
+    found = journal.created(intent.reference, call.uuid, call.raw, certainty="assumed", reason=reason)
     if found is None:
         raise InputError(f"Leg {assume} belongs to another call in the journal.")
     return found

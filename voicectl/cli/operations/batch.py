@@ -63,7 +63,7 @@ def place_of(app: App, store: str | None) -> Place:
         return places.local(app.state_directory, app.clock)
     check_store(app, store)
     found = places.shared(store, app.state_directory, app.target.application_id, app.clock)
-    app.closing.callback(found.batches.close)
+    app.closing.callback(found.close)
     return found
 
 

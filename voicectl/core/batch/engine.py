@@ -8,7 +8,7 @@ waits until what became of the person is recorded. The status of a job is of no 
 The engine ends by itself some time after its database has gone away. Then the next use of the store reports it, and
 the command begins again with a new engine.
 
-The jobs of a process that has ended stay under way for ever. So each engine looks for such jobs every 10 seconds,
+The jobs of a process that has ended stay under way for ever. So each engine looks for such jobs every 3 seconds,
 deletes them, and lets their people be handed out again. A person with an open attempt does not wait; the attempt is
 inherited instead (:meth:`voicectl.store.batches.records.BatchStore.inherit`).
 """
@@ -20,7 +20,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
 from procrastinate.jobs import Status
 
@@ -40,7 +40,7 @@ HEARTBEAT_SECONDS = 5.0
 STALLED_SECONDS = 20.0
 """How long a worker may give no sign of life before its jobs are handed out again, in seconds."""
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 3.0
 END_SECONDS = 5.0
 
 
@@ -87,13 +87,14 @@ class Engine:
             conninfo=self._url,
             kwargs={"options": f"-c search_path={SCHEMA}"},
             min_size=1,
-            max_size=4,
+            max_size=3,
             timeout=10,
         )
         app = App(connector=connector)
 
-        @app.task(name=TASK)
-        async def call(person: int) -> None:
+        @app.task(name=TASK, pass_context=True)
+        async def call(context: JobContext, person: int) -> None:
+            self._jobs.engine = context.job.worker_id
             ended = self._loop.create_future()
             self._jobs.receive(person, lambda: self._loop.call_soon_threadsafe(_end, ended))
             await ended

@@ -105,6 +105,12 @@ class Ledger:
         """Read the counts with which the run begins."""
         self.tally = Tally.of(self.store.totals())
 
+    def refresh(self) -> None:
+        """Count again what all processes have recorded. All changes must have been written."""
+        live = self.tally.live
+        self.tally = Tally.of(self.store.totals())
+        self.tally.live = live
+
     def begin(self, person: WaitingPerson, attempt: Attempt, limits: Limits) -> Begun:
         """Record an attempt before its request is sent, unless it must not be made now."""
         changes, self._changes = self._changes, Changes(at=0.0)

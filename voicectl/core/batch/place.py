@@ -37,9 +37,6 @@ class Batches(Protocol):
     def new(self, name: str) -> AbstractContextManager[NewBatch]:
         """Return a context manager with a batch that can be filled."""
 
-    def close(self) -> None:
-        """Close what is open."""
-
 
 class NeverAgain(Protocol):
     """The numbers whose owners have asked not to be called again."""
@@ -61,6 +58,7 @@ class Place:
         open: A function that opens a batch which is to be run.
         hand_out: A function that returns a context manager, during which a batch's people are handed out to this
             process, up to a number of people at the same time.
+        close: A function that closes what is open.
         url: The URL of the database, or None.
     """
 
@@ -70,4 +68,5 @@ class Place:
     open_journal: Callable[[], Intents]
     open: Callable[[str], BatchStore]
     hand_out: Callable[[BatchStore, int], AbstractContextManager[None]]
+    close: Callable[[], None]
     url: str | None = None

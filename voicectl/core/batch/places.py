@@ -34,6 +34,7 @@ def local(directory: Path, clock: Clock) -> Place:
         open_journal=lambda: Journal(directory, clock),
         open=batches.open,
         hand_out=_nothing,
+        close=lambda: None,
     )
 
 

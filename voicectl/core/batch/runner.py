@@ -58,7 +58,7 @@ TURN_SECONDS = 0.9
 TICK_SECONDS = 0.25
 RESULT_SECONDS = 0.05
 LEASE_SECONDS = 1.0
-INHERIT_SECONDS = 10.0
+INHERIT_SECONDS = 3.0
 LEAVE_SECONDS = 4.0
 TURNED_AWAY_IN_A_ROW = 5
 REFUSED_HOLD_SECONDS = 2.0
@@ -152,6 +152,8 @@ class Runner:
                         self._flush()
                         self._wait()
                 self._flush()
+                if parts.store.is_shared:
+                    parts.ledger.refresh()
             finally:
                 self._close()
         parts.interrupts.check()
@@ -383,6 +385,8 @@ class Runner:
         stop = self.parts.store.renew_lease(self.parts.clock.time())
         if self.parts.store.is_shared and self._now() >= self._inherits_at:
             self._recover()
+            self._flush()
+            self.parts.ledger.refresh()
         if stop is not Stop.NO and self._stopped is Stop.NO:
             self.parts.remark("The batch is asked to stop. Calls under way are followed until they end.")
         self._stopped = stop

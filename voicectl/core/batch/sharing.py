@@ -59,6 +59,7 @@ def place(url: str, directory: Path, application_id: str, clock: Clock) -> Place
     """Return a PostgreSQL database as a place; see :func:`voicectl.core.batch.places.shared`."""
     batches = PostgresBatches(url, directory, application_id)
     jobs = Jobs()
+    journal = PostgresJournal(url, application_id)  # one for all threads, since connections are scarce
 
     @contextmanager
     def hand_out(store: BatchStore, calls: int) -> Iterator[None]:
@@ -70,12 +71,17 @@ def place(url: str, directory: Path, application_id: str, clock: Clock) -> Place
         finally:
             engine.close()
 
+    def close() -> None:
+        batches.close()
+        journal.close()
+
     return Place(
         batches=batches,
-        opt_outs=PostgresOptOuts(url, application_id, clock),
+        opt_outs=PostgresOptOuts(batches.database, application_id, clock),
         clock=ServerClock(clock, batches.now() - clock.time()),
-        open_journal=lambda: PostgresJournal(url, application_id),
+        open_journal=lambda: journal,
         open=lambda name: batches.open(name, jobs),
         hand_out=hand_out,
+        close=close,
         url=url,
     )

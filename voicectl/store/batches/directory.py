@@ -252,9 +252,6 @@ class SqliteBatches:
         finally:
             new.close()
 
-    def close(self) -> None:
-        """Do nothing, since only single batches are open."""
-
     def _remove_left(self) -> None:
         """Delete the files of loads whose process was killed."""
         for path in self._directory.iterdir():

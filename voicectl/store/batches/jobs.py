@@ -39,7 +39,11 @@ def queue_of(batch: int) -> str:
 
 
 class Jobs:
-    """The jobs of one process: those that it has received, and the queue to which it adds."""
+    """The jobs of one process: those that it has received, and the queue to which it adds.
+
+    Attributes:
+        engine: The id of the engine that receives the jobs, or None if it has not received any.
+    """
 
     def __init__(self) -> None:
         self._app = App(
@@ -47,6 +51,7 @@ class Jobs:
         )  # only to queue jobs, on the connection of the store
         self._lock = threading.Lock()
         self._is_ended = False
+        self.engine: int | None = None
         self._received: deque[int] = deque()
         self._ends: dict[int, Callable[[], Any]] = {}
 
@@ -110,6 +115,20 @@ class Jobs:
             self._app.job_manager.batch_defer_jobs(
                 [_job(queue, person) for person in sorted(person for (person,) in rows)], connection=link
             )
+
+    def hand_on(self, link: Link, batch: int, engines: list[int | None]) -> None:
+        """Let the people of ended processes be queued again, in the transaction of *link*.
+
+        Args:
+            engines: The ids of the processes' engines.
+        """
+        link.execute(
+            "UPDATE people SET is_queued = FALSE FROM procrastinate_jobs AS job WHERE people.batch = %s"
+            " AND people.id = (job.args ->> 'person')::bigint AND job.queue_name = %s AND job.status = 'doing'"
+            " AND job.worker_id = ANY(%s)",
+            [batch, queue_of(batch), engines],
+        )
+        link.execute("DELETE FROM procrastinate_workers WHERE id = ANY(%s)", [engines])
 
     def hand_back(self, link: Link, batch: int) -> None:
         """Let the people of unfinished jobs be queued again, in the transaction of *link*, and end the jobs."""

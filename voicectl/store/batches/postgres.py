@@ -75,6 +75,7 @@ class PostgresBatch:
         self._application = application_id
         self._jobs = jobs
         self._token: str | None = None
+        self._engine: int | None = None
         self._database = Database(url, "store of batches", postgres_schema.prepare, postgres_schema.HINTS)
 
     @property
@@ -107,10 +108,17 @@ class PostgresBatch:
         )
 
     def take_lease(self, me: Holder) -> Holder | None:
-        """Take a lease for the process *me*, beside those of other processes."""
-        with self._database.within() as link:
+        """Take a lease for the process *me*, beside those of other processes.
+
+        An earlier lease of the same process, which it could not release, is released.
+        """
+        with self._database.within() as link, link.transaction():
             link.execute(
-                f"INSERT INTO workers VALUES (%s, %s, %s, %s, %s, %s, {NOW})",
+                "DELETE FROM workers WHERE batch = %s AND host = %s AND boot = %s AND pid = %s AND started = %s",
+                [self._id, me.host, me.boot, me.pid, me.started],
+            )
+            link.execute(
+                f"INSERT INTO workers VALUES (%s, %s, %s, %s, %s, %s, {NOW}, NULL)",
                 [me.token, self._id, me.host, me.boot, me.pid, me.started],
             )
         self._token = me.token
@@ -150,6 +158,7 @@ class PostgresBatch:
         """Return people who may be called: those of this process's jobs, or any if it has no jobs."""
         with self._database.within() as link:
             if self._jobs is not None:
+                self._note_engine(link, self._jobs)
                 people = self._jobs.take(limit)
                 mine = f"{_WAITING} AND id = ANY(%s) AND due_at IS NOT NULL ORDER BY due_at = 0, id"
                 rows = self._ask(link, mine, self._id, people)
@@ -256,7 +265,9 @@ class PostgresBatch:
         with self._changing() as link:
             ((now,),) = self._ask(link, f"SELECT {NOW}")
             gone = [each.token for each in self._workers(link) if _is_gone(each, now)]
-            link.execute("DELETE FROM workers WHERE token = ANY(%s)", [gone])
+            engines = self._ask(link, "DELETE FROM workers WHERE token = ANY(%s) RETURNING engine", gone)
+            if self._jobs is not None and engines:
+                self._jobs.hand_on(link, self._id, [engine for (engine,) in engines])
             rows = self._ask(
                 link,
                 "UPDATE attempts SET worker = %s WHERE batch = %s AND state <> 'over'"
@@ -320,6 +331,12 @@ class PostgresBatch:
     def close(self) -> None:
         """Close the connection."""
         self._database.close()
+
+    def _note_engine(self, link: Link, jobs: Jobs) -> None:
+        """Record which engine receives this process's jobs, so that they can be handed on if the process ends."""
+        if jobs.engine != self._engine:
+            link.execute("UPDATE workers SET engine = %s WHERE token = %s", [jobs.engine, self._token])
+            self._engine = jobs.engine
 
     def _turn(self, link: Link, now: float) -> float | None:
         """Return the time of the next turn, or None if it is too far ahead. Other processes wait for this one."""

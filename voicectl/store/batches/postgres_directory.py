@@ -33,6 +33,11 @@ class PostgresBatches:
         self._application = application_id
         self._database = Database(url, "store of batches", postgres_schema.prepare, postgres_schema.HINTS)
 
+    @property
+    def database(self) -> Database:
+        """The database, for the thread that uses this object."""
+        return self._database
+
     def names(self) -> list[str]:
         """Return the names of all batches, in alphabetical order."""
         with self._database.within() as link:

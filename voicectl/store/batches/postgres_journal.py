@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ class _SharedIntent(Intent):
 
 
 class PostgresJournal:
-    """The journal of an application's batches in a database.
+    """The journal of an application's batches in a database. Threads may share it, and then take turns.
 
     Every method may raise ``JournalError``.
 
@@ -47,6 +48,7 @@ class PostgresJournal:
 
     def __init__(self, url: str, application_id: str) -> None:
         self._application = application_id
+        self._lock = threading.Lock()
         self._database = Database(url, "journal of batches", postgres_schema.prepare, postgres_schema.HINTS)
 
     def check(self) -> None:
@@ -177,7 +179,8 @@ class PostgresJournal:
 
     def close(self) -> None:
         """Close the connection."""
-        self._database.close()
+        with self._lock:
+            self._database.close()
 
     def _claim(
         self,
@@ -230,7 +233,7 @@ class PostgresJournal:
     @contextmanager
     def _transaction(self) -> Iterator[Link]:
         try:
-            with self._database.within() as link, link.transaction():
+            with self._lock, self._database.within() as link, link.transaction():
                 yield link
         except StoreError as exc:
             error = JournalError(exc.message, hint=exc.hint)

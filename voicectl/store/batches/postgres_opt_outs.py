@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voicectl.store.batches import postgres_schema
-from voicectl.store.postgres import Database
-
 if TYPE_CHECKING:
     from voicectl.clock import Clock
+    from voicectl.store.postgres import Database
 
 FRESH_SECONDS = 1.0
 """How long the numbers that were read may be used, in seconds."""
@@ -18,15 +16,12 @@ class PostgresOptOuts:
     """The numbers of one application.
 
     Every method may raise ``StoreError``.
-
-    Args:
-        url: A URL that libpq accepts.
     """
 
-    def __init__(self, url: str, application_id: str, clock: Clock) -> None:
+    def __init__(self, database: Database, application_id: str, clock: Clock) -> None:
         self._application = application_id
         self._clock = clock
-        self._database = Database(url, "store of batches", postgres_schema.prepare, postgres_schema.HINTS)
+        self._database = database
         self._numbers: frozenset[str] = frozenset()
         self._read_at: float | None = None
 

@@ -90,7 +90,8 @@ CREATE TABLE workers (
     boot TEXT NOT NULL,
     pid INTEGER NOT NULL,
     started TEXT NOT NULL,
-    seen_at DOUBLE PRECISION NOT NULL
+    seen_at DOUBLE PRECISION NOT NULL,
+    engine BIGINT
 );
 CREATE INDEX workers_by_batch ON workers (batch);
 CREATE TABLE turns (application TEXT PRIMARY KEY, next DOUBLE PRECISION NOT NULL);
