@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import StartRoom
 from tests.support import batches, kept
+from tests.support.postgres_batches import prepared
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, reply
 from tests.support.waiting import PATIENCE_SECONDS, eventually
@@ -75,12 +76,16 @@ def app_url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("words", WORDS)
-def test_the_examples_of_the_help_run(start_room: StartRoom, app_url: str, words: str) -> None:
+def test_the_examples_of_the_help_run(
+    start_room: StartRoom, app_url: str, words: str, request: pytest.FixtureRequest
+) -> None:
     room = start_room(clock=SystemClock())
     environ = prepare(room, words) | {"APP_URL": app_url}
 
     for example in examples(words):
-        environ |= named_in(example, room)
+        if "$STORE" in example:
+            environ |= {"STORE": prepared(request.getfixturevalue("database"))}
+        environ |= named_in(example, room, environ.get("STORE"))
         sign, status = ENDLESS.get(words, ("", 0))
         with subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", on_a_free_port(example)],
@@ -152,7 +157,7 @@ def prepare(room: Room, words: str) -> dict[str, str]:
     }
 
 
-def named_in(example: str, room: Room) -> dict[str, str]:
+def named_in(example: str, room: Room, store: str | None) -> dict[str, str]:
     """The legs that an example names, in the state that it means, and the reference of a call in doubt."""
     if "alice" in example and "user create" not in example:
         room("user create alice")
@@ -160,7 +165,7 @@ def named_in(example: str, room: Room) -> dict[str, str]:
         return {"FAULT": room("sandbox fault add region -q").stdout.strip()}
     if "$BATCH" in example:
         name = f"batch-{len(batches.names(room))}"
-        batches.make(room, name, "447700900205")
+        batches.make(room, name, "447700900205", store=store)
         return {"BATCH": name}
     if "$EVENT" in example:
         return {"EVENT": str(kept.keep(room, kept.status("answered"))[0])}

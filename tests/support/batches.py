@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voicectl.core.batch.settings import Settings
 from voicectl.store.batches.directory import SqliteBatches
+from voicectl.store.batches.postgres_directory import PostgresBatches
 from voicectl.store.batches.records import Person
 from voicectl.store.batches.sqlite import SqliteBatch
 
@@ -36,15 +37,17 @@ def state(room: Room) -> Path:
     return room.state / room.sandbox.identity.application_id
 
 
-def make(room: Room, name: str, *numbers: str) -> None:
-    """Create a batch of *numbers* that has not been run."""
+def make(room: Room, name: str, *numbers: str, store: str | None = None) -> None:
+    """Create a batch of *numbers* that has not been run, in the database *store* or in a file."""
     assert room.sandbox is not None
-    state(room).mkdir(parents=True, exist_ok=True)
-    with SqliteBatches(state(room)).new(name) as new:
+    directory, application = state(room), room.sandbox.identity.application_id
+    directory.mkdir(parents=True, exist_ok=True)
+    place = SqliteBatches(directory) if store is None else PostgresBatches(store, directory, application)
+    with place.new(name) as new:
         fill(new, *numbers)
         new.keep(
             name=name,
-            application_id=room.sandbox.identity.application_id,
+            application_id=application,
             base_url=room.url,
             created_at=room.clock.time(),
             settings=Settings(
@@ -53,6 +56,8 @@ def make(room: Room, name: str, *numbers: str) -> None:
             columns=("to",),
             digest="",
         )
+    if isinstance(place, PostgresBatches):
+        place.close()
 
 
 def fill(new: object, *numbers: str) -> None:

@@ -17,7 +17,7 @@ def prepared(url: str) -> str:
     return url
 
 
-def execute(url: str, statement: str) -> None:
+def execute(url: str, statement: str | bytes) -> None:
     """Run SQL in the schema of batches."""
     with psycopg.connect(url, autocommit=True, options=f"-c search_path={postgres_schema.SCHEMA}") as link:
-        link.execute(statement)
+        link.execute(statement)  # type: ignore[call-overload]

@@ -13,10 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from procrastinate.schema import SchemaManager
 
 from tests.support.batches import fill
-from tests.support.postgres_batches import prepared
+from tests.support.postgres_batches import execute, prepared
+from voicectl.core.batch import places
 from voicectl.errors import GuardError, InputError, LeaseLost, LegError, StoreError
+from voicectl.store.batches import postgres_schema
 from voicectl.store.batches.directory import SqliteBatches
 from voicectl.store.batches.postgres_directory import PostgresBatches
 from voicectl.store.batches.process import is_gone, this_process
@@ -27,6 +30,7 @@ from voicectl.store.batches.records import (
     Begun,
     Changes,
     Holder,
+    Limits,
     Person,
     PersonChange,
     Stop,
@@ -37,6 +41,7 @@ A, B, C = "447700900001", "447700900002", "447700900003"
 NOW = 1_770_000_000.0
 APPLICATION = "5a4db0c5-25fe-4868-82c0-d72efc48bd34"
 Open = Callable[[], BatchStore]
+OpenOn = Callable[..., BatchStore]
 
 
 Batches = SqliteBatches | PostgresBatches
@@ -334,3 +339,132 @@ class TestFiles:
 
         with pytest.raises(StoreError), closing(SqliteBatches(tmp_path).open("a")) as store:
             store.take_lease(this_process(NOW))
+
+
+class TestSharing:
+    """What several processes of one batch guarantee together."""
+
+    LIMITS = Limits(dials=1, rate=2.0, concurrent=None, max_cost=None, call_bound=None)
+
+    @pytest.fixture
+    def shared(self, database: str, tmp_path: Path) -> Iterator[OpenOn]:
+        """Open a batch of three people in PostgreSQL, with the lease of a process, of this host or another one."""
+        batches = PostgresBatches(prepared(database), tmp_path, APPLICATION)
+        keep(batches, A, B, C)
+        with ExitStack() as stack:
+            stack.callback(batches.close)
+
+            def open_(host: str = "") -> BatchStore:
+                store = stack.enter_context(closing(batches.open("a")))
+                me = this_process(NOW)
+                store.take_lease(replace(me, host=host or me.host))
+                return store
+
+            yield open_
+
+    def test_the_first_person_is_called_alone(self, shared: OpenOn) -> None:
+        store, other = shared(), shared("elsewhere")
+        first, second, _ = store.due(NOW, 3)
+
+        assert store.begin(first, attempt(first), None, self.LIMITS) is Begun.YES
+        assert other.begin(second, attempt(second), None, self.LIMITS) is Begun.LATER
+        over = attempt(first, state=AttemptState.OVER, outcome="busy")
+        store.record(Changes(at=NOW, attempts=[over], people=[PersonChange(person=first.id, outcome="busy")]))
+
+        assert other.begin(second, attempt(second), None, self.LIMITS) is Begun.YES
+
+    def test_turns_are_spaced_by_the_servers_clock(self, shared: OpenOn) -> None:
+        store, other = shared(), shared("elsewhere")
+        people = store.due(NOW, 3)
+        settle(store, people[0])
+        for process, person in zip((store, other), people[1:], strict=True):
+            assert process.begin(person, attempt(person), None, self.LIMITS) is Begun.YES
+
+        first, second = (each.asked_at for each in store.open_attempts())
+        assert second - first >= 0.5
+
+    def test_a_turn_that_is_too_far_ahead_is_not_waited_for(self, shared: OpenOn) -> None:
+        store = shared()
+        people = store.due(NOW, 3)
+        settle(store, people[0])
+        slow = replace(self.LIMITS, rate=0.1)
+
+        assert store.begin(people[1], attempt(people[1]), None, slow) is Begun.YES
+        assert store.begin(people[2], attempt(people[2]), None, slow) is Begun.LATER
+
+    @pytest.mark.parametrize(
+        "limit",
+        [
+            {"concurrent": 1},
+            {"max_cost": Decimal("0.15"), "call_bound": Decimal("0.10")},
+        ],
+        ids=["concurrent", "cost"],
+    )
+    def test_processes_keep_to_a_limit_together(self, shared: OpenOn, limit: dict[str, object]) -> None:
+        store, other = shared(), shared("elsewhere")
+        people = store.due(NOW, 3)
+        settle(store, people[0])
+        limits = replace(self.LIMITS, rate=1000.0, **limit)  # type: ignore[arg-type]
+
+        assert store.begin(people[1], attempt(people[1]), None, limits) is Begun.YES
+        assert other.begin(people[2], attempt(people[2]), None, limits) is Begun.LATER
+
+    def test_the_attempts_of_a_process_that_has_ended_are_inherited_once(self, shared: OpenOn) -> None:
+        store, other, third = shared(), shared("b"), shared("c")
+        person = store.due(NOW, 1)[0]
+        store.begin(person, attempt(person))
+
+        assert other.inherit() == []
+        store.take_lease(dead_process())
+        again = store.due(NOW, 1)[0]
+        store.begin(again, attempt(again))
+
+        inherited = other.inherit() + third.inherit()
+        assert [each.to for each in inherited] == [B]  # the call to A belongs to a process that is running
+        with pytest.raises(LeaseLost):
+            store.record(Changes(at=NOW, people=[PersonChange(person=person.id, outcome="busy")]))
+
+    def test_a_process_elsewhere_is_given_up_after_thirty_seconds_of_silence(
+        self, shared: OpenOn, database: str
+    ) -> None:
+        store, far = shared(), shared("elsewhere")
+        person = far.due(NOW, 1)[0]
+        far.begin(person, attempt(person))
+
+        execute(database, "UPDATE workers SET seen_at = seen_at - 20 WHERE host = 'elsewhere'")
+        assert store.inherit() == []
+        execute(database, "UPDATE workers SET seen_at = seen_at - 20 WHERE host = 'elsewhere'")
+        assert [each.to for each in store.inherit()] == [A]
+
+    def test_a_pause_stops_the_other_processes(self, shared: OpenOn) -> None:
+        store, other = shared(), shared("elsewhere")
+        person = store.due(NOW, 1)[0]
+        store.set_pause("calls fail")
+
+        assert other.renew_lease(NOW) is Stop.STOP
+        assert other.begin(person, attempt(person)) is Begun.NO
+
+
+def settle(store: BatchStore, person: WaitingPerson) -> None:
+    """Let a person have been called."""
+    store.begin(person, attempt(person))
+    over = attempt(person, state=AttemptState.OVER, outcome="busy")
+    store.record(Changes(at=NOW, attempts=[over], people=[PersonChange(person=person.id, outcome="busy")]))
+
+
+def test_tables_of_an_older_version_are_refused_until_they_are_upgraded(
+    database: str, tmp_path: Path
+) -> None:
+    execute(database, f"CREATE SCHEMA {postgres_schema.SCHEMA}")
+    execute(database, postgres_schema.TABLES)
+    for path in sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql")):
+        if path.name < "03.04":
+            execute(database, path.read_bytes())
+    execute(database, "INSERT INTO schema_version VALUES (1, '03.03.00')")
+
+    with closing(PostgresBatches(database, tmp_path, APPLICATION)) as batches:
+        with pytest.raises(StoreError, match="older version"):
+            batches.names()
+        assert places.prepare(database, is_new=False)
+        assert not places.prepare(database, is_new=False)
+        assert batches.names() == []

@@ -47,7 +47,7 @@ def work(
     The command ends when the batch does. Outcomes and exit statuses are those of 'batch run'.
 
     Examples:
-      $ voicectl batch work outage-17 --store postgresql://db.example.org/calls
+      $ voicectl batch work "$BATCH" --store "$STORE"
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
@@ -94,7 +94,7 @@ def store_init(ctx: typer.Context, store: Url) -> None:
     The tables are in a schema of their own, voicectl_batches. If they exist, nothing is changed.
 
     Examples:
-      $ voicectl batch store init --store postgresql://db.example.org/calls
+      $ voicectl batch store init --store "$STORE"
     """
     _prepare(current(ctx), store, is_new=True)
 
@@ -105,7 +105,7 @@ def store_upgrade(ctx: typer.Context, store: Url) -> None:
     Stop all workers first. If the tables are up to date, nothing is changed.
 
     Examples:
-      $ voicectl batch store upgrade --store postgresql://db.example.org/calls
+      $ voicectl batch store upgrade --store "$STORE"
     """
     _prepare(current(ctx), store, is_new=False)
 

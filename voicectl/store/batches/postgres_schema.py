@@ -24,7 +24,7 @@ HINTS = {
     " voicectl_batches and ALL on its tables, sequences and functions.",
 }
 
-_TABLES = """
+TABLES = """
 CREATE TABLE batches (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     application TEXT NOT NULL,
@@ -167,7 +167,7 @@ def init(link: Link) -> bool:
         if _versions(link) is not None:
             return False
         link.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        link.execute(_TABLES)
+        link.execute(TABLES)
         link.execute(SchemaManager.get_schema())
         link.execute("INSERT INTO schema_version VALUES (%s, %s)", [SCHEMA_VERSION, _engine()])
     return True
