@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from procrastinate import App, PsycopgConnector
 
-from benchmarks.batches import write_people
+from benchmarks.batches import PAGE, write_people
 from tests.support.batch_runs import processes
 from tests.support.machines import machine
 from tests.support.postgres import running as running_postgres
@@ -73,7 +73,8 @@ def kill(home: Path, store: str, people: int, kills: int) -> None:
     with room_on_a_sandbox(home / "room", limits=False, lost=0.02) as room:
         assert room.sandbox is not None
         path = write_people(home / "people.csv", people)
-        command = f"batch run {path} --id a --talk Hi --rate 100 --no-machine-detection --max {people} --yes --store {store}"
+        options = f"--talk Hi --rate 100 --no-machine-detection --max {people} --yes --store {store}"
+        command = f"batch run {path} --id a {options}"
         with processes(room) as run:
             run(f"kill 3000 {command}")
             run(f"crew 3 {kills} {1000 * people // 100 // kills * 2} batch work a --store {store}")
@@ -122,14 +123,19 @@ class Slow(Canned):
     def __init__(self, seconds: float) -> None:
         super().__init__(b"")
         self._seconds = seconds
+        self._made: list[dict[str, str]] = []
 
     async def answer(self, request: Request) -> bytes:
         """Return the answer to *request*."""
         if request.method == "POST":
             await asyncio.sleep(self._seconds)
-            return reply(201, {"uuid": str(uuid.uuid4()), "status": "started", "direction": "outbound"})
+            created = {"uuid": str(uuid.uuid4()), "status": "started", "direction": "outbound"}
+            self._made.append(created | {"status": "completed", "duration": "5"})
+            return reply(201, created)
         if request.path == "/v1/calls":
-            return reply(200, page())
+            at = int(request.query.get("record_index", "0"))
+            more = f"/v1/calls?record_index={at + PAGE}" if at + PAGE < len(self._made) else None
+            return reply(200, page(*self._made[::-1][at : at + PAGE], following=more))
         return reply(200, {"uuid": request.path.rpartition("/")[2], "status": "completed", "duration": "5"})
 
 

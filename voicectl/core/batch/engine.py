@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING
 
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
-from procrastinate.jobs import Status
 
-from voicectl.store.batches.jobs import TASK, queue_of
+from voicectl.store.batches.jobs import GIVE_UP, TASK, queue_of
 from voicectl.store.batches.postgres_schema import SCHEMA
 
 if TYPE_CHECKING:
@@ -122,16 +121,9 @@ class Engine:
             stalled = await app.job_manager.get_stalled_jobs(
                 queue=queue, seconds_since_heartbeat=STALLED_SECONDS
             )
-            for job in stalled:
-                await app.connector.execute_query_async(
-                    "UPDATE people SET is_queued = FALSE WHERE batch = %(batch)s AND id = %(person)s",
-                    batch=self._batch,
-                    person=job.task_kwargs["person"],
-                )
-                if job.id is not None:
-                    await app.job_manager.finish_job_by_id_async(
-                        job.id, status=Status.FAILED, delete_job=True
-                    )
+            if ids := [job.id for job in stalled]:
+                given_up = GIVE_UP.format(jobs="id = ANY(%(ids)s)")
+                await app.connector.execute_query_async(given_up, batch=self._batch, ids=ids)
             await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -25,6 +25,14 @@ TASK = "call"
 PORTION = 2000
 """The maximum number of waiting jobs. A fetch searches all of them, so people beyond that number wait as rows."""
 
+GIVE_UP = """
+WITH gone AS (
+    DELETE FROM procrastinate_jobs WHERE status = 'doing' AND {jobs} RETURNING (args ->> 'person')::bigint AS person
+)
+UPDATE people SET is_queued = FALSE FROM gone WHERE people.batch = %(batch)s AND people.id = gone.person
+"""
+"""Deletes jobs whose process has ended, and lets their people be queued again, but only once."""
+
 _FORGOTTEN = """
 UPDATE people SET is_queued = FALSE WHERE batch = %s AND due_at IS NOT NULL AND is_queued AND NOT EXISTS (
     SELECT FROM procrastinate_jobs AS job WHERE job.queue_name = %s AND (job.args ->> 'person')::bigint = people.id
@@ -122,12 +130,8 @@ class Jobs:
         Args:
             engines: The ids of the processes' engines.
         """
-        link.execute(
-            "UPDATE people SET is_queued = FALSE FROM procrastinate_jobs AS job WHERE people.batch = %s"
-            " AND people.id = (job.args ->> 'person')::bigint AND job.queue_name = %s AND job.status = 'doing'"
-            " AND job.worker_id = ANY(%s)",
-            [batch, queue_of(batch), engines],
-        )
+        given_up = GIVE_UP.format(jobs="queue_name = %(queue)s AND worker_id = ANY(%(engines)s)")
+        link.execute(given_up, {"batch": batch, "queue": queue_of(batch), "engines": engines})
         link.execute("DELETE FROM procrastinate_workers WHERE id = ANY(%s)", [engines])
 
     def hand_back(self, link: Link, batch: int) -> None:

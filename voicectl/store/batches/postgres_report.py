@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 ATTEMPT = tuple(each.name for each in fields(Attempt))
 COLUMNS = ", ".join(f'"{name}"' for name in ATTEMPT)
 PLACES = ", ".join(["%s"] * len(ATTEMPT))
-UPDATED = ", ".join(f'"{name}" = excluded."{name}"' for name in ATTEMPT)
+UPDATED = ", ".join(f'"{name}" = excluded."{name}"' for name in ATTEMPT if name != "asked_at")
+"""What changes of an attempt that exists. Its time is that of its turn, by the server's clock."""
 
 
 def people(link: Link, batch: int, *, after: int, limit: int) -> list[PersonRecord]:
