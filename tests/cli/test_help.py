@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartRoom
-from tests.support import batches, kept
+from tests.support import batches, kept, scenarios
 from tests.support.postgres_batches import prepared
 from tests.support.room import BY_HAND, PERSON, Room
 from tests.support.servers import Canned, reply
@@ -130,6 +130,8 @@ def prepare(room: Room, words: str) -> dict[str, str]:
     assert room.sandbox is not None
     identity, store = room.sandbox.identity, ProfileStore(room.config)
     test = store.get("test")
+    if words.startswith("test "):
+        scenarios.write(room.home, scenarios.SALES, name="ivr.call.toml")
     room.home.joinpath("private.pem").write_bytes(store.key_path("test").read_bytes())
     room.home.joinpath("private.pem").chmod(0o600)
     key = keys.parse(store.key_path("test").read_bytes(), where="the test")

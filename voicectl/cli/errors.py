@@ -16,6 +16,7 @@ CREDENTIALS = 3
 UNREACHABLE = 7
 PARTIAL = 10
 UNKNOWN = 12
+TESTS_FAILED = 13
 
 EXIT_STATUSES = {
     "0": "success (also if a leg to be hung up had already ended)",
@@ -31,6 +32,7 @@ EXIT_STATUSES = {
     "10": "some targets done, some failed",
     "11": "a leg ended in a status other than the one waited for",
     "12": "outcome unknown: the request may or may not have taken effect",
+    "13": "tests failed",
     "130": "interrupted (Ctrl-C)",
     "143": "terminated",
 }

@@ -103,6 +103,12 @@ COMMANDS: Tree = {
             ),
         },
     },
+    "test": {
+        "run": Entry(
+            "test:run", "Run the tests of scenario files against an application, on a private sandbox."
+        ),
+        "schema": Entry("test:schema", "Print the JSON Schema for scenario files, for use in an editor."),
+    },
     "ncco": {
         "lint": Entry("ncco:lint", "Check an NCCO, and list each problem with its location.", ":VIEW"),
         "schema": Entry("ncco:schema", "Print the JSON Schema for NCCOs, for use in an editor."),
@@ -216,7 +222,7 @@ SECTIONS = {
         "trace",
     ),
     "Calls": ("call", "conversation", "batch"),
-    "Call flows": ("ncco",),
+    "Call flows": ("test", "ncco"),
     "Webhooks": ("webhook", "recording"),
     "Identity": ("profile", "jwt", "app", "number", "user", "doctor"),
     "Sandbox": ("sandbox", "demo"),
@@ -244,6 +250,7 @@ GROUP_HELP = {
     " room name or by its id (CON-...).",
     "batch": "Call many people, see how far it is, and report who was reached.",
     "store": "Prepare a PostgreSQL database for batches that several machines run together.",
+    "test": "Test an application that answers calls, on a sandbox.",
     "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",
     "webhook": "Answer calls, and receive and store their events.",
     "recording": "List and download recordings and transcriptions.",

@@ -11,8 +11,8 @@ from pathlib import Path
 import typer
 
 from voicectl.cli.app import run
-from voicectl.cli.commands.sandbox import store_address, stored_identity
 from voicectl.cli.context import App, current
+from voicectl.cli.private_sandbox import store_address, stored_identity
 from voicectl.core.identity.profiles import SANDBOX, ProfileStore
 from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox

@@ -7,11 +7,10 @@ import secrets
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from voicectl import times
 from voicectl.cli import errors
@@ -19,15 +18,15 @@ from voicectl.cli.arguments import grouped
 from voicectl.cli.context import App, current
 from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
+from voicectl.cli.private_sandbox import store_address, stored_identity
 from voicectl.cli.sandbox_certificates import DIRECTORY as TLS_DIRECTORY
 from voicectl.cli.sandbox_certificates import stored_authority
 from voicectl.core import own_sandbox
-from voicectl.core.identity import keys, rehearsal, target
-from voicectl.core.identity.profiles import SANDBOX, Profile, ProfileStore
+from voicectl.core.identity import rehearsal, target
 from voicectl.core.own_sandbox import LOOK_SECONDS, OwnSandbox
 from voicectl.core.sandbox_control import SandboxControl
 from voicectl.errors import InputError, VoicectlError
-from voicectl.sandbox.account.identity import Identity, Options, new_identity
+from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.destinations import Destinations, read_mappings
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.runner import MAX_PORT, PORT, PortTaken, serve
@@ -234,46 +233,6 @@ def reset(ctx: typer.Context) -> None:
       $ voicectl sandbox reset
     """
     current(ctx).control.post("/sandbox/reset")
-
-
-def store_address(store: ProfileStore, sandbox: Sandbox) -> None:
-    """Store the addresses of a running sandbox in the profile ``sandbox``."""
-    profile = replace(store.get(SANDBOX), base_url=sandbox.url, regions=sandbox.region_urls)
-    store.add(profile, key=None, replace=True)
-
-
-def stored_identity(store: ProfileStore) -> Identity:
-    """Return the identity in the profile ``sandbox``. If the profile does not exist, create it."""
-    if SANDBOX not in store.names():
-        identity, private_key = new_identity()
-        profile = Profile(
-            name=SANDBOX,
-            application_id=identity.application_id,
-            base_url=f"http://127.0.0.1:{PORT}",
-            from_=identity.number,
-            api_key=identity.api_key,
-        )
-        store.add(
-            profile,
-            key=keys.parse(private_key, where="the sandbox"),
-            api_secret=identity.api_secret,
-            signature_secret=identity.signature_secret,
-        )
-        return identity
-    return identity_of(store.get(SANDBOX), store)
-
-
-def identity_of(profile: Profile, store: ProfileStore) -> Identity:
-    """Return the identity of the sandbox that *profile* describes."""
-    path = store.key_path(profile.name)
-    public = keys.parse(files.read_private(path, what="private key"), where=str(path)).public_key()
-    return Identity(
-        application_id=profile.application_id,
-        public_key=public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-        api_key=profile.api_key or "",
-        api_secret=store.secret(profile.name, "api-secret") or "",
-        signature_secret=store.secret(profile.name, "signature-secret") or "",
-    )
 
 
 def _refuse_second(app: App) -> None:

@@ -7,8 +7,8 @@ import shlex
 import typer
 
 from voicectl.cli.child_environment import sealed
-from voicectl.cli.commands.sandbox import identity_of
 from voicectl.cli.context import current
+from voicectl.cli.private_sandbox import identity_of
 from voicectl.cli.sandbox_certificates import DIRECTORY, stored_authority, write_bundles
 from voicectl.core.identity import rehearsal
 from voicectl.core.identity.profiles import SANDBOX

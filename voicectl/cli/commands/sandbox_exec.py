@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from voicectl.cli.arguments import grouped
-from voicectl.cli.child_environment import intercepted, sealed
-from voicectl.cli.commands.sandbox import Behaviour, store_address, stored_identity
-from voicectl.cli.context import App, current
-from voicectl.cli.output.text import remark
-from voicectl.cli.sandbox_certificates import DIRECTORY, stored_authority, write_bundles
-from voicectl.core import isolation, own_sandbox
-from voicectl.core.identity import target
-from voicectl.core.identity.profiles import SANDBOX, ProfileStore
-from voicectl.core.sandbox_control import SandboxControl
-from voicectl.errors import InputError, VoicectlError
-from voicectl.sandbox.account.identity import Options
-from voicectl.sandbox.platform import Sandbox
-from voicectl.sandbox.runner import running
+from voicectl.cli.commands.sandbox import Behaviour
+from voicectl.cli.context import current
+from voicectl.cli.private_sandbox import private_sandbox
+from voicectl.core import isolation
+from voicectl.errors import InputError
 
 MAX_REPORTED = 10
 """The largest number of remarks on refused connections."""
@@ -86,60 +74,10 @@ def exec_(
                 "--isolate and --allow-host cannot be used together.", hint="Give only one of them."
             )
         isolation.enter()
-    with private_sandbox(app, options, intercept=intercept) as environ:
+    with private_sandbox(app.environ, app.clock, options, intercept=intercept) as environ:
         code = _run_child(command, environ)
     if code:
         raise typer.Exit(code)
-
-
-@contextmanager
-def private_sandbox(app: App, options: Options, *, intercept: bool = False) -> Iterator[dict[str, str]]:
-    """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it.
-
-    Args:
-        intercept: True to answer for the platform's hosts too, by a proxy that the variables select.
-    """
-    with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
-        room = Path(directory)
-        store = ProfileStore(room / "config")
-        identity = stored_identity(store)
-        sandbox = Sandbox(identity, options, clock=app.clock)
-        certificates = store.directory / DIRECTORY
-        authority = stored_authority(certificates, app.clock.time) if intercept else None
-        with running(sandbox, intercept=authority) as url:
-            store_address(store, sandbox)
-            environ = sealed(app.environ, identity, store.key_path(SANDBOX), url) | {
-                "VOICECTL_SANDBOX": url,
-                "VOICECTL_CONFIG_DIR": str(store.directory),
-                "VOICECTL_STATE_DIR": str(room / "state"),
-            }
-            if authority is not None and sandbox.proxy_url is not None and sandbox.tls_url is not None:
-                environ = intercepted(environ, sandbox.proxy_url, sandbox.tls_url)
-                environ |= write_bundles(certificates, authority.certificate, app.environ)
-            try:
-                yield environ
-            finally:
-                _stop_started(store, environ, url)
-        _report_refusals(sandbox)
-
-
-def _report_refusals(sandbox: Sandbox) -> None:
-    """Report the connections that the proxy refused, since the sandbox's log is gone with the sandbox."""
-    entries = [entry for entry in sandbox.log.since(0) if entry["kind"] == "proxy"]
-    refused = Counter((entry["target"], entry["reason"]) for entry in entries)
-    for (to, reason), count in refused.most_common(MAX_REPORTED):
-        times = "" if count == 1 else f", {count} times"
-        remark(f"The proxy refused {to or 'a connection'}: {reason}{times}.")
-    if len(refused) > MAX_REPORTED:
-        remark(f"The proxy refused {len(refused) - MAX_REPORTED} other targets.")
-
-
-def _stop_started(profiles: ProfileStore, environ: Mapping[str, str], url: str) -> None:
-    """Stop a sandbox that was started within the private one at *url*, and whose files are about to be removed."""
-    found = own_sandbox.known(profiles, target.state_directory(environ))
-    if found is not None and found.url != url:
-        with suppress(VoicectlError):
-            SandboxControl(found.url, source="The sandbox's address").stop(found.application_id)
 
 
 def _run_child(command: list[str], environ: Mapping[str, str]) -> int:
