@@ -29,10 +29,12 @@ expect = { duration = "<30s", events = ["answered", "completed"], recordings = 0
 """
 
 
-def one_test(*steps: str, name: str = "a test", more: str = "") -> str:
+def one_test(
+    *steps: str, name: str = "a test", call: str = 'call = { from = "447700900001" }', more: str = ""
+) -> str:
     """Return a test with these steps, whose caller stays silent."""
     lines = "".join(f"  {step},\n" for step in steps)
-    return f'\n[[test]]\nname = "{name}"\ncall = {{ from = "447700900001" }}\nsteps = [\n{lines}]\n{more}\n'
+    return f'\n[[test]]\nname = "{name}"\n{call}\nsteps = [\n{lines}]\n{more}\n'
 
 
 def write(directory: Path, *tests: str, app: str = APP, name: str = "menu.call.toml") -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -37,17 +38,21 @@ def private_sandbox(
     *,
     intercept: bool = False,
     prepare: Callable[[Sandbox], None] = lambda _sandbox: None,
+    profiles: ProfileStore | None = None,
 ) -> Iterator[dict[str, str]]:
     """Run a private sandbox for the duration of the ``with`` block. Yield environment variables that select it.
 
     Args:
         environ: The environment variables, to which those that select the sandbox are added.
         intercept: True to answer for the platform's hosts too, by a proxy that the variables select.
-        prepare: A function that changes the sandbox before it is served.
+        prepare: A function that is called with the sandbox before it is served.
+        profiles: Profiles from which the identity of a sandbox is copied. If it is None, a new one is made.
     """
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         room = Path(directory)
         store = ProfileStore(room / "config")
+        if profiles is not None:
+            shutil.copytree(profiles.directory, store.directory)
         identity = stored_identity(store)
         sandbox = Sandbox(identity, options, clock=clock)
         prepare(sandbox)

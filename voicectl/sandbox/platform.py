@@ -27,6 +27,7 @@ from voicectl.sandbox.sockets.bridge import Sockets
 from voicectl.sandbox.telephony.effects import Note
 from voicectl.sandbox.telephony.exchange import Exchange, ExchangeError
 from voicectl.sandbox.telephony.twins import LOBBY, Route
+from voicectl.sandbox.traffic import Traffic
 from voicectl.sandbox.webhooks.sender import Webhooks
 from voicectl.voice.hosts import API_HOST, REGION_HOSTS
 
@@ -56,6 +57,7 @@ class Sandbox:
         proxy_url: The URL of the proxy that answers for the platform's hosts, or None if there is no such proxy.
         connections: The open connections to the server, keyed by the addresses of client and server.
         stopping: An event that is set to stop the server.
+        traffic: The requests to the platform's APIs.
     """
 
     def __init__(self, identity: Identity, options: Options, *, clock: Clock) -> None:
@@ -75,6 +77,7 @@ class Sandbox:
         self._waiting_for: int | None = None
         self._woken = asyncio.Event()
         self._resets = 0
+        self.traffic = Traffic()
         self.webhooks: Webhooks
         self.users = Users(str(options.seed))
         self.files = Files(lambda: self.call_clock.now())
@@ -106,6 +109,7 @@ class Sandbox:
         self.sockets = self._new_sockets()
         self.webhooks = self._new_webhooks()
         self._performer = self._new_performer()
+        self.traffic.seen = -1
         self._traces = random.Random(f"traces {options.seed}")  # noqa: S311 (ids must repeat from run to run)
 
     def _new_exchange(self, seed: str) -> Exchange:
@@ -218,20 +222,43 @@ class Sandbox:
             slice_began = host_time()
             target = call_clock.now() + round(seconds * 1000)
             await self.webhooks.caught_up()
-            while (due := self._next_due) is not None and due <= target:
+            while (due := self.next_due) is not None and due <= target:
                 if host_time() - slice_began > TIME_SLICE_SECONDS:
                     await asyncio.sleep(0)
                     slice_began = host_time()
                 if self.stopping.is_set() or exchange is not self.exchange:  # stopped or reset meanwhile
                     return
-                call_clock.skip_to(due)
-                exchange.run(due)
-                await self._settle()
-                await self.sockets.pump()
-                await self._settle()  # a server may have closed its WebSocket
+                await self._do_due(due)
             call_clock.skip_to(target)
         await self.catch_up()
         await self.webhooks.caught_up()
+
+    async def advance_to_due(self, until: int) -> bool:
+        """Advance the call clock to the next due time, at most to *until*, and do what is due then.
+
+        Return False if nothing was due by *until*.
+
+        Raises:
+            ExchangeError: Another request is already advancing the clock.
+        """
+        if self._advancing.locked():
+            raise ExchangeError("The clock is already being advanced.")
+        async with self._advancing:
+            due = self.next_due
+            if due is None or due > until:
+                self.call_clock.skip_to(until)
+                self.exchange.run(until)
+                return False
+            await self._do_due(due)
+        await self.catch_up()
+        return True
+
+    async def _do_due(self, due: int) -> None:
+        self.call_clock.skip_to(due)
+        self.exchange.run(due)
+        await self._settle()
+        await self.sockets.pump()
+        await self._settle()  # a server may have closed its WebSocket
 
     async def keep_time(self) -> None:
         """Run each timer when it is due, even if no requests arrive. Stop only when this coroutine is cancelled."""
@@ -315,7 +342,7 @@ class Sandbox:
         return self.region_urls.get(region, self.url)
 
     @property
-    def _next_due(self) -> int | None:
+    def next_due(self) -> int | None:
         """The time at which the next timer or WebSocket audio is due, in milliseconds on the call clock.
 
         The value is None if nothing is due.

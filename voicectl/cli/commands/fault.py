@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from voicectl.cli.arguments import given, grouped
+from voicectl.cli.arguments import grouped
 from voicectl.cli.context import current
 from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output.writer import View
-from voicectl.errors import InputError
-from voicectl.times import duration
+from voicectl.core.sandbox_faults import fault_body
 
 VIEW = View(
     columns=(
@@ -49,8 +48,6 @@ LISTED = replace(
         "retry_after",
     ),
 )
-
-_WITH_DURATION = ("delay", "webhook-delay")
 
 
 def add(
@@ -115,28 +112,14 @@ def add(
       $ voicectl sandbox fault add key-revoked --after 1m
     """
     app = current(ctx)
-    body: dict[str, Any] = {"what": what, "on": on}
-    if what == "status":
-        if value is None or not (value.isascii() and value.isdigit() and len(value) == 3):
-            raise InputError(
-                "The fault 'status' needs a status code.",
-                hint="For example: voicectl sandbox fault add status 503",
-            )
-        body["code"] = int(value)
-    elif what in _WITH_DURATION:
-        if value is None:
-            raise InputError(
-                f"The fault '{what}' needs a duration.",
-                hint=f"For example: voicectl sandbox fault add {what} 2s",
-            )
-        body["seconds"] = duration(value)
-    elif value is not None:
-        raise InputError(f"{what} takes no value.", hint="See 'voicectl sandbox fault add --help'.")
-    body |= given(
+    body = fault_body(
+        what,
+        value,
+        on,
         times=times,
         probability=probability,
-        after=None if after is None else duration(after),
-        lasting=None if lasting is None else duration(lasting),
+        after=after,
+        lasting=lasting,
         retry_after=retry_after,
     )
     with app.terminal.writer(VIEW, is_many=False) as out:

@@ -22,6 +22,7 @@ STYLES = {
     "warning": "yellow",
     "warn": "yellow",
     "ok": "green",
+    "passed": "green",
 }
 """The style of each status or outcome. Statuses and outcomes that are not listed have no style."""
 

@@ -1,59 +1,104 @@
-"""The results of tests, as lines: one for each test, and what a failed test expected and heard."""
+"""The results of tests: a record for each on standard output, and the details of failures on standard error."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
-from voicectl.cli.output.text import clean
-from voicectl.core.scenarios.results import Outcome
+from voicectl.cli.output.test_details import details
+from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
 
-    from voicectl.cli.terminal import Terminal
-    from voicectl.core.scenarios.results import Result
+    from voicectl.cli.output.writer import Writer
+    from voicectl.core.scenarios.results import Outcome, Result
+    from voicectl.core.scenarios.suite import Item
 
-OUTPUT_LINES = 20
+VIEW = View(
+    columns=("outcome", "file", "name", "seconds", "call_seconds", "message"),
+    more=("number", "count", "failures", "heard", "output", "settled", "unsettled"),
+    id="name",
+    line="{number}/{count} {outcome:7} {file}: {name} {seconds} s",
+)
 
 
-class Lines:
-    """Writes the results of tests as they come."""
+class Report:
+    """Reports results as they come. At the end, says how many tests had which outcome.
 
-    def __init__(self, terminal: Terminal) -> None:
-        self._terminal = terminal
-        self._counts: Counter[Outcome] = Counter()
+    Args:
+        items: The tests.
+        junit: A file to which all results are written at the end, as JUnit XML, or None.
+    """
+
+    def __init__(self, out: Writer, items: Sequence[Item], *, junit: Path | None) -> None:
+        self._out = out
+        self._items = items
+        self._junit = junit
+        self._results: list[Result] = []
 
     @property
     def has_failed(self) -> bool:
         """True if a test has failed."""
-        return bool(self._counts[Outcome.FAILED] + self._counts[Outcome.ERROR])
+        return any(result.has_failed for result in self._results)
+
+    def __enter__(self) -> Self:
+        """Return the report."""
+        return self
 
     def add(self, result: Result) -> None:
-        """Write one result."""
-        self._counts[result.outcome] += 1
-        self._terminal.write("".join(f"{clean(line)}\n" for line in _lines(result)))
+        """Report one result."""
+        self._results.append(result)
+        self._out.add(_record(result) | {"number": len(self._results), "count": len(self._items)})
+        self._out.flush()
+        if result.has_failed:
+            remark(f"{result.outcome}: {result.file}: {result.name}")
+            for line in details(result):
+                remark(f"  {line}")
 
-    def close(self) -> None:
-        """Write the number of tests with each outcome."""
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items())
-        self._terminal.write(f"{counts or 'no tests'}\n")
+    def __exit__(
+        self, _type: type[BaseException] | None, _exc: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        """Write the summary and the file, even if the run was interrupted."""
+        remark(_summary(self._results, len(self._items)))
+        if self._junit is not None:
+            from voicectl.cli.output import junit  # noqa: PLC0415 (for this option only)
+
+            junit.write(self._junit, self._results, self._items)
 
 
-def _lines(result: Result) -> Iterator[str]:
-    yield f"{result.outcome.upper():7} {result.file}: {result.name} ({result.seconds:.2f} s)"
-    if result.outcome is Outcome.PASSED:
-        return
-    for failure in result.failures:
-        where = f"{failure.where}: " if failure.where else ""
-        first, *more = failure.message.splitlines()
-        yield f"  {where}{first} (at {failure.at:g} s)"
-        yield from (f"    {line}" for line in more)
-    if result.heard:
-        yield "  Heard:"
-    for sound in result.heard:
-        cut = " (cut off)" if sound.was_cut else ""
-        yield f"    {sound.at:8.2f} s  {sound.party}  {sound.kind}  {sound.text}{cut}"
-    if result.output:
-        yield "  Output of the application:"
-    yield from (f"    {line}" for line in result.output[-OUTPUT_LINES:])
+def _record(result: Result) -> dict[str, Any]:
+    return {
+        "outcome": result.outcome,
+        "file": str(result.file),
+        "name": result.name,
+        "seconds": result.seconds,
+        "call_seconds": result.call_seconds,
+        "message": result.failures[0].message if result.failures else None,
+        "failures": [
+            {"kind": each.kind, "message": each.message, "where": each.where or None, "at": each.at}
+            for each in result.failures
+        ],
+        "heard": [
+            {"at": each.at, "party": each.party, "kind": each.kind, "text": each.text, "cut": each.was_cut}
+            for each in result.heard
+        ],
+        "output": result.output,
+        "settled": result.settled,
+        "unsettled": result.unsettled,
+    }
+
+
+def _summary(results: Sequence[Result], count: int) -> str:
+    outcomes: Counter[Outcome] = Counter(result.outcome for result in results)
+    parts = [f"{number} {outcome}" for outcome, number in sorted(outcomes.items())]
+    if len(results) < count:
+        parts.append(f"{count - len(results)} not run")
+    settled = sum(result.settled for result in results)
+    unsettled = sum(result.unsettled for result in results)
+    late = f" The application acted {settled} times after it had answered" if settled or unsettled else ""
+    late += f", and did not become quiet {unsettled} times." if unsettled else "." if late else ""
+    return f"{', '.join(parts) or 'No tests'}.{late}"

@@ -96,7 +96,7 @@ class Process:
                 f"{arguments[0]} cannot be run in {cwd}: {reason}.", hint="Check run and cwd in [app]."
             ) from exc
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
-        self.has_output = threading.Event()
+        self._count = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -105,11 +105,16 @@ class Process:
         with self._child.stdout:
             while part := self._child.stdout.readline(KEPT_COLUMNS):
                 self._lines.append(part.decode(errors="replace").rstrip("\r\n"))
+                self._count += 1
 
-    @property
-    def output(self) -> list[str]:
-        """The last lines that the program has written."""
-        return list(self._lines)
+    def mark(self) -> int:
+        """Return the number of lines that the program has written so far."""
+        return self._count
+
+    def output_since(self, mark: int = 0) -> list[str]:
+        """Return the last lines that the program has written since :meth:`mark`."""
+        count, lines = self._count, list(self._lines)
+        return lines[-(count - mark) :] if count > mark else []
 
     @property
     def status(self) -> int | None:
@@ -122,6 +127,11 @@ class Process:
             return self._child.wait(seconds)
         return None
 
+    def kill(self) -> None:
+        """Kill the program and everything that it started in its process group, from any thread."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+
     def end(self) -> None:
         """End the program and everything that it started in its process group."""
         for signum, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, None)):
@@ -130,8 +140,7 @@ class Process:
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(seconds)
                 break
-        with suppress(ProcessLookupError, PermissionError):  # what the program left behind
-            os.killpg(self._child.pid, signal.SIGKILL)
+        self.kill()  # what the program left behind
         self._reader.join(LOOK_SECONDS * 20)
 
 
@@ -148,9 +157,22 @@ class Running:
         self.process = process
 
     @property
-    def output(self) -> list[str]:
-        """The last lines that the application has written, if voicectl started it."""
-        return [] if self.process is None else self.process.output
+    def has_ended(self) -> bool:
+        """True if voicectl started the application, and it has ended."""
+        return self.process is not None and self.process.status is not None
+
+    def mark(self) -> int:
+        """Return the number of lines that the application has written so far."""
+        return 0 if self.process is None else self.process.mark()
+
+    def output_since(self, mark: int) -> list[str]:
+        """Return the last lines that the application has written since :meth:`mark`."""
+        return [] if self.process is None else self.process.output_since(mark)
+
+    def kill(self) -> None:
+        """Kill the application, if voicectl started it."""
+        if self.process is not None:
+            self.process.kill()
 
     def check(self) -> None:
         """Raise :class:`StartError` if the application has ended."""
@@ -206,14 +228,14 @@ def _wait_a_little(found: Running, deadline: float, app: Application) -> None:
     if process is not None and (status := process.wait(LOOK_SECONDS)) is not None:
         process.end()
         raise StartError(
-            f"The application ended with {described(status)} before it was ready.{_said(process.output)}",
+            f"The application ended with {described(status)} before it was ready.{_said(process.output_since())}",
             hint="Check run, cwd and env in [app].",
         )
     if process is None:
         threading.Event().wait(LOOK_SECONDS)
     if time.monotonic() > deadline:
         what = f"{app.ready} did not answer with 2xx" if app.ready else f"nothing answered at {found.url}"
-        said = "" if process is None else _said(process.output)
+        said = "" if process is None else _said(process.output_since())
         raise StartError(
             f"The application was not ready after {app.start_within:g} s: {what}.{said}",
             hint="Check that it listens on {port} (also in the variable PORT); see ready and start_within.",

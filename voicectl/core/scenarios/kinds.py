@@ -66,14 +66,23 @@ def _wrong_type(value: Any, path: Path, problems: Problems, expected: str) -> No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Text, which must match *pattern* if there is one."""
+    """Text, which must match *pattern* if there is one.
+
+    Attributes:
+        right: A description of right values.
+        values: The only values, or an empty tuple.
+        may_be_number: True if digits may also be written as a number.
+    """
 
     pattern: str | None = None
     right: str = "text"
     values: tuple[str, ...] = ()
+    may_be_number: bool = False
 
     def read(self, value: Any, path: Path, problems: Problems) -> str:
         """Return *value* if it is such a text."""
+        if self.may_be_number and type(value) is int:
+            value = str(value)
         if not isinstance(value, str):
             _wrong_type(value, path, problems, self.right)
         elif not value.strip():
@@ -88,7 +97,8 @@ class Text:
         """Return the schema of the text."""
         enum = {"enum": list(self.values)} if self.values else {}
         pattern = {} if self.pattern is None else {"pattern": f"^(?:{self.pattern})$"}
-        return {"type": "string", "minLength": 1} | enum | pattern
+        text = {"type": "string", "minLength": 1} | enum | pattern
+        return {"anyOf": [text, {"type": "integer", "minimum": 0}]} if self.may_be_number else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,7 @@ class Application:
 class Call:
     """A call to the application."""
 
-    from_: str = option(Text(right="a number"), "The caller.", default=CALLER)
+    from_: str = option(Text(right="a number", may_be_number=True), "The caller.", default=CALLER)
     to: str = option(NUMBER, "The number that is called.", default=NUMBER_CALLED)
     region: str | None = option(Text(values=tuple(Region)), "Region of the call.", default=None)
     sip_headers: dict[str, str] = option(

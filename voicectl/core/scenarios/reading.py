@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from voicectl.core.sandbox_faults import parse_fault
 from voicectl.core.scenarios.kinds import (
     Anything,
     Many,
@@ -20,7 +21,7 @@ from voicectl.core.scenarios.kinds import (
 from voicectl.core.scenarios.matching import BadPattern, pattern
 from voicectl.core.scenarios.model import DIALECT, Application, Defaults, Scenario, Test
 from voicectl.core.scenarios.places import places
-from voicectl.core.scenarios.steps import HearMatching, Include, Step, StepKind
+from voicectl.core.scenarios.steps import Fault, HearMatching, Include, Step, StepKind
 from voicectl.errors import InputError, VoicectlError
 
 if TYPE_CHECKING:
@@ -216,8 +217,8 @@ def _parse(path: Path) -> _File:
 
 def _syntax(path: Path, text: str, message: str) -> str:
     found = _AT.search(message)
-    end = text.count("\n") + 1
-    line, column = (found[1] or end, found[2] or 1) if found else (1, 1)
+    end = text.count("\n") + 1, len(text.rpartition("\n")[2]) + 1
+    line, column = (found[1] or end[0], found[2] or end[1]) if found else (1, 1)
     return f"{path}:{line}:{column}: {_AT.sub('', message)}."
 
 
@@ -326,6 +327,11 @@ class _Reader:
                 pattern(step.hear_matching)
             except BadPattern as exc:
                 problems.add((*place, step.verb), str(exc))
+        if isinstance(step, Fault):
+            try:
+                parse_fault(step.fault)
+            except InputError as exc:
+                problems.add((*place, step.verb), exc.message, exc.hint or "")
         file.problems += problems
         return None if step is None else replace(step, at=place, where=file.where(place))
 

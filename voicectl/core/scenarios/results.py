@@ -82,6 +82,11 @@ class Result:
     settled: int = 0
     unsettled: int = 0
 
+    @property
+    def has_failed(self) -> bool:
+        """True if the test failed, or could not be run."""
+        return self.outcome in (Outcome.FAILED, Outcome.ERROR)
+
     def add(self, failure: Failure) -> None:
         """Add a failure, once."""
         if failure not in self.failures:

@@ -14,22 +14,26 @@ if TYPE_CHECKING:
 
     from voicectl.core.sandbox_control import SandboxControl
 
-SLICE_SECONDS = 0.25
+STEP_SECONDS = 300.0
+"""How long the sandbox may take for one step, in real time. It waits for the application as long as the platform."""
+
+PLATFORM = "platform"
+"""The source of sounds that the application makes, not another party."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Heard:
-    """A sound that a party heard, with times in seconds since the test began.
+    """A sound that a party heard, with its time in seconds since the test began.
 
     Attributes:
-        seconds: How long it has been heard so far.
-        source: ``platform``, or the id of the leg whose party made the sound.
+        source: :data:`PLATFORM`, or the id of the leg whose party made the sound.
+        text: The words, the URL, or the keys.
+        was_cut: True if it was stopped before its end.
     """
 
     at: float
     kind: str
     source: str
-    seconds: float
     text: str
     was_cut: bool
 
@@ -40,23 +44,28 @@ class Heard:
 
 @dataclass(slots=True, kw_only=True)
 class Leg:
-    """A leg, as the sandbox last reported it.
+    """A leg, as the sandbox last reported it. Times are in seconds since the test began.
 
     Attributes:
         number: The number or endpoint of the party.
         heard: What the party heard, in order.
-        conversations: The ids of the conversations that the leg was in, in order.
+        room: The name of the room that the leg is in, or None.
+        listens: What the party can do with effect: press keys (``dtmf``), or speak (``speech``).
     """
 
     uuid: str
     direction: str
     number: str
     status: str = ""
+    created_at: float = 0.0
     answered_at: float | None = None
     ended_at: float | None = None
-    heard: list[Heard] = field(default_factory=list)
-    conversations: list[str] = field(default_factory=list)
+    conversation: str = ""
+    room: str | None = None
+    is_joined: bool = False
     is_muted: bool = False
+    listens: frozenset[str] = frozenset()
+    heard: list[Heard] = field(default_factory=list)
 
     @property
     def is_up(self) -> bool:
@@ -68,54 +77,71 @@ class Leg:
         """True if the leg has ended."""
         return self.status in FINAL
 
-    @property
-    def conversation(self) -> str | None:
-        """The conversation that the leg is in, or was in last."""
-        return self.conversations[-1] if self.conversations else None
-
 
 class Stage:
     """A frozen sandbox during one test.
+
+    Args:
+        settle: How long the application must have been quiet before time passes, in seconds of real time.
 
     Attributes:
         legs: All legs, keyed by id, in the order in which they were made.
         log: The entries of the sandbox's log.
         now: The time on the call clock, in seconds since the test began.
+        settled: The number of requests that the application sent only after it had answered all webhooks.
+        unsettled: The number of times that the application did not become quiet.
     """
 
-    def __init__(self, control: SandboxControl) -> None:
+    def __init__(self, control: SandboxControl, *, settle: float = 0.0) -> None:
         self._control = control
-        self._start = _seconds(control.status()["call_time"])
+        self._settle = settle
+        self._cursor = 0
+        self._start: float | None = None
         self.legs: dict[str, Leg] = {}
         self.log: list[dict[str, Any]] = []
         self.now = 0.0
+        self.settled = 0
+        self.unsettled = 0
         self.look()
 
+    def ring(self, fields: dict[str, Any]) -> Leg:
+        """Let somebody call the application, and return the leg of the caller."""
+        return self.legs[self.act("ring", **fields)["uuid"]]
+
     def act(self, what: str, **fields: Any) -> dict[str, Any]:
-        """Act as a party (``ring``, ``press``, ``say`` ...), and return the sandbox's reply."""
+        """Act as a party (``ring``, ``press``, ``say`` ...), and return the sandbox's reply.
+
+        Raises:
+            InputError: The sandbox refuses the action.
+        """
         reply: dict[str, Any] = self._control.post(f"/sandbox/{what}", fields)
         self.look()
         return reply
 
+    def hang_up(self, leg: Leg) -> None:
+        """Let a party hang up, if it can."""
+        if leg.is_up or leg.status == "ringing":
+            self.act("hangup", leg=leg.uuid)
+
+    def add_fault(self, body: dict[str, Any]) -> None:
+        """Let the sandbox misbehave from now on.
+
+        Raises:
+            InputError: There is no such fault.
+        """
+        self._control.post("/sandbox/faults", body)
+
     def step(self, until: float) -> None:
         """Let the next due moment happen, or let the clock go to *until* if nothing is due by then."""
-        seconds = round(min(SLICE_SECONDS, until - self.now), 3)
-        if seconds > 0:
-            self._control.post("/sandbox/advance", {"seconds": seconds})
-        self.look()
+        self._step(within=round(until - self.now, 3))
 
     def look(self) -> None:
-        """Read what has happened."""
-        self.now = self.since_start(self._control.status()["call_time"])
-        for entry in list(self._control.log())[len(self.log) :]:
-            self.log.append(entry)
-            self._note(entry)
-        for leg in self.legs.values():
-            leg.heard = [self._sound(each) for each in self._control.hear(leg.uuid)]
+        """Wait until the application has done everything that it does at this moment, and read what has happened."""
+        self._step(within=0)
 
     def since_start(self, moment: str) -> float:
         """Return a time of the call clock in seconds since the test began."""
-        return round(_seconds(moment) - self._start, 3)
+        return round(datetime.fromisoformat(moment).timestamp() - (self._start or 0), 3)
 
     def of(self, number: str) -> Leg | None:
         """Return the latest leg of the party at *number*, or None."""
@@ -126,44 +152,51 @@ class Stage:
     def beside(self, leg: Leg) -> Iterator[Leg]:
         """Yield the other legs that are up in the conversation of *leg*."""
         for other in self.legs.values():
-            if other is not leg and other.is_up and other.conversation == leg.conversation:
+            if (
+                other is not leg
+                and other.is_up
+                and other.is_joined
+                and other.conversation == leg.conversation
+            ):
                 yield other
 
-    def _note(self, entry: dict[str, Any]) -> None:
-        uuid = entry.get("uuid")
-        if entry["kind"] == "status" and "direction" in entry:
-            at = self.since_start(entry["call_time"])
-            self._change(self._leg(entry), entry["status"], at)
-        elif entry["kind"] == "transfer" and uuid in self.legs:
-            self.legs[uuid].conversations.append(entry["conversation_uuid_to"])
+    def _step(self, *, within: float) -> None:
+        body = {"within": within, "since": self._cursor, "settle": self._settle}
+        found = self._control.post("/sandbox/step", body, timeout=STEP_SECONDS)
+        if self._start is None:
+            self._start = datetime.fromisoformat(found["call_time"]).timestamp()
+        self.now = self.since_start(found["call_time"])
+        self._cursor = found["cursor"]
+        self.log += found["entries"]
+        self.settled += found["settled"]
+        self.unsettled += found["settle_capped"]
+        for each in found["legs"]:
+            self._update(each)
 
-    def _leg(self, entry: dict[str, Any]) -> Leg:
-        uuid, direction = entry["uuid"], entry["direction"]
+    def _update(self, found: dict[str, Any]) -> None:
+        uuid = found["uuid"]
         if uuid not in self.legs:
-            number = entry["from" if direction == "inbound" else "to"]
-            self.legs[uuid] = Leg(uuid=uuid, direction=direction, number=number or "")
+            number = found["from" if found["direction"] == "inbound" else "to"] or ""
+            self.legs[uuid] = Leg(uuid=uuid, direction=found["direction"], number=number)
         leg = self.legs[uuid]
-        if leg.conversation != entry["conversation_uuid"]:
-            leg.conversations.append(entry["conversation_uuid"])
-        return leg
+        leg.status, leg.conversation, leg.room = found["status"], found["conversation_uuid"], found["room"]
+        leg.is_joined, leg.is_muted, leg.listens = (
+            found["joined"],
+            found["muted"],
+            frozenset(found["listens"]),
+        )
+        leg.created_at = self.since_start(found["created"])
+        leg.answered_at, leg.ended_at = self._maybe(found["answered"]), self._maybe(found["ended"])
+        leg.heard = [self._sound(each) for each in found["heard"]]
 
-    def _change(self, leg: Leg, status: str, at: float) -> None:
-        leg.status = status
-        if status == "answered":
-            leg.answered_at = at
-        if leg.is_over:
-            leg.ended_at = at
+    def _maybe(self, moment: str | None) -> float | None:
+        return None if moment is None else self.since_start(moment)
 
     def _sound(self, heard: dict[str, Any]) -> Heard:
         return Heard(
             at=self.since_start(heard["at"]),
             kind=heard["kind"],
             source=heard["from"],
-            seconds=heard["seconds"],
             text=str(next((heard[name] for name in ("text", "url", "digits", "beep") if name in heard), "")),
             was_cut=bool(heard.get("cut")),
         )
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WORDS = Text(right="words to hear")
-KEYS = Text(pattern=r"[0-9*#p]+", right="keys: 0-9, *, # and p (a pause)")
-NUMBER = Text(pattern=r"\+?[0-9]{3,15}|(?:sips?|wss?|app|vbc):\S+", right="a number or another endpoint")
+KEYS = Text(pattern=r"[0-9*#p]+", right="keys: 0-9, *, # and p (a pause)", may_be_number=True)
+NUMBER = Text(
+    pattern=r"\+?[0-9]{3,15}|(?:sips?|wss?|app|vbc):\S+",
+    right="a number or another endpoint",
+    may_be_number=True,
+)
 COMMAND = Either(kinds={str: Text(right="a command"), list: Many(item=Text(right="an argument"), least=1)})
 
 

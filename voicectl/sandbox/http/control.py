@@ -21,6 +21,7 @@ from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, is_json,
 from voicectl.sandbox.destinations import without_password
 from voicectl.sandbox.http import parties
 from voicectl.sandbox.http.front import refusal
+from voicectl.sandbox.http.stepping import step
 from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.platform import Sandbox
@@ -57,6 +58,7 @@ def routes(sandbox: Sandbox) -> list[Route]:
             ("GET", "/sandbox/hear/{leg}", parties.hear),
             ("GET", "/sandbox/remark/{leg}", parties.remark),
             ("POST", "/sandbox/advance", _advance),
+            ("POST", "/sandbox/step", step),
             ("POST", "/sandbox/faults", _add_fault),
             ("GET", "/sandbox/faults", _list_faults),
             ("DELETE", "/sandbox/faults", _clear_faults),

@@ -57,6 +57,7 @@ class Front:
         if not (is_control := scope["path"].startswith(CONTROL)):
             trace_id = sandbox.new_trace_id()
             entry = sandbox.log.add("request", **_line(scope), region=region, trace_id=trace_id)
+            sandbox.traffic.requests += 1
         scope["state"] = {**scope.get("state", {}), "trace_id": trace_id, "entry": entry, "region": region}
 
         async def stamped(message: Message) -> None:
@@ -68,12 +69,23 @@ class Front:
                     headers["x-nexmo-trace-id"] = trace_id
             await send(message)
 
+        if is_control:
+            await self._check_host_and_serve(scope, receive, stamped, host)
+            return
+        sandbox.traffic.open += 1
+        try:
+            await self._check_host_and_serve(scope, receive, stamped, host)
+        finally:
+            sandbox.traffic.open -= 1
+
+    async def _check_host_and_serve(self, scope: Scope, receive: Receive, send: Send, host: str) -> None:
+        is_control = scope["path"].startswith(CONTROL)
         if _LOOPBACK.fullmatch(host) or (host in PLATFORM_HOSTS and not is_control):
-            await self._serve(scope, receive, stamped)
+            await self._serve(scope, receive, send)
         else:
             known = "this machine" if is_control else "this machine or a host of the platform"
             problem = gateway(403, f"The Host header does not name {known}.")
-            await refusal(problem, trace_id)(scope, receive, stamped)
+            await refusal(problem, scope["state"]["trace_id"])(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -244,6 +244,10 @@ class Exchange:
         self._require_up(leg)
         return self.media.speak(leg, speech(text, options={}))
 
+    def listens(self, leg: Leg) -> list[str]:
+        """Return what the party on *leg* can do with effect: press keys (``dtmf``), or speak (``speech``)."""
+        return self.media.listens(leg)
+
     def party_hangs_up(self, leg: Leg) -> None:
         """Hang up on behalf of the party on *leg*.
 

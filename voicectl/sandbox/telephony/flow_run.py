@@ -123,7 +123,7 @@ class FlowRun:
         self._recording: Recording | None = None
         self._can_barge_in = False
         self._collector: InputCollector | None = None
-        self._key_listener: Callable[[str], bool] | None = None
+        self._key_listener: tuple[Callable[[str], bool], Input] | None = None
 
     def go_on(self) -> None:
         """Begin the next action. If there are no more actions, finish the run."""
@@ -264,13 +264,17 @@ class FlowRun:
         """Carry out an asynchronous ``input`` action: from now on, report each key press as soon as it occurs."""
         self._stop_listening()
         listeners = self._leg.audio.key_listeners
-        self._key_listener = listener = partial(self._pressed, terms)
+        listener = partial(self._pressed, terms)
+        self._key_listener = listener, terms
         listeners.append(listener)
+        self._leg.audio.inputs.append(terms)
         self._media.asked_for_each_key(self._leg, while_=lambda: listener in listeners)
 
     def _stop_listening(self) -> None:
         if self._key_listener is not None:
-            self._leg.audio.key_listeners.remove(self._key_listener)
+            listener, terms = self._key_listener
+            self._leg.audio.key_listeners.remove(listener)
+            self._leg.audio.inputs.remove(terms)
             self._key_listener = None
 
     def _taken(

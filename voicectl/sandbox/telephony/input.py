@@ -71,6 +71,7 @@ class InputCollector:
         self._speech_listeners = speaker.audio.speech_listeners
         leg.audio.key_listeners.append(self._key_pressed)
         self._speech_listeners.append(self._spoke)
+        leg.audio.inputs.append(terms)
         if dtmf is not None:
             media.asked_for_keys(
                 leg, within=dtmf.time_out, then_hash=dtmf.submit_on_hash, while_=lambda: self.is_open
@@ -105,6 +106,7 @@ class InputCollector:
         if self.is_open:
             self._leg.audio.key_listeners.remove(self._key_pressed)
             self._speech_listeners.remove(self._spoke)
+            self._leg.audio.inputs.remove(self._terms)
         if self._recording is not None:
             self._media.stop_recording(self._recording)
 

@@ -158,6 +158,18 @@ class Media:
                 is_taken = listener(digit) or is_taken
         return is_taken
 
+    def listens(self, leg: Leg) -> list[str]:
+        """Return what the party on *leg* can do with effect: press keys (``dtmf``), or speak (``speech``)."""
+        if not leg.is_up:
+            return []
+        inputs, is_heard = leg.audio.inputs, self._is_heard(leg)
+        recordings = [] if leg.is_muted else self._recordings_of(leg)
+        takes_keys = leg.audio.dtmf_url is not None or any(each.dtmf is not None for each in inputs)
+        ends_on_key = any(each.order.end_on_key for each in leg.audio.recordings)
+        takes_speech = bool(recordings) or any(each.speech is not None for each in inputs)
+        found = {"dtmf": takes_keys or ends_on_key or is_heard, "speech": takes_speech or is_heard}
+        return [name for name, is_on in found.items() if is_on]
+
     def _is_heard(self, leg: Leg) -> bool:
         return any(other.hears(leg) for other in leg.conversation.legs.values())
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from voicectl.sandbox.telephony.actions import Flow, OnReply, Order, Record
+from voicectl.sandbox.telephony.actions import Flow, Input, OnReply, Order, Record
 from voicectl.sandbox.telephony.agenda import Timer
 from voicectl.sandbox.telephony.detection import Detection
 from voicectl.sandbox.telephony.effects import Fetch
@@ -184,6 +184,7 @@ class Audio:
         playing: The last prompt that an API request played, for each kind of sound. The music that is played until a
             room starts is also included.
         recordings: The recordings in progress that the leg's flow began. They follow the leg to other conversations.
+        inputs: The ``input`` actions that are listening.
         key_listeners: Functions that ``input`` actions have added. They are called with each key that the party
             presses, and return True if they use the key.
         speech_listeners: Functions that ``input`` actions have added. They are called with each phrase that the party
@@ -197,6 +198,7 @@ class Audio:
     said: list[Heard] = field(default_factory=list)
     playing: dict[Sound, Heard] = field(default_factory=dict)
     recordings: list[Recording] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
     key_listeners: list[Callable[[str], bool]] = field(default_factory=list)
     speech_listeners: list[Callable[[Heard], bool]] = field(default_factory=list)
     dtmf_url: str | None = None

@@ -46,6 +46,9 @@ After such a status, a request is retried if its reply may be an NCCO.
 
 _SERVER_ERRORS = range(500, 600)
 
+MAX_LOGGED = 65_536
+"""The maximum length of an NCCO in the log, in bytes."""
+
 _MOST_OF_REASON = 500  # the maximum length of an NCCO's errors, which are sent to the fallback, in characters
 
 
@@ -215,7 +218,7 @@ class WebhookClient:
         if is_event and not reply.body.lstrip().startswith(b"["):
             return Answer()  # the usual "OK" reply: the call continues
         try:
-            actions = _actions(reply)
+            actions = _actions(reply, entry)
         except _BadNcco as exc:
             entry["outcome"] = f"bad NCCO: {exc}"
             return Answer(reason=str(exc), errors=(exc.event_reason,))
@@ -244,7 +247,8 @@ class _Markup(_BadNcco):
         self.event_reason = f"Failed to download the NCCO: it is {self}."
 
 
-def _actions(reply: Reply) -> Actions:
+def _actions(reply: Reply, entry: dict[str, Any]) -> Actions:
+    """Read the NCCO in *reply*, and add it to *entry* as it is, unless it is very long."""
     if not reply.body.strip() and len(reply.body) <= MAX_BODY:
         return ()
     if reply.is_markup:
@@ -253,6 +257,8 @@ def _actions(reply: Reply) -> Actions:
         raw = parse_json(reply.body)
     except UnreadableBody as exc:
         raise _BadNcco(str(exc)) from exc
+    if len(reply.body) <= MAX_LOGGED:
+        entry["ncco"] = raw
     errors: list[dict[str, str]] = []
     actions = read_ncco(raw, errors, may_be_empty=True)
     if errors:

@@ -59,6 +59,9 @@ class Webhooks:
         region_url: A function that takes the name of a region, such as ``na-east``, and returns the region's base
             URL.
         queue: The queue to use for the requests, or None to create one.
+
+    Attributes:
+        sent: The number of events and requests so far.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Webhooks:
         self._held: dict[Delivery, asyncio.TimerHandle] = {}
         self._behind: dict[tuple[str, str], Delivery] = {}  # held until the next event of the leg is sent
         self._asked: set[asyncio.Future[Answer]] = set()
+        self.sent = 0
 
     @property
     def pending(self) -> int:
@@ -220,6 +224,7 @@ class Webhooks:
 
     def _post(self, delivery: Delivery) -> None:
         """Queue *delivery*, unless a fault holds it back."""
+        self.sent += 1
         if self._destinations.find(delivery.hook.url) is None:
             self._settle(delivery, NOT_DELIVERED)
             return
