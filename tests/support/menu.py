@@ -1,6 +1,7 @@
 """An application to test: a menu by keys, in one file. Run it with a port.
 
-The variable ``FAULT`` breaks it in one way, which :data:`FAULTS` describes.
+The variable ``FAULT`` breaks it in one way, which :data:`FAULTS` describes. If ``LATE`` is set, it mutes callers
+once it has replied to their answer; ``API_HOST`` is the host of the platform.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socket import SHUT_WR
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -87,7 +89,17 @@ def said(event: dict[str, Any]) -> Ncco:
 
 
 def call(order: dict[str, Any]) -> None:
-    """Call somebody, as the platform's clients do."""
+    """Call somebody."""
+    body = {
+        "to": [{"type": "phone", "number": order["to"]}],
+        "from": {"type": "phone", "number": "442079460000"},
+        "ncco": [say(f"Hello {order['name']}."), say("Your parcel is here.")],
+    }
+    ask("POST", "/v1/calls", body)
+
+
+def ask(method: str, path: str, body: dict[str, Any]) -> None:
+    """Send a request to the platform, as its clients do."""
     import jwt  # noqa: PLC0415 (slow to load)
 
     now = int(time.time())
@@ -98,17 +110,11 @@ def call(order: dict[str, Any]) -> None:
         "jti": str(uuid4()),
     }
     token = jwt.encode(claims, Path(os.environ["VONAGE_PRIVATE_KEY"]).read_text(), algorithm="RS256")
-    body = {
-        "to": [{"type": "phone", "number": order["to"]}],
-        "from": {"type": "phone", "number": "442079460000"},
-        "ncco": [say(f"Hello {order['name']}."), say("Your parcel is here.")],
-    }
-    request = urllib.request.Request(
-        f"{os.environ['VONAGE_API_HOST']}/v1/calls",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
-    )
-    urllib.request.urlopen(request).close()
+    host = os.environ.get("API_HOST") or os.environ["VONAGE_API_HOST"]
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    urllib.request.urlopen(
+        urllib.request.Request(host + path, json.dumps(body).encode(), headers, method=method)
+    ).close()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -135,6 +141,10 @@ class Handler(BaseHTTPRequestHandler):
             for _ in range(event.get("times", 1)):
                 call(event)
         self.answer(replies[path](event) if path in replies else [])
+        if event.get("status") == "answered" and "LATE" in os.environ:
+            self.wfile.flush()
+            self.connection.shutdown(SHUT_WR)
+            ask("PUT", f"/v1/calls/{event['uuid']}", {"action": "mute"})
 
     def answer(self, body: Any) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()

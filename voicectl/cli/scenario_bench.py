@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from voicectl.cli.private_sandbox import private_sandbox
@@ -17,6 +19,10 @@ from voicectl.core.scenarios.suite import Bench
 from voicectl.sandbox.account.application_body import read_application
 from voicectl.sandbox.account.identity import Options
 from voicectl.sandbox.platform import Sandbox
+from voicectl.sandbox.recordings import encoding
+from voicectl.sandbox.recordings.espeak import INSTALLED
+from voicectl.sandbox.recordings.recorded import PER_MS, sound
+from voicectl.sandbox.telephony.actions import Format
 
 
 @contextmanager
@@ -35,7 +41,7 @@ def open_bench(
         profiles: Profiles among which is one for a sandbox, whose identity is used. Making one takes time.
     """
     app = scenario.app
-    options = Options(seed=seed, frozen=True, limits=False)
+    options = Options(seed=seed, frozen=True, limits=False, far_ends=app.far_ends)
     made: list[Sandbox] = []
     with private_sandbox(
         environ, clock, options, intercept=app.intercept, prepare=made.append, profiles=profiles
@@ -48,8 +54,28 @@ def open_bench(
                 _register(made[0], app, found.url)
                 yield found
 
-        control = SandboxControl(made[0].url, source="The sandbox")
-        yield Bench(control=control, environ=variables, start=start)
+        for number in app.numbers:
+            made[0].numbers.add(number)
+        control = SandboxControl(made[0].url, source="The sandbox", keeps_open=True)
+        save_sound = partial(_save_sound, made[0])
+        try:
+            yield Bench(control=control, environ=variables, start=start, save_sound=save_sound)
+        finally:
+            control.close()
+
+
+def _save_sound(sandbox: Sandbox, uuid: str, path: Path) -> None:
+    """Write what the party on a leg heard to the new file *path*, as WAV. Speech is spoken if espeak-ng is there."""
+    leg = sandbox.exchange.legs[uuid]
+    first, last = leg.created, leg.ended_at or sandbox.exchange.now
+    encoding.write(
+        path,
+        lambda: sound([leg.audio.heard], first, last, INSTALLED),
+        wanted=Format.WAV,
+        channels=1,
+        frames=(last - first) * PER_MS,
+        library=None,
+    )
 
 
 def _register(sandbox: Sandbox, app: Application, base: str) -> None:

@@ -55,6 +55,8 @@ class SandboxControl:
         expected: A function that returns the sandbox that must respond. Before each change, the server must prove
             that it is this sandbox. If the argument is None, no proof is required.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
+        keeps_open: True to use one connection for all requests, which :meth:`close` closes. It must be the user's own
+            process that answers, since a request is sent again if that connection turns out to be closed.
 
     Raises:
         ConfigError: *url* is not on loopback.
@@ -67,6 +69,7 @@ class SandboxControl:
         source: str,
         expected: Callable[[], ExpectedSandbox] | None = None,
         dry_run: bool = False,
+        keeps_open: bool = False,
     ) -> None:
         try:
             host = urlsplit(url).hostname or ""
@@ -81,7 +84,12 @@ class SandboxControl:
         self._wire = Wire(self.url)
         self._expected = expected
         self._dry_run = dry_run
+        self._keeps_open = keeps_open
         self._is_identified = False
+
+    def close(self) -> None:
+        """Close the connection, if one was kept open."""
+        self._wire.close()
 
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
         """Return the identity of the sandbox.
@@ -266,7 +274,7 @@ class SandboxControl:
                 headers=headers,
                 body=content,
                 timeout=timeout,
-                fresh=True,
+                fresh=not self._keeps_open,
                 max_bytes=MAX_LOG_BYTES,
             )
         except NotSent as exc:

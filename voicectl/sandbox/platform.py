@@ -122,6 +122,7 @@ class Sandbox:
             knows_user=self.users.knows,
             find_route=self._find_route,
             room_hours=self.applications.room_hours,
+            far_ends=self.options.far_ends,
         )
 
     def _find_route(self, msisdn: str) -> Route | None:

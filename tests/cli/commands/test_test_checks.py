@@ -12,7 +12,7 @@ HEAR = "{ hear = 'welcome' }"
 KEY_4 = "{ press = '4' }"
 FOUND = {
     "ncco": (["{ wait = '5s' }"], "The reply to answer to", "is no NCCO"),
-    "close": ([HEAR], "The webhook status to", "failed"),
+    "close": ([HEAR], "The webhook status to", "was not delivered"),
     "audio": ([KEY_4, "{ hear = 'goodbye' }"], "missing.wav?v=2", "404"),
     "loop": ([], "heard the same prompt 5 times with nothing pressed or said", "does not end"),
     "redial": (["{ wait = '5s' }"], "more than 100 NCCOs were given at the same moment", ""),

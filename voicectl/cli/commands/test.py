@@ -60,6 +60,13 @@ def run(
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the results to this file, as JUnit XML.")
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also save what the parties heard, as WAV, and the ladders of the calls, as SVG.",
+        ),
+    ] = None,
 ) -> None:
     """Run the tests of scenario files against an application, on a private sandbox.
 
@@ -86,7 +93,7 @@ def run(
         Report(out, items, junit=junit) as report,
         ExitStack() as stack,
     ):
-        for result in stack.enter_context(_running(app, items, jobs=jobs, seed=seed)):
+        for result in stack.enter_context(_running(app, items, jobs=jobs, seed=seed, save=save)):
             report.add(result)
             if fail_fast and result.has_failed:
                 break
@@ -95,17 +102,24 @@ def run(
 
 
 @contextmanager
-def _running(app: App, items: list[Item], *, jobs: int, seed: int) -> Iterator[Iterator[Result]]:
+def _running(
+    app: App, items: list[Item], *, jobs: int, seed: int, save: Path | None
+) -> Iterator[Iterator[Result]]:
     """Run the tests for the duration of the ``with`` block, and yield an iterator over their results."""
     # The sandbox is slow to load, and is not needed if a file has a mistake.
     from voicectl.cli.private_sandbox import stored_identity  # noqa: PLC0415
     from voicectl.cli.scenario_bench import open_bench  # noqa: PLC0415
 
+    kept = {}
+    if save is not None:
+        from voicectl.cli.output.test_files import SavedFiles  # noqa: PLC0415 (for this option only)
+
+        kept = {"keep": SavedFiles(save).save}
     with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
         profiles = ProfileStore(Path(directory) / "config")
         stored_identity(profiles)
         opening = partial(open_bench, environ=app.environ, clock=app.clock, seed=seed, profiles=profiles)
-        with Suite(items, opening, jobs=jobs).running() as results:
+        with Suite(items, opening, jobs=jobs, **kept).running() as results:
             yield results
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from voicectl.core.scenarios.suite import Item
 
 VIEW = View(
-    columns=("outcome", "file", "name", "seconds", "call_seconds", "message"),
-    more=("number", "count", "failures", "heard", "output", "settled", "unsettled"),
+    columns=("outcome", "file", "name", "seconds", "call_seconds", "message", "number", "count"),
+    more=("failures", "heard", "output", "settled", "unsettled"),
     id="name",
     line="{number}/{count} {outcome:7} {file}: {name} {seconds} s",
 )

@@ -32,7 +32,7 @@ LOOK_SECONDS = 0.005
 END_SECONDS = 2.0
 """How long an application may take to end after SIGTERM, in seconds. SIGKILL follows."""
 
-PORTS = range(20_000, 32_000)
+PORTS = range(10_000, 20_000)
 """The ports to choose from. Clients on the same machine use higher ones, so none of them takes the port first."""
 
 HOSTS = ("127.0.0.1", "::1")

@@ -100,7 +100,11 @@ def _of_webhook(entry: dict[str, Any], at: float, *, with_failed: bool) -> Itera
             kind="ncco", message=f"The reply to {what} is no NCCO: {outcome[len(BAD_NCCO) + 2 :]}", at=at
         )
     elif with_failed and has_failed(entry):
-        yield Failure(kind="webhook", message=f"The webhook {what} failed: {outcome}", at=at)
+        yield Failure(
+            kind="webhook",
+            message=f"The webhook {what} was not delivered: {outcome.removeprefix('failed: ')}",
+            at=at,
+        )
 
 
 def _nccos(entry: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -19,10 +19,13 @@ from voicectl.errors import VoicectlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from voicectl.core.sandbox_control import SandboxControl
     from voicectl.core.scenarios.application import Running
     from voicectl.core.scenarios.model import Scenario, Test
+
+    Keep = Callable[[Result, Stage, "Bench"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +35,14 @@ class Bench:
     Attributes:
         environ: The environment variables for commands, which select the sandbox.
         start: A function that starts the application, and points the sandbox's webhooks to it.
+        save_sound: A function that takes the id of a leg and the path of a new file, and writes what the party on the
+            leg heard, as WAV.
     """
 
     control: SandboxControl
     environ: Mapping[str, str]
     start: Callable[[], AbstractContextManager[Running]]
+    save_sound: Callable[[str, Path], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +54,23 @@ class Item:
     name: str
 
 
+def _keep_nothing(_result: Result, _stage: Stage, _bench: Bench) -> None:
+    pass
+
+
 class Station:
     """A sandbox, and the application while it runs. An application that has ended is started anew.
 
     Args:
         stop: An event that ends a test early.
+        keep: A function that is called after each test, before the sandbox forgets it.
     """
 
-    def __init__(self, scenario: Scenario, bench: Bench, stop: threading.Event) -> None:
+    def __init__(
+        self, scenario: Scenario, bench: Bench, stop: threading.Event, keep: Keep = _keep_nothing
+    ) -> None:
         self._scenario = scenario
+        self._keep = keep
         self._bench = bench
         self._stop = stop
         self._running = ExitStack()
@@ -79,6 +93,7 @@ class Station:
             stage = Stage(self._bench.control, settle=self._scenario.app.settle)
             Player(test, stage, surroundings, result).run()
             result.output = application.output_since(mark)
+            self._keep(result, stage, self._bench)
             application.check()
         except VoicectlError as exc:
             if self._stop.is_set():
@@ -114,6 +129,7 @@ class Suite:
         items: The tests, in order.
         open_bench: A function that starts a sandbox for a file.
         jobs: How many tests may run at once. Each job has its own sandbox and application.
+        keep: A function that is called after each test, in the thread of its job.
     """
 
     def __init__(
@@ -122,7 +138,9 @@ class Suite:
         open_bench: Callable[[Scenario], AbstractContextManager[Bench]],
         *,
         jobs: int = 1,
+        keep: Keep = _keep_nothing,
     ) -> None:
+        self._keep = keep
         self._work = _Work(items)
         self._count = len(items)
         self._open_bench = open_bench
@@ -181,7 +199,7 @@ class Suite:
     @contextmanager
     def _station(self, scenario: Scenario) -> Iterator[Station]:
         with self._open_bench(scenario) as bench:
-            station = Station(scenario, bench, self._stop)
+            station = Station(scenario, bench, self._stop, self._keep)
             self._stations.add(station)
             try:
                 yield station

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import serialization
@@ -49,6 +50,8 @@ class Options:
             call clock.
         limits: True if the rate limits are applied.
         destinations: The hosts to which webhooks and WebSockets may connect.
+        far_ends: For phone numbers of other parties, the last three digits of a number reserved for fiction, whose
+            party behaves as this one should.
     """
 
     seed: int
@@ -57,6 +60,7 @@ class Options:
     settle: float = 0.0
     limits: bool = True
     destinations: Destinations = field(default_factory=Destinations)
+    far_ends: Mapping[str, str] = field(default_factory=dict)
 
 
 def new_identity() -> tuple[Identity, str]:

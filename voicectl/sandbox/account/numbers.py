@@ -91,6 +91,10 @@ class Numbers:
         """All numbers of the account."""
         return list(self._by_msisdn.values())
 
+    def add(self, msisdn: str) -> None:
+        """Add a number that is linked to the sandbox's own application."""
+        self._by_msisdn[msisdn] = Number(msisdn=msisdn, settings={APPLICATION: self._owner})
+
     def find(self, msisdn: str) -> Number | None:
         """Return the number *msisdn*, or None if the account does not have it."""
         return self._by_msisdn.get(msisdn)

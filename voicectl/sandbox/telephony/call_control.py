@@ -5,7 +5,7 @@ This module carries out the requests that :mod:`~voicectl.sandbox.telephony.exch
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -60,6 +60,7 @@ class CallControl:
             user exists.
         find_route: A function that takes a phone number, and returns the route of calls to that number, or None if
             they do not lead to an application of the account.
+        far_ends: The digits that determine how the parties at certain phone numbers behave, keyed by number.
 
     Attributes:
         twins: The object that connects the two legs of a call to one of the account's numbers.
@@ -75,6 +76,7 @@ class CallControl:
         may_dial: Callable[[], bool],
         knows_user: Callable[[str, str, str], bool],
         find_route: Callable[[str], Route | None],
+        far_ends: Mapping[str, str],
     ) -> None:
         self._base = base
         self._media = media
@@ -82,6 +84,7 @@ class CallControl:
         self._number = number
         self._may_dial = may_dial
         self._knows_user = knows_user
+        self._far_ends = far_ends
         self.twins = Twins(base, media, rooms, self, find_route)
 
     def place(
@@ -277,7 +280,9 @@ class CallControl:
             to=order.to,
             from_=order.from_ or {"type": "phone", "number": self._number},
             order=order,
-            far_end=far_end.called(order.to) if is_outbound else far_end.calling(label(order.from_) or ""),
+            far_end=far_end.called(order.to, self._far_ends)
+            if is_outbound
+            else far_end.calling(label(order.from_) or ""),
             created=self._base.now,
             made_at=self._base.host_time(),
             number=len(self._base.legs),

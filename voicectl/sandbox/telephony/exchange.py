@@ -6,7 +6,7 @@ performs the effects that :meth:`Exchange.collect` returns. An operation that ra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Actions, Flow, Order, Record, Webhook
@@ -63,6 +63,8 @@ class Exchange:
             they do not lead to an application of the account.
         room_hours: A function that takes an application id, and returns the number of hours for which the rooms of
             that application are kept.
+        far_ends: The digits that determine how the parties at certain phone numbers behave, keyed by number. See
+            :mod:`voicectl.sandbox.telephony.far_end`.
 
     Attributes:
         legs: All legs, keyed by UUID, in order of creation. Legs are never removed.
@@ -86,6 +88,7 @@ class Exchange:
         knows_user: Callable[[str, str, str], bool] = lambda _name, _application_id, _region: True,
         find_route: Callable[[str], Route | None] = lambda _number: None,
         room_hours: Callable[[str], float] = lambda _application_id: 48,
+        far_ends: Mapping[str, str] | None = None,
     ) -> None:
         self.base = base = Base(seed=seed, now=now, host_time=host_time)
         self.legs, self.live, self.conversations = base.legs, base.live, base.conversations
@@ -100,6 +103,7 @@ class Exchange:
             may_dial=may_dial,
             knows_user=knows_user,
             find_route=find_route,
+            far_ends=far_ends or {},
         )
 
     @property

@@ -8,7 +8,9 @@ also answers if no behaviour is defined for the last three digits.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from voicectl.sandbox.telephony.sounds import Prompt, Sound
@@ -114,16 +116,24 @@ _BY_DIGITS = {
 }
 
 
-def called(endpoint: dict[str, Any]) -> FarEnd:
+_AS_THEY_ARE: Mapping[str, str] = MappingProxyType({})
+
+
+def called(endpoint: dict[str, Any], like: Mapping[str, str] = _AS_THEY_ARE) -> FarEnd:
     """Return the behaviour of the party at *endpoint* when the party is called.
 
     The behaviour depends on the last three digits of the phone number, the user part of the SIP URI, or the
     extension. Characters other than digits are ignored. Every app user answers after 1 s. A WebSocket answers when
     its connection is open.
+
+    Args:
+        like: The digits that determine the behaviour at certain phone numbers, instead of their own.
     """
     match endpoint["type"]:
         case "phone":
             number = str(endpoint["number"])
+            if number in like:
+                return _by_digits(like[number])
             return _by_digits(number[-3:]) if _is_fiction(number) else PERSON
         case "app":
             return FarEnd(answers_after=1)
