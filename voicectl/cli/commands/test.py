@@ -87,7 +87,7 @@ def run(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
-    items = _items(_read(files), chosen, repeat)
+    items = _items(_read(app, files), chosen, repeat)
     with (
         app.terminal.writer(VIEW, is_many=True) as out,
         Report(out, items, junit=junit) as report,
@@ -123,12 +123,15 @@ def _running(
             yield results
 
 
-def _read(files: list[Path]) -> list[Scenario]:
+def _read(app: App, files: list[Path]) -> list[Scenario]:
     try:
         return reading.read_all(files)
     except ScenarioError as exc:
         for mistake in exc.mistakes:
-            remark(mistake)
+            if app.terminal.has_json_errors:
+                app.report(InputError(mistake))
+            else:
+                remark(mistake)
         raise
 
 

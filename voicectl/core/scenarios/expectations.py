@@ -5,27 +5,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from voicectl.core.scenarios.kinds import Limit
     from voicectl.core.scenarios.model import Expect
     from voicectl.core.scenarios.stage import Leg, Stage
 
 
-def unmet(expect: Expect, leg: Leg, stage: Stage) -> Iterator[str]:
-    """Yield a message for each condition that does not hold, once the call of *leg* is over."""
+def unmet(expect: Expect, leg: Leg | None, stage: Stage) -> Iterator[str]:
+    """Yield a message for each condition that does not hold, once the calls are over.
+
+    Args:
+        leg: The first leg of the test, or None if the application called nobody.
+    """
+    if leg is None and expect.legs is None:
+        yield "the application called nobody"
+    if leg is not None:
+        yield from _unmet_by(expect, leg, stage)
+    counts = {
+        "recordings": sum(entry["kind"] == "record" for entry in stage.log),
+        "legs": len(stage.legs),
+        "webhooks_failed": sum(map(has_failed, stage.log)),
+    }
+    yield from _outside(expect, counts)
+
+
+def _unmet_by(expect: Expect, leg: Leg, stage: Stage) -> Iterator[str]:
     if expect.status is not None and leg.status != expect.status:
         yield f"status {expect.status!r} was expected; the call's last status is {leg.status!r}"
     if expect.events is not None:
         seen = [entry["status"] for entry in stage.log if _is_status_of(leg, entry)]
         if not _in_order(expect.events, seen):
             yield f"events {', '.join(expect.events)} were expected in this order; sent were {', '.join(seen)}"
-    counts = {
-        "duration": duration(leg),
-        "recordings": sum(entry["kind"] == "record" for entry in stage.log),
-        "legs": len(stage.legs),
-        "webhooks_failed": sum(map(has_failed, stage.log)),
-    }
+    yield from _outside(expect, {"duration": duration(leg)})
+
+
+def _outside(expect: Expect, counts: Mapping[str, float]) -> Iterator[str]:
+    """Yield a message for each of *counts* that the test does not allow."""
     for name, found in counts.items():
         limit: Limit | None = getattr(expect, name)
         if limit is not None and not limit.allows(found):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SPEECH, KEYS = "speech", "keys"
 AUDIO = ("audio", "music")
+LAST = 3
+"""The greatest number of sounds in a message. The report lists all."""
 
 
 def hear(driver: Driver, step: Hear, leg: Leg) -> None:
@@ -31,11 +33,12 @@ def hear(driver: Driver, step: Hear, leg: Leg) -> None:
     found = driver.wait_for(search, driver.within(step))
     if found is None:
         raise StepFailed(_not_heard(driver, step, leg))
-    sound, end, words = found
-    driver.advance(sound.spoken_by(end) - driver.stage.now)
-    if search() is None:
-        raise StepFailed(f"it was cut off. {_heard(leg)}")
-    driver.listened[leg.uuid] = words
+    while (spoken := found[0].spoken_by(found[1])) > driver.stage.now:
+        driver.advance(spoken - driver.stage.now)
+        found = search()
+        if found is None:
+            raise StepFailed(f"it was cut off. {_heard(leg)}")
+    driver.listened[leg.uuid] = found[2]
 
 
 def hear_sound(driver: Driver, step: HearExactly | HearMatching | HearAudio, leg: Leg) -> None:
@@ -99,5 +102,5 @@ def _not_heard(driver: Driver, step: Awaited, leg: Leg) -> str:
 
 
 def _heard(leg: Leg) -> str:
-    sounds = (f"{each.at:g} s {each.text!r}{' (cut off)' if each.was_cut else ''}" for each in leg.heard)
-    return f"Heard: {', '.join(sounds) or 'nothing'}."
+    sounds = [f"{each.at:g} s {each.text!r}{' (cut off)' if each.was_cut else ''}" for each in leg.heard]
+    return f"Heard{' last' if len(sounds) > LAST else ''}: {', '.join(sounds[-LAST:]) or 'nothing'}."

@@ -59,6 +59,15 @@ class Kind(Protocol):
         ...
 
 
+def _any_of(*schemas: Schema) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
+
+
+def _or_variable(*schemas: Schema) -> Schema:
+    """Return a schema that also accepts the name of a variable in braces."""
+    return _any_of(*schemas, {"type": "string", "pattern": r"\{[A-Za-z_][A-Za-z0-9_]*\}"})
+
+
 def _wrong_type(value: Any, path: Path, problems: Problems, expected: str) -> None:
     found = _TYPES.get(type(value), "a date or time")
     problems.add(path, f"Expected {expected}, not {found}.")
@@ -72,12 +81,14 @@ class Text:
         right: A description of right values.
         values: The only values, or an empty tuple.
         may_be_number: True if digits may also be written as a number.
+        may_be_empty: True if the text may be empty.
     """
 
     pattern: str | None = None
     right: str = "text"
     values: tuple[str, ...] = ()
     may_be_number: bool = False
+    may_be_empty: bool = False
 
     def read(self, value: Any, path: Path, problems: Problems) -> str:
         """Return *value* if it is such a text."""
@@ -85,7 +96,7 @@ class Text:
             value = str(value)
         if not isinstance(value, str):
             _wrong_type(value, path, problems, self.right)
-        elif not value.strip():
+        elif not value.strip() and not self.may_be_empty:
             problems.add(path, "The text is empty.")
         elif self.values and value not in self.values:
             problems.add(path, f"{value!r} is not allowed here.", f"Use one of {', '.join(self.values)}.")
@@ -97,8 +108,10 @@ class Text:
         """Return the schema of the text."""
         enum = {"enum": list(self.values)} if self.values else {}
         pattern = {} if self.pattern is None else {"pattern": f"^(?:{self.pattern})$"}
-        text = {"type": "string", "minLength": 1} | enum | pattern
-        return {"anyOf": [text, {"type": "integer", "minimum": 0}]} if self.may_be_number else text
+        length = {} if self.may_be_empty else {"minLength": 1}
+        text = {"type": "string"} | length | enum | pattern
+        kinds = [text, {"type": "integer", "minimum": 0}] if self.may_be_number else [text]
+        return _or_variable(*kinds) if enum or pattern else _any_of(*kinds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +130,7 @@ class Flag:
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:  # noqa: ARG002 (as the protocol requires)
         """Return the schema of the flag."""
-        return {"type": "boolean"} if self.only is None else {"const": self.only}
+        return _or_variable({"type": "boolean"} if self.only is None else {"const": self.only})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +151,7 @@ class Whole:
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:  # noqa: ARG002 (as the protocol requires)
         """Return the schema of the number."""
-        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+        return _or_variable({"type": "integer", "minimum": self.least, "maximum": self.most})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +173,8 @@ class Duration:
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:  # noqa: ARG002 (as the protocol requires)
         """Return the schema of the duration."""
-        return {
-            "anyOf": [
-                {"type": "number", "minimum": 0},
-                {"type": "string", "pattern": "^[0-9.]+(ms|[smhd0-9.])*$"},
-            ]
-        }
+        text = {"type": "string", "pattern": "^[0-9.]+(ms|[smhd0-9.])*$"}
+        return _or_variable({"type": "number", "minimum": 0}, text)
 
 
 _MILLISECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)ms")
@@ -228,7 +237,8 @@ class Comparison:
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:  # noqa: ARG002 (as the protocol requires)
         """Return the schema of the comparison."""
-        return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^ *(<=|>=|<|>|=)? *[0-9].*$"}]}
+        text = {"type": "string", "pattern": "^ *(<=|>=|<|>|=)? *[0-9].*$"}
+        return _or_variable({"type": "number"}, text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +308,7 @@ class Either:
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
         """Return the schema of the value."""
-        return {"anyOf": [kind.schema(definitions) for kind in self.kinds.values()]}
+        return _any_of(*(kind.schema(definitions) for kind in self.kinds.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,11 @@ class Application:
         Duration(most=600), "Longest start of the application, in real time.", default=START_SECONDS
     )
     cwd: str = option(Text(), "Working directory, relative to this file.", default=".")
-    env: dict[str, str] = option(Named(value=Text()), "Environment variables.", default_factory=dict)
+    env: dict[str, str] = option(
+        Named(value=Text(may_be_empty=True, may_be_number=True)),
+        "Environment variables.",
+        default_factory=dict,
+    )
     restart: bool = option(Flag(), "Start the application anew for each test.", default=False)
     intercept: bool = option(
         Flag(), "Answer for the platform's own hosts, for applications that name them.", default=False

@@ -64,6 +64,7 @@ class _Scanner:
         table: Path = ()
         for each in parents:
             table = self._inside((*table, each))
+            self.offsets.setdefault(table, start)
         table = (*table, name)
         self.offsets.setdefault(table, start)
         if is_array:
@@ -92,10 +93,12 @@ class _Scanner:
 
     def _pair(self, table: Path) -> None:
         start = self._at
-        path = (*table, *self._key())
+        path = table
+        for each in self._key():
+            path = (*path, each)
+            self.offsets.setdefault(path, start)
         self._at += 1  # the equals sign
         self._skip(_SPACE)
-        self.offsets[path] = start
         self._value(path)
 
     def _value(self, path: Path) -> None:

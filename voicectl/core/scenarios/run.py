@@ -84,7 +84,7 @@ class Player:
     def _perform(self) -> None:
         where = ""
         try:
-            first = self._begin()
+            self._begin()
             for step in self._test.steps:
                 where = step.where
                 self._do(step)
@@ -96,16 +96,20 @@ class Player:
             self._fail(exc.kind, str(exc), where)
         else:
             self._end()
-            for message in expectations.unmet(self._test.expect or Expect(), first, self._stage):
+            for message in expectations.unmet(self._test.expect or Expect(), self._first(), self._stage):
                 self._fail("expect", message)
         self._end()
         if self._driver.defaults.checks:
             self._check()
 
-    def _begin(self) -> Leg:
+    def _begin(self) -> None:
         if self._test.create is not None:
             creating.create(self._driver, self._test.create)
-        return self._driver.party(None)
+        else:
+            self._driver.party(None)
+
+    def _first(self) -> Leg | None:
+        return next(iter(self._stage.legs.values()), None)
 
     def _do(self, step: Step) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,9 @@ class Heard:
     was_cut: bool
 
     def spoken_by(self, end: int) -> float:
-        """Return when the first *end* characters of the text have been spoken."""
-        return self.at + min(speech.seconds(self.text), speech.seconds(self.text[:end]))
+        """Return when the first *end* characters of the text have been spoken, in whole milliseconds of the clock."""
+        spoken = min(speech.seconds(self.text), speech.seconds(self.text[:end]))
+        return round(self.at + math.ceil(spoken * 1000) / 1000, 3)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from voicectl.core.scenarios.kinds import (
     Schema,
     Table,
     Text,
+    Whole,
     nearest,
     options_of,
 )
@@ -213,7 +214,7 @@ class Run(Step):
 
     verb = "run"
     run: str | tuple[str, ...] = option(COMMAND, "The command; {leg} stands for the id of the party's leg.")
-    exit: int = option(Anything(), "The exit status that the command must have.", default=0)
+    exit: int = option(Whole(most=255), "The exit status that the command must have.", default=0)
     output: str | None = option(WORDS, "Text that the command must print.", default=None)
 
 
@@ -278,8 +279,15 @@ class StepKind:
         problems.add(place, f"There is no step {unknown!r}." if unknown else "The step is empty.", advice)
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
-        """Return the schema of a step, which names one class for each verb."""
-        return {"anyOf": [Table(record=each).schema(definitions) for each in STEPS.values()]}
+        """Return the schema of a step. It chooses the class by the verb, so that editors name that class's errors."""
+        return {
+            "type": "object",
+            "anyOf": [{"required": [verb]} for verb in STEPS],
+            "allOf": [
+                {"if": {"required": [verb]}, "then": Table(record=each).schema(definitions)}
+                for verb, each in STEPS.items()
+            ],
+        }
 
 
 def verb_of(step: Step) -> tuple[str, Any]:
