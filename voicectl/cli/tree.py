@@ -107,6 +107,9 @@ COMMANDS: Tree = {
         "run": Entry(
             "test:run", "Run the tests of scenario files against an application, on a private sandbox."
         ),
+        "crawl": Entry(
+            "test_crawl:crawl", "Explore the menu of an application, and find its faults.", ":VIEW"
+        ),
         "schema": Entry("test:schema", "Print the JSON Schema for scenario files, for use in an editor."),
     },
     "ncco": {

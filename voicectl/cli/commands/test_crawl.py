@@ -1,0 +1,153 @@
+"""``test crawl``: explore the menu of an application, and draw its map."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voicectl.cli import errors
+from voicectl.cli.context import App, current
+from voicectl.cli.output import menu_map
+from voicectl.cli.output.text import remark
+from voicectl.cli.output.writer import View
+from voicectl.core.crawl.explore import Explorer
+from voicectl.core.crawl.menus import Map
+from voicectl.core.identity.profiles import ProfileStore
+from voicectl.core.scenarios import reading
+from voicectl.core.scenarios.application import Running, StartError
+from voicectl.core.scenarios.model import CALLER, Scenario
+from voicectl.core.scenarios.reading import ScenarioError
+from voicectl.core.scenarios.stage import Stage
+from voicectl.core.scenarios.suite import Bench
+from voicectl.errors import InputError
+
+MAX_DEPTH = 50
+VIEW = View(
+    columns=("to", "state_count", "walks", "complete", "finding_count"), more=("states", "findings"), id="to"
+)
+
+
+def crawl(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="Scenario file whose [app] is the application.", show_default=False
+        ),
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="NUMBER", help="Number to call.", show_default=False)],
+    caller: Annotated[str, typer.Option("--from", metavar="NUMBER", help="Number of the caller.")] = CALLER,
+    depth: Annotated[
+        int, typer.Option(metavar="N", min=1, max=MAX_DEPTH, help="Press keys at most N times in one call.")
+    ] = 8,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw the map to this file.")] = None,
+    mermaid: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the map to this file, as Mermaid.")
+    ] = None,
+) -> None:
+    """Explore the menu of an application, and find its faults.
+
+    Wherever the application listens, each key is pressed, then nothing, then too many keys, each on a call of its own
+    from the start. What the application says, without its numbers and dates, tells where the caller is.
+
+    Dead ends, menus that nothing leads out of or that are repeated without end, errors, and keys that are offered
+    ("press 2") but answered as keys that are not are listed on standard error. The exit status is then 13.
+
+    Examples:
+      $ voicectl test crawl ivr.call.toml --to 442079460000
+      $ voicectl test crawl ivr.call.toml --to 442079460000 --svg menu.svg -o json
+    """
+    app = current(ctx)
+    app.consent.refuse_dry_run()
+    try:
+        scenario = reading.read(file)
+    except ScenarioError as exc:
+        for mistake in exc.mistakes:
+            remark(mistake)
+        raise
+    with _stages(app, scenario) as (new_stage, why_ended):
+        menu = Explorer(
+            new_stage, why_ended, to=to, caller=caller, depth=depth, progress=lambda _: None
+        ).explore()
+    for path, draw in ((svg, menu_map.svg), (mermaid, menu_map.mermaid)):
+        if path is not None:
+            _write(path, draw(menu))
+    counts = {"state_count": len(menu.states), "finding_count": len(menu.findings)}
+    with app.terminal.writer(VIEW, is_many=False) as out:
+        out.add(menu.to_json() | counts)
+    _tell(menu)
+    if menu.findings:
+        raise typer.Exit(errors.TESTS_FAILED)
+
+
+def _tell(menu: Map) -> None:
+    for finding in menu.findings:
+        way = " ".join(finding.path)
+        remark(f"{finding.kind}: {finding.message}" + (f" Way: {way}." if way else ""))
+    if not menu.is_complete:
+        remark("The menu goes on beyond what was explored. Give a greater --depth to see more.")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as exc:
+        raise InputError(f"{path} cannot be written: {exc.strerror}.", hint="Check the path.") from exc
+
+
+@contextmanager
+def _stages(app: App, scenario: Scenario) -> Iterator[tuple[Callable[[], Stage], Callable[[], str | None]]]:
+    """Run a sandbox and the application for the duration of the ``with`` block.
+
+    Yield a function that returns a sandbox without calls, and one that returns why the application has ended or None.
+    """
+    # The sandbox is slow to load, and is not needed if the file has a mistake.
+    from voicectl.cli.private_sandbox import stored_identity  # noqa: PLC0415
+    from voicectl.cli.scenario_bench import open_bench  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
+        profiles = ProfileStore(Path(directory) / "config")
+        stored_identity(profiles)
+        with (
+            open_bench(scenario, app.environ, app.clock, profiles=profiles) as bench,
+            _Applications(scenario, bench) as applications,
+        ):
+            yield applications.new_stage, applications.why_ended
+
+
+class _Applications:
+    """The application, which is started anew once it has ended."""
+
+    def __init__(self, scenario: Scenario, bench: Bench) -> None:
+        self._app = scenario.app
+        self._bench = bench
+        self._stack = ExitStack()
+        self._running: Running | None = None
+
+    def __enter__(self) -> _Applications:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def new_stage(self) -> Stage:
+        if self._running is not None and (self._app.restart or self._running.has_ended):
+            self._stack.close()
+            self._running = None
+        if self._running is None:
+            self._running = self._stack.enter_context(self._bench.start())
+        self._bench.control.post("/sandbox/reset")
+        return Stage(self._bench.control, settle=self._app.settle)
+
+    def why_ended(self) -> str | None:
+        assert self._running is not None  # noqa: S101 (there has been a call)
+        try:
+            self._running.check()
+        except StartError as exc:
+            return exc.message
+        return None
