@@ -119,13 +119,13 @@ FAILS: dict[str, tuple[Maker, str]] = {
     "nothing": (lambda _: b"", "no PEM block"),
     "blanks": (lambda _: b" \n\t\n", "no PEM block"),
     "prose": (lambda _: b"Correct horse battery staple, it says.\n", "no PEM block"),
-    "a public key": (public, "it is a public key"),
+    "a public key": (public, "a block of the type PUBLIC KEY"),
     "a public key of PKCS#1": (
         lambda key: key.public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1),
-        "it is a rsa public key",
+        "a block of the type RSA PUBLIC KEY",
     ),
-    "a certificate": (certificate, "it is a certificate"),
-    "a certificate request": (request, "it is a certificate request"),
+    "a certificate": (certificate, "a block of the type CERTIFICATE"),
+    "a certificate request": (request, "a block of the type CERTIFICATE REQUEST"),
     "encrypted PKCS#8": (
         lambda key: key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, PASSWORD),
         "encrypted; decrypt it: openssl pkey",
@@ -151,7 +151,7 @@ FAILS: dict[str, tuple[Maker, str]] = {
     ),
     "PGP's form": (
         lambda key: pkcs8(key).replace(b"PRIVATE KEY", b"PGP PRIVATE KEY BLOCK"),
-        "it is a pgp private key block",
+        "a block of the type PGP PRIVATE KEY BLOCK",
     ),
     "half of it": (lambda key: pkcs8(key)[:850], "truncated"),
     "no last line": (lambda key: pkcs8(key).rsplit(b"-----END", 1)[0], "truncated"),

@@ -25,7 +25,7 @@ MISSING = "447700900205"
 FAULT = os.environ.get("FAULT", "")
 FAULTS = {
     "start": "it does not start",
-    "ncco": "its answer is no NCCO",
+    "ncco": "its answer is not an NCCO",
     "close": "it closes the connection instead of answering events",
     "audio": "its music does not exist",
     "loop": "the menu is repeated whatever is pressed",

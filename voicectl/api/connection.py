@@ -268,7 +268,7 @@ def _open(host: str, port: int, deadline: float, *, is_public_only: bool = False
             failure = exc
         else:
             return sock
-    why = "the name has no address" if failure is None else _reason(failure)
+    why = "the name resolves to no address" if failure is None else _reason(failure)
     if isinstance(failure, TimeoutError):
         why = "no response to the connection attempt"
     raise NotSent(f"no connection to {host}:{port}: {why}") from failure

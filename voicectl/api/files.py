@@ -126,6 +126,6 @@ def _location(origin: str, path: str, answer: Incoming) -> tuple[str, str]:
 
 def _no_way(why: str, origin: str) -> TransportError:
     return TransportError(
-        f"{urlsplit(origin).hostname} redirects {why}. The redirect was not followed.",
+        f"{urlsplit(origin).hostname} redirected the download {why}. The redirect was not followed.",
         hint="Files are downloaded only from the allowed hosts, and from https URLs to which those hosts redirect.",
     )

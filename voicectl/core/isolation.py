@@ -47,7 +47,8 @@ def enter(unshare: Callable[[int], None] = _unshare) -> None:
     if sys.platform != "linux":
         raise InputError(
             "--isolate needs Linux, which can give a command a network of its own.",
-            hint="Without --isolate, voicectl's commands still reach only the sandbox; other programs are not held.",
+            hint="Without --isolate, voicectl's commands still reach only the sandbox; other programs can"
+            " reach any host.",
         )
     try:
         _leave(unshare)

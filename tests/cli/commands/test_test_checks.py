@@ -11,7 +11,7 @@ from voicectl.clock import SystemClock
 HEAR = "{ hear = 'welcome' }"
 KEY_4 = "{ press = '4' }"
 FOUND = {
-    "ncco": (["{ wait = '5s' }"], "The reply to answer to", "is no NCCO"),
+    "ncco": (["{ wait = '5s' }"], "The reply to answer to", "is not an NCCO"),
     "close": ([HEAR], "The webhook status to", "was not delivered"),
     "audio": ([KEY_4, "{ hear = 'goodbye' }"], "missing.wav?v=2", "404"),
     "loop": ([], "heard the same prompt 5 times with nothing pressed or said", "does not end"),

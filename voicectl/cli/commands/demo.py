@@ -27,7 +27,7 @@ _STEPS = (
     ),
     ("See who is on the line.", "call list"),
     ("Say something to them alone.", "talk LEG 'One moment.'"),
-    ("Press keys, as an IVR expects them.", "dtmf LEG '12#'"),
+    ("Press keys, as you would for an IVR.", "dtmf LEG '12#'"),
     ("Move them into another conversation.", "move LEG support"),
     ("Mute them: the others do not hear them.", "mute LEG"),
     ("Ask the sandbox what they heard.", "sandbox hear LEG"),

@@ -71,9 +71,11 @@ VARIABLES = (
     Variable(
         "VOICECTL_STATE_DIR",
         "XDG_STATE_HOME",
-        "The directory of the journal, the rate limiter and the events.",
+        "The directory of the journal, the rate limiter's state and the events.",
     ),
-    Variable("VOICECTL_SANDBOX", "", "The sandbox on which every command acts; set by 'sandbox exec'."),
+    Variable(
+        "VOICECTL_SANDBOX", "", "The URL of the sandbox on which every command acts; set by 'sandbox exec'."
+    ),
     Variable(
         "",
         "NO_COLOR, CLICOLOR_FORCE, TERM",
@@ -103,7 +105,7 @@ STATE = (
     ("  listed, rooms", "the legs and rooms it listed last, for shell completion;"),
     ("  batches/", "the batches: their people, attempts and outcomes;"),
     ("  opt-outs", "people who asked not to be called again;"),
-    ("  pace", "the rate limiter that all voicectl processes share;"),
+    ("  pace", "the state of the rate limiter, which all voicectl processes share;"),
     ("  clock-offset", "how far this machine's clock is off."),
 )
 

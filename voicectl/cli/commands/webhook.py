@@ -260,7 +260,8 @@ def purge(
     until = event_options.parse_time(app, before)
     if until > app.clock.time():
         raise InputError(
-            "--before is in the future.", hint="Give a time in the past; 0 is now, and deletes all events."
+            "--before is in the future.",
+            hint="Give a time in the past; 0 means now, which deletes all events.",
         )
     with app.terminal.writer(PURGED, is_many=False) as out:
         kept = event_options.open_store(app, store)

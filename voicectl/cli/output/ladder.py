@@ -48,8 +48,8 @@ _MARKS = {
 }
 _MEANINGS = {"green": "answered", "yellow": "not answered yet", BAD: "wrong or missing"}
 _SIGNS = {
-    REORDERED: "in front of a time: the clocks disagree, or the time is later than its effect's; the line"
-    " was moved to its place",
+    REORDERED: "in front of a time: the clocks disagree, or the time is later than that of an event it"
+    " caused; the line was moved",
     KNOWN_BY: "in front of a time: it happened at that time or earlier",
 }
 

@@ -148,7 +148,7 @@ def _text(x: int, y: int, text: str, color: str) -> str:
 
 
 def _ways(box: Box, boxes: dict[int, Box]) -> Iterator[str]:
-    """Yield a line to each state that was first found from *box*. Other ways are told by their numbers."""
+    """Yield a line to each state that was first found from *box*. Other ways are shown by their numbers."""
     for at, (_, target) in enumerate(box.answers):
         child = boxes[target]
         if child.state.path[:-1] == box.state.path and child is not box and child.state.path:

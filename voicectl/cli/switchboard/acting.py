@@ -25,13 +25,13 @@ KEYS = (
     Key("u", Verb.UNMUTE, "Unmute"),
     Key("e", Verb.EARMUFF, "Earmuff: the leg does not hear the others"),
     Key("r", Verb.UNEARMUFF, "Unearmuff"),
-    Key("t", Verb.TALK, "Say a text"),
+    Key("t", Verb.TALK, "Speak text"),
     Key("d", Verb.DTMF, "Press keys (DTMF)"),
     Key("v", Verb.MOVE, "Move to a room"),
     Key("x", Verb.TRANSFER, "Transfer to a number or another endpoint, or to an NCCO"),
     Key("h", Verb.HANGUP, "Hang up"),
-    Key("w", Verb.SAY_AND_HANG_UP, "Say a text, then hang up"),
-    Key("z", Verb.UNDO, "Undo the last mute or earmuff made here"),
+    Key("w", Verb.SAY_AND_HANG_UP, "Speak text, then hang up"),
+    Key("z", Verb.UNDO, "Undo the last mute or earmuff from this screen"),
 )
 """The keys that act on the marked legs or, if none is marked, on the leg under the cursor."""
 
@@ -45,7 +45,7 @@ class _Input(NamedTuple):
 
 _INPUTS = {
     Verb.TALK: _Input("Say to {}:", "Text, or SSML in one <speak> element"),
-    Verb.DTMF: _Input("Press on {}:", "0-9, *, # and p (a half-second pause)"),
+    Verb.DTMF: _Input("Press keys on {}:", "0-9, *, # and p (a half-second pause)"),
     Verb.MOVE: _Input("Move {} to room:", "The name of a room; Tab completes it"),
     Verb.TRANSFER: _Input("Transfer {} to:", "A number, sip:, wss:, app: or vbc:, or the file of an NCCO"),
     Verb.SAY_AND_HANG_UP: _Input("Say to {}, then hang up:", "Text, or SSML in one <speak> element"),

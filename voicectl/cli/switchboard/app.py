@@ -79,7 +79,7 @@ class Switchboard(TerminalApp):
         Binding("minus", "fold_all", "Fold or unfold all rooms"),
         Binding("f", "follow", "Follow the leg, or stop following it"),
         Binding("y", "copy", "Copy the id"),
-        Binding("escape", "escape", "Close the details, remove the filter and the marks"),
+        Binding("escape", "escape", "Close the details; then remove the filter; then the marks"),
     ]
 
     CSS = """

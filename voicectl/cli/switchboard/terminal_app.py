@@ -36,7 +36,7 @@ class TerminalApp(HeldKeysApp[BaseException | None]):
     NOTIFICATION_TIMEOUT = 10
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("l", "theme", "Change between the terminal's colors, light and dark"),
+        Binding("l", "theme", "Switch between three themes: the terminal's colours, light, dark"),
         Binding("q", "leave", "Leave"),
         Binding("ctrl+c", "interrupt", "Leave, with exit status 130", priority=True),
         Binding("ctrl+z", "suspend_process", "Suspend", priority=True),

@@ -8,7 +8,7 @@ waits until what became of the person is recorded. The status of a job is of no 
 The engine ends by itself some time after its database has gone away. Then the next use of the store reports it, and
 the command begins again with a new engine.
 
-The jobs of a process that has ended stay under way for ever. So each engine looks for such jobs every 3 seconds,
+The jobs of a process that has ended stay under way forever. So each engine looks for such jobs every 3 seconds,
 deletes them, and lets their people be handed out again. A person with an open attempt does not wait; the attempt is
 inherited instead (:meth:`voicectl.store.batches.records.BatchStore.inherit`).
 """

@@ -56,10 +56,10 @@ def conversation_id(api: ConversationApi, text: str) -> str:
         seen = f"Did you mean {' or '.join(near)}?"
     else:
         some = ", ".join(names[:MAX_LISTED])
-        seen = f"Rooms on this host: {some}." if some else "List the rooms: voicectl conversation list."
+        seen = f"Rooms on that host: {some}." if some else "List the rooms: voicectl conversation list."
     raise LegError(
         f"No conversation named {text} was found on {api.asked}.",
-        hint=f"{seen} The room may be in another region: voicectl looks on this host only.",
+        hint=f"{seen} The room may be in another region: voicectl looks only on that host.",
     )
 
 

@@ -106,7 +106,7 @@ class LostCallFinder(Generic[J]):
         For the errors, see :meth:`find`.
         """
         if intent.state is IntentState.INTENT:
-            why = "the process that requested it ended"
+            why = "the process that requested the call has ended"
             self.journal.settle(intent.reference, IntentState.IN_DOUBT, why)
         return self.find(intent, seconds=0, why="voicectl looked for the call again.")
 
@@ -122,7 +122,7 @@ class LostCallFinder(Generic[J]):
         for each in intents:
             if each.state is IntentState.INTENT:
                 self.journal.settle(
-                    each.reference, IntentState.IN_DOUBT, "the process that requested it ended"
+                    each.reference, IntentState.IN_DOUBT, "the process that requested the call has ended"
                 )
         proved = [found for each in intents if (found := self._proved(each)) is not None]
         settled = {each.reference: each for each in proved}
@@ -176,7 +176,7 @@ def in_doubt(intent: Intent, why: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"The call to {intent.to} may or may not exist; the request was not sent again. {why}",
         hint=f"Look again: {command}. End the call if it is found: {command} --hangup."
-        f" Settle it yourself: {command} --assume not-created --reason TEXT. If you know the leg, give its id"
-        " instead of not-created",
+        f" Decide the outcome yourself: {command} --assume not-created --reason TEXT. If you know the leg, give"
+        " its id instead of not-created",
         reference=intent.reference,
     )

@@ -66,7 +66,7 @@ class Walk:
         return Kind.MENU if leg.listens and is_done else None
 
     def _has_reported(self) -> bool:
-        """Return True if the platform has told the application what the caller pressed."""
+        """Return True if the platform has sent the pressed keys to the application."""
         uuid, log = self._leg.uuid, self._stage.log
         return any(
             log[at]["kind"] == "input" and log[at].get("uuid") == uuid for at in range(self._read, len(log))

@@ -64,7 +64,8 @@ def profile_at(url: str, profiles: ProfileStore) -> Profile:
     if found is None:
         raise ConfigError(
             f"{VARIABLE} is set, but this configuration has no credentials for a sandbox at {url}.",
-            hint="Start it with 'voicectl sandbox start --detach', or run the command in 'voicectl sandbox exec'.",
+            hint="Start a sandbox with 'voicectl sandbox start --detach', or run the command in 'voicectl sandbox"
+            " exec'.",
         )
     return found
 

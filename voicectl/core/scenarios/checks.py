@@ -97,7 +97,7 @@ def _of_webhook(entry: dict[str, Any], at: float, *, with_failed: bool) -> Itera
         return
     if outcome.startswith(BAD_NCCO):
         yield Failure(
-            kind="ncco", message=f"The reply to {what} is no NCCO: {outcome[len(BAD_NCCO) + 2 :]}", at=at
+            kind="ncco", message=f"The reply to {what} is not an NCCO: {outcome[len(BAD_NCCO) + 2 :]}", at=at
         )
     elif with_failed and has_failed(entry):
         yield Failure(

@@ -123,7 +123,7 @@ class Driver:
         """Return the leg of the party whom the application called first."""
         leg = self.wait_for(lambda: next(iter(self.stage.legs.values()), None), self.defaults.within)
         if leg is None:
-            raise StepFailed(f"the application called nobody within {self.defaults.within:g} s.")
+            raise StepFailed(f"the application made no call within {self.defaults.within:g} s.")
         return leg
 
     def _ring(self, call: Call) -> Leg:

@@ -16,10 +16,10 @@ def unmet(expect: Expect, leg: Leg | None, stage: Stage) -> Iterator[str]:
     """Yield a message for each condition that does not hold, once the calls are over.
 
     Args:
-        leg: The first leg of the test, or None if the application called nobody.
+        leg: The first leg of the test, or None if the application made no call.
     """
     if leg is None and expect.legs is None:
-        yield "the application called nobody"
+        yield "the application made no call"
     if leg is not None:
         yield from _unmet_by(expect, leg, stage)
     counts = {

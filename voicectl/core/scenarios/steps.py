@@ -179,7 +179,7 @@ class Muted(Awaited):
     """Wait until the party is muted, or is no longer muted."""
 
     verb = "muted"
-    muted: bool = option(Flag(), "True if nobody should hear the party.")
+    muted: bool = option(Flag(), "True if no one should hear the party.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
