@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from voicectl.core.scenarios.driver import Driver
     from voicectl.core.scenarios.model import Create
 
-REPLY_SECONDS = 10.0
-"""How long the application may take to answer, in real time, unless it has made a call by then."""
+ALONE_SECONDS = 10.0
+"""How long the application may take to answer before time passes, in real time.
 
-LOOK_SECONDS = 0.01
+It may still be making calls, and whether they are placed at the same moment must not depend on its speed.
+"""
+
+REPLY_SECONDS = 30.0
+"""How long the application may take to answer in all, in real time."""
 
 
 def create(driver: Driver, request: Create) -> None:
@@ -28,7 +32,8 @@ def create(driver: Driver, request: Create) -> None:
     """
     with ThreadPoolExecutor(1) as thread:
         reply = thread.submit(_send, driver.surroundings.application.url, request)
-        _await_reply(driver, reply)
+        wait([reply], ALONE_SECONDS)
+        driver.stage.look()
         if not reply.done():  # the application answers once the call has gone on
             driver.wait_until(reply.done, driver.defaults.within)
         try:
@@ -40,13 +45,6 @@ def create(driver: Driver, request: Create) -> None:
     if not is_right:
         expected = "2xx" if request.status is None else request.status
         raise StepFailed(f"{request.method} {request.path} was answered with {status} instead of {expected}.")
-
-
-def _await_reply(driver: Driver, reply: Future[int]) -> None:
-    while not wait([reply], LOOK_SECONDS).done:
-        driver.stage.look()
-        if driver.stage.legs:
-            return
 
 
 def _send(base: str, request: Create) -> int:
