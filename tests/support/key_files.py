@@ -119,13 +119,13 @@ FAILS: dict[str, tuple[Maker, str]] = {
     "nothing": (lambda _: b"", "no PEM block"),
     "blanks": (lambda _: b" \n\t\n", "no PEM block"),
     "prose": (lambda _: b"Correct horse battery staple, it says.\n", "no PEM block"),
-    "a public key": (public, "a block of the type PUBLIC KEY"),
+    "a public key": (public, "of the kind 'public key'"),
     "a public key of PKCS#1": (
         lambda key: key.public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1),
-        "a block of the type RSA PUBLIC KEY",
+        "of the kind 'rsa public key'",
     ),
-    "a certificate": (certificate, "a block of the type CERTIFICATE"),
-    "a certificate request": (request, "a block of the type CERTIFICATE REQUEST"),
+    "a certificate": (certificate, "of the kind 'certificate'"),
+    "a certificate request": (request, "of the kind 'certificate request'"),
     "encrypted PKCS#8": (
         lambda key: key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, PASSWORD),
         "encrypted; decrypt it: openssl pkey",
@@ -151,7 +151,7 @@ FAILS: dict[str, tuple[Maker, str]] = {
     ),
     "PGP's form": (
         lambda key: pkcs8(key).replace(b"PRIVATE KEY", b"PGP PRIVATE KEY BLOCK"),
-        "a block of the type PGP PRIVATE KEY BLOCK",
+        "of the kind 'pgp private key block'",
     ),
     "half of it": (lambda key: pkcs8(key)[:850], "truncated"),
     "no last line": (lambda key: pkcs8(key).rsplit(b"-----END", 1)[0], "truncated"),

@@ -62,7 +62,7 @@ def parse(content: bytes | str, *, where: str) -> RSAPrivateKey:
     data = content.encode("utf-8", "surrogateescape") if isinstance(content, str) else content
     kind, block = _find_block(data, where)
     if not kind.endswith("PRIVATE KEY"):
-        raise _refused(where, f"it contains a block of the type {kind}, not a private key")
+        raise _refused(where, f"it is a PEM block of the kind {kind.lower()!r}, not a private key")
     if kind.startswith("OPENSSH"):
         raise _refused(where, "it is in OpenSSH format; convert it: ssh-keygen -p -m PEM -f FILE")
     try:
