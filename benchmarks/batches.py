@@ -1,8 +1,8 @@
-"""Measure batches: checking a long list, creating calls as fast as possible, and surviving many kills.
+"""Measure batches: checking a long list, creating calls as fast as possible, surviving kills, and machines.
 
-Run a part with ``python -m benchmarks.batches list``, ``creates`` or ``kills``, in an environment for development.
-Each prints its figures beside the goals. ``kills`` also runs the control, a process that forgets what it did not
-record, which must call people twice.
+Run a part with ``python -m benchmarks.batches list``, ``creates``, ``kills`` or ``machines``, in an environment for
+development. Each prints its figures beside the goals. ``kills`` also runs the control, a process that forgets what it
+did not record, which must call people twice. The control of ``machines`` does not detect them.
 """
 
 from __future__ import annotations
@@ -139,10 +139,30 @@ def kill(home: Path, people: int, kills: int, *options: str) -> None:
     )
 
 
+def answer_machines(home: Path, people: int, options: str = "") -> None:
+    """Call voicemails, which answer with and without a beep, and count those that are taken for people."""
+    identity, pem = new_identity()
+    numbers = [f"4479{number:08}" for number in range(people)]
+    voicemails = {number: str(300 + int(number) % 2) for number in numbers}
+    options_ = Options(seed=1, limits=False, speed=1, far_ends=voicemails)
+    sandbox = Sandbox(identity, options_, clock=SystemClock())
+    with running(sandbox) as url:
+        room = machine(home, (identity, keys.parse(pem, where="the benchmark")), url)
+        room.sandbox = sandbox
+        path = home / "voicemails.csv"
+        path.write_text("\n".join(["to", *numbers, ""]))
+        with processes(room) as run:
+            run(f"run batch run {path} --id a --talk Hello --rate 100 --max {people} --yes {options}")
+        found = Counter(outcomes(room, "a").values())
+    print(
+        f"{people} voicemails {options}: {found['answered']} taken for people (goal 0), outcomes {dict(found)}"
+    )
+
+
 def main() -> None:
     """Run the part that is named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("list", "creates", "kills"))
+    parser.add_argument("part", choices=("list", "creates", "kills", "machines"))
     parser.add_argument("--people", type=int)
     parser.add_argument("--kills", type=int, default=200)
     chosen = parser.parse_args()
@@ -156,6 +176,9 @@ def main() -> None:
             case "kills":
                 kill(home / "ours", chosen.people or 20_000, chosen.kills)
                 kill(home / "control", 400, 20, "--naive")
+            case "machines":
+                answer_machines(home / "ours", chosen.people or 1000)
+                answer_machines(home / "control", 20, "--no-machine-detection")
     sys.stdout.flush()
 
 
