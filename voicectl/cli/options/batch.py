@@ -136,7 +136,7 @@ class MessageOptions:
         if self.on_machine not in ("hangup", "leave-message"):
             raise InputError("--on-machine must be hangup or leave-message.")
         if self.no_machine_detection and self.on_machine != "hangup":
-            raise InputError("--on-machine and --no-machine-detection contradict each other.")
+            raise InputError("--on-machine and --no-machine-detection cannot be used together.")
         return {
             "ncco": self._ncco(app),
             "is_own_flow": self.talk is not None,

@@ -1,4 +1,4 @@
-"""The request to the application that makes it call somebody (``create``)."""
+"""The request to the application that makes it call someone (``create``)."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """A request to the application that makes it call somebody."""
+    """A request to the application that makes it call someone."""
 
     path: str = option(Text(pattern="/.*", right="a path"), "Path and query of the request.")
     method: str = option(Text(values=("GET", "POST", "PUT")), "Method.", default="POST")
@@ -158,14 +158,14 @@ class Test:
     """A test: a call, and the steps of the people in it."""
 
     name: str = option(Text(), "Name of the test.")
-    call: Call | None = option(Table(record=Call), "Somebody calls the application.", default=None)
+    call: Call | None = option(Table(record=Call), "Someone calls the application.", default=None)
     callers: dict[str, Call] = option(
         Named(value=Table(record=Call)),
         "Several callers by name; each calls when its first step is reached, the first one at once.",
         default_factory=dict,
     )
     create: Create | None = option(
-        Table(record=Create), "A request to the application that makes it call somebody.", default=None
+        Table(record=Create), "A request to the application that makes it call someone.", default=None
     )
     steps: tuple[Step, ...] = option(Many(item=StepKind()), "What happens, in order.", default=())
     expect: Expect | None = option(Table(record=Expect), "Conditions on the whole call.", default=None)
