@@ -386,7 +386,7 @@ def test_with_lines_a_terminal_gets_lines(crowd: Room) -> None:
     assert ALTERNATE not in tty.raw
 
 
-@pytest.mark.parametrize("how", ['exec "$@" 2>log', 'echo "$LEG" | "$@" -', '"$@" | cat'])
+@pytest.mark.parametrize("how", ['exec "$@" 2>log', 'echo "$LEG" | "$@" -', 'trap : INT; "$@" | cat'])
 def test_without_three_terminals_there_are_lines(live: tuple[Room, str], how: str) -> None:
     room, leg = live
     with Tty(room, "watch", shell=how, env={"LEG": leg}) as tty:
