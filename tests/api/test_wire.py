@@ -500,7 +500,7 @@ def test_a_name_that_is_not_resolved_in_time_is_not_waited_for(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ([], "no connection to voice.invalid:443: the name has no address"),
+        ([], "no connection to voice.invalid:443: the name resolves to no address"),
         (OSError(socket.EAI_NONAME, "Name or service not known"), "looked up: name or service not known"),
         (UnicodeError("label too long"), "looked up: not a host name"),
     ],

@@ -395,7 +395,7 @@ def test_an_empty_leg_is_refused(party: Room, words: str) -> None:
     ran = party(f"sandbox {words}")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert "is not a leg" in ran.stderr
+    assert "leg is empty" in ran.stderr
 
 
 @pytest.mark.parametrize("verb", ["press {leg} 1", "say {leg} Hi"])
