@@ -58,7 +58,7 @@ COMMANDS: Tree = {
     "wait": Entry("wait:wait", "Wait until every leg reaches a status.", "AWAITED"),
     "watch": Entry(
         "watch:watch",
-        "Watch live legs on a full screen or, outside a terminal, as lines.",
+        "Watch live legs in a full-screen view or, if the output is not a terminal, as lines.",
         ":VIEW",
     ),
     "trace": Entry("trace:trace", "Show what happened to a leg or in a conversation, in order.", ":VIEW"),
@@ -196,13 +196,13 @@ COMMANDS: Tree = {
             "clear": Entry("fault:clear", "Remove all faults, or one."),
         },
     },
-    "demo": Entry("demo:demo", "Watch a call from dialling to hang-up, on a private sandbox."),
+    "demo": Entry("demo:demo", "Watch a call from dialling to hang-up, in a private sandbox."),
     "completion": {
         "bash": Entry("completion:bash", "Print the completion script for bash."),
         "zsh": Entry("completion:zsh", "Print the completion script for zsh."),
         "fish": Entry("completion:fish", "Print the completion script for fish."),
     },
-    "help": Entry("help:help_", "Show the help of a command or a topic."),
+    "help": Entry("help:help_", "Show help for a command or topic."),
     "commands": Entry(
         "commands:commands", "List all commands, or print the whole command tree as JSON.", ":VIEW"
     ),
@@ -281,7 +281,7 @@ GROUP_HELP = {
     When the call flow starts to listen, the party responds after 1 s, with its phrase or with one key per input
     action.
 
-    Phrases (10 to 99 repeat these):
+    Phrases (10 to 99 repeat these in order):
       00  yes            05  sales
       01  no             06  support
       02  hello          07  one two three four

@@ -68,7 +68,7 @@ def list_(
 ) -> None:
     r"""List live legs, or all call records.
 
-    TIME is an RFC 3339 timestamp or a relative time: 10m means 10 minutes ago. On a terminal, a table of live legs
+    TIME is an RFC 3339 timestamp or a relative time: 10m means 10 minutes ago. On a terminal, the table of live legs
     also shows the room and the age of each; in other output, use --fields to show them. An age of >3m means at least
     3 minutes: the leg was first seen 3 minutes ago.
 

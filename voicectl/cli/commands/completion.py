@@ -114,7 +114,7 @@ def bash(ctx: typer.Context) -> None:
 def zsh(ctx: typer.Context) -> None:
     """Print the completion script for zsh.
 
-    Save it as _voicectl in a directory of $fpath, and start a new shell.
+    Save it as _voicectl in a directory in $fpath, and start a new shell.
 
     Example:
       $ voicectl completion zsh

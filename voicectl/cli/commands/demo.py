@@ -37,7 +37,7 @@ _STEPS = (
 
 
 def demo(ctx: typer.Context) -> None:
-    """Watch a call from dialling to hang-up, on a private sandbox: no account, no phone, no cost.
+    """Watch a call from dialling to hang-up, in a private sandbox: no account, no phone, no cost.
 
     voicectl shows each command as you would type it, followed by the command's output.
 

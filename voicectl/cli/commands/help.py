@@ -121,7 +121,7 @@ def help_(
         ),
     ] = None,
 ) -> None:
-    """Show the help of a command or a topic.
+    """Show help for a command or topic.
 
     Topics: options (those that all commands share), exit-statuses, environment, files.
 
@@ -158,7 +158,7 @@ def _exit_statuses(_app: App) -> str:
 Exit statuses:
 
 {_rows(EXIT_STATUSES.items())}
-A command with several targets goes on after a failure. If all targets fail
+A command with several targets continues after one fails. If all targets fail
 for the same reason, the exit status is the one for that reason; if only some
 fail, or if they fail for different reasons, it is 10. Status 12 outranks all
 others.
@@ -178,8 +178,9 @@ def _environment(_app: App) -> str:
         )
         entries += f"  {names or others}\n{text}\n"
     return f"""\
-Settings are looked up in this order: option, --profile, VOICECTL_PROFILE,
-VOICECTL_*, VONAGE_*, the default profile. 'profile show' shows the settings in
+Settings are looked up in this order: the option for the setting; the profile
+named by --profile or VOICECTL_PROFILE; the other VOICECTL_* variables; the
+VONAGE_* variables; the default profile. 'profile show' shows the settings in
 use and where each comes from.
 
 {entries}

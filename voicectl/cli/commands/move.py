@@ -71,12 +71,12 @@ def move(
     """Move legs into a room (a named conversation); the first leg to enter creates it.
 
     Legs joined by a 'connect' action depend on each other: if only one is moved, the platform ends the other leg;
-    voicectl warns you before this happens, even with --dry-run. --with-partners also moves all other answered legs in
-    the same conversations; if they cannot all be found, nothing is moved. The joined legs then stay connected if the
+    voicectl warns you first, also with --dry-run. --with-partners also moves all other answered legs in the same
+    conversations; if they cannot all be found, nothing is moved. Legs that are moved together stay connected if the
     room does not exist yet: voicectl renames their conversation to the room's name. (The platform's documentation
-    implies, but does not state, that calls which join the room later enter this conversation.) If the room exists, or
-    with options such as --mute, the legs are moved one by one, and the platform may end a leg before voicectl moves
-    it.
+    implies, but does not state, that calls which join the room later enter this conversation.) If the room exists,
+    or with options such as --mute, the legs are moved one by one, and the platform may end a leg before voicectl
+    moves it.
 
     After the move, voicectl waits up to 5 s for the legs to arrive in the room. The exit status is 8 if a leg did not
     arrive, and 11 if a leg ended. On failure, voicectl reports where each leg is. Rooms with the same name in

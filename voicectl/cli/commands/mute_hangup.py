@@ -34,7 +34,7 @@ class HoldOptions:
     ] = None
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Undo the changes that this command made from this machine."),
+        typer.Option("--undo", help="Undo the changes that earlier commands on this machine made."),
     ] = False
     max_: Max = 10
 
@@ -48,8 +48,8 @@ def mute(
     Name the legs, or select them with options. Before acting on legs that are read from standard input or selected
     with options, voicectl lists them and asks for confirmation (without a terminal, add --yes). --hold DURATION also
     mutes legs that join the conversation, or start to match the selection, within that time; all of them stay muted
-    afterwards. --undo unmutes legs that were muted from this machine: all live legs, or those that you name or
-    select.
+    afterwards. --undo unmutes legs that were muted from this machine: all that are still live, or those that you
+    name or select.
 
     Examples:
       $ voicectl mute "$LEG"

@@ -121,7 +121,10 @@ def add(
     ] = None,
     key_command: Annotated[
         str | None,
-        typer.Option(metavar="CMD", help="Command that prints the key when needed; run without a shell."),
+        typer.Option(
+            metavar="CMD",
+            help="Command that prints the key; voicectl runs it, without a shell, whenever it needs the key.",
+        ),
     ] = None,
     api_key: Annotated[str | None, typer.Option(metavar="KEY", help="API key of the account.")] = None,
     api_secret_file: Annotated[

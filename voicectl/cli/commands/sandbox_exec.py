@@ -31,13 +31,14 @@ def exec_(
         bool,
         typer.Option(
             "--intercept",
-            help="Also answer for the platform's own hosts, by a proxy that refuses all others.",
+            help="Also answer for the platform's own hosts, through a proxy that refuses all others.",
         ),
     ] = False,
     isolate: Annotated[
         bool,
         typer.Option(
-            "--isolate", help="Let the command reach only this sandbox and its own programs (on Linux)."
+            "--isolate",
+            help="Let the command reach only this sandbox and servers that it starts (Linux only).",
         ),
     ] = False,
     *,
@@ -52,14 +53,14 @@ def exec_(
 
     With --intercept, programs that use the platform's own addresses run unchanged. HTTPS_PROXY names a proxy that
     answers for the platform's hosts and refuses all others, and SSL_CERT_FILE and similar variables make programs
-    trust its certificates. Node ignores proxy variables, so NODE_OPTIONS gives its programs a module that does the
-    same. This machine is reached without the proxy. A program that ignores the variables can still reach other hosts,
-    unless you add --isolate.
+    trust its certificates. Node ignores proxy variables, so NODE_OPTIONS makes Node programs load a module that
+    does what the proxy does. Connections to this machine bypass the proxy. A program that ignores the variables can
+    still reach other hosts, unless you add --isolate.
 
-    With --isolate, the sandbox and the command have a network of their own, which contains only loopback. They reach
-    neither other machines nor servers that run outside, even on this machine. Unix sockets in the file system remain
-    usable, and a command that runs as root can leave this network on purpose. This needs Linux, and root or
-    unprivileged user namespaces.
+    With --isolate, the sandbox and the command have a network of their own, which contains only loopback. They can
+    reach neither other machines nor servers outside this network, even on this machine. Unix sockets in the file
+    system remain usable, and a command that runs as root can leave this network on purpose. This needs Linux, and
+    root or unprivileged user namespaces.
 
     Examples:
       $ voicectl sandbox exec -- voicectl call create --to 447700900001 --talk Hi

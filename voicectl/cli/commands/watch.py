@@ -104,7 +104,7 @@ def watch(
         bool, typer.Option("--lines", help="Print each change as a line, even on a terminal.")
     ] = False,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Offer no keys on the screen that change anything.")
+        bool, typer.Option("--read-only", help="Disable the keys that change anything.")
     ] = False,
     max_: Annotated[
         int,
@@ -113,15 +113,16 @@ def watch(
         ),
     ] = 10,
 ) -> None:
-    """Watch live legs on a full screen or, outside a terminal, as lines.
+    """Watch live legs in a full-screen view or, if the output is not a terminal, as lines.
 
     The screen lists the legs by room; press ? for its keys. The options --status, --direction, --match-to and
     --match-from set its filter, and / changes it. The screen needs standard input, output and error to be terminals,
     and is not used with --lines or TERM=dumb. Without it, each change is printed as a line.
 
-    Keys act on the leg under the cursor or on those marked with the space bar: t says a text, d presses keys, v moves
-    to a room, h hangs up, and ? lists the others. The screen asks before it hangs up, transfers, or changes several
-    legs, and before every change if the profile is one for production; --yes does not answer these questions.
+    Keys act on the leg under the cursor or on those marked with the space bar: t speaks text, d presses keys, v moves
+    it to a room, h hangs up, and ? lists the others. The screen asks before it hangs up, transfers, or changes
+    several legs, and before every change if the profile is a production profile; --yes does not answer these
+    questions.
 
     Events that 'webhook serve' stores are shown as soon as they arrive. If they contradict the API's record of a leg,
     the leg is marked, and its 'disagreement' field describes the contradiction. The last line says whether 'webhook
