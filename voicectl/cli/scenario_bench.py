@@ -51,15 +51,18 @@ def open_bench(
         def start() -> Iterator[Running]:
             port, directory = application.free_port(), scenario.path.absolute().parent
             with application.running(app, port=port, directory=directory, environ=variables) as found:
-                _register(made[0], app, found.url)
+                register(app, found.url)
                 yield found
 
         for number in app.numbers:
             made[0].numbers.add(number)
+        register = partial(_register, made[0])
         control = SandboxControl(made[0].url, source="The sandbox", keeps_open=True)
         save_sound = partial(_save_sound, made[0])
         try:
-            yield Bench(control=control, environ=variables, start=start, save_sound=save_sound)
+            yield Bench(
+                control=control, environ=variables, start=start, register=register, save_sound=save_sound
+            )
         finally:
             control.close()
 

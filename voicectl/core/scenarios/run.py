@@ -79,7 +79,7 @@ class Player:
         try:
             self._perform()
         finally:
-            self._record()
+            record(self._result, self._stage)
 
     def _perform(self) -> None:
         where = ""
@@ -87,7 +87,7 @@ class Player:
             self._begin()
             for step in self._test.steps:
                 where = step.where
-                self._do(step)
+                perform(self._driver, step)
             where = ""
             self._driver.wait_until(self._is_over, self._driver.defaults.linger)
         except StepFailed as exc:
@@ -111,12 +111,6 @@ class Player:
     def _first(self) -> Leg | None:
         return next(iter(self._stage.legs.values()), None)
 
-    def _do(self, step: Step) -> None:
-        try:
-            _DO[type(step)](self._driver, step, self._driver.party(step.as_))
-        except StepFailed as exc:
-            raise StepFailed(f"{shown(step)}: {exc}") from exc
-
     def _is_over(self) -> bool:
         return all(leg.is_over for leg in self._stage.legs.values())
 
@@ -138,17 +132,33 @@ class Player:
     def _fail(self, kind: str, message: str, where: str = "") -> None:
         self._result.add(Failure(kind=kind, message=message, where=where, at=self._stage.now))
 
-    def _record(self) -> None:
-        result, stage = self._result, self._stage
-        result.call_seconds = stage.now
-        result.log = stage.log
-        result.settled, result.unsettled = stage.settled, stage.unsettled
-        sounds = [
-            Sound(at=each.at, party=leg.number, kind=each.kind, text=each.text, was_cut=each.was_cut)
-            for leg in stage.legs.values()
-            for each in leg.heard
-        ]
-        result.heard = sorted(sounds, key=lambda sound: sound.at)
+
+def perform(driver: Driver, step: Step, leg: Leg | None = None) -> None:
+    """Perform a step.
+
+    Args:
+        leg: The leg of the party who acts or hears. If it is None, the step names the party.
+
+    Raises:
+        StepFailed: The step failed. The message begins with the step.
+    """
+    try:
+        _DO[type(step)](driver, step, driver.party(step.as_) if leg is None else leg)
+    except StepFailed as exc:
+        raise StepFailed(f"{shown(step)}: {exc}") from exc
+
+
+def record(result: Result, stage: Stage) -> None:
+    """Add to *result* what has happened on the stage."""
+    result.call_seconds = stage.now
+    result.log = stage.log
+    result.settled, result.unsettled = stage.settled, stage.unsettled
+    sounds = [
+        Sound(at=each.at, party=leg.number, kind=each.kind, text=each.text, was_cut=each.was_cut)
+        for leg in stage.legs.values()
+        for each in leg.heard
+    ]
+    result.heard = sorted(sounds, key=lambda sound: sound.at)
 
 
 def shown(step: Step) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from voicectl.core.sandbox_control import SandboxControl
     from voicectl.core.scenarios.application import Running
-    from voicectl.core.scenarios.model import Scenario, Test
+    from voicectl.core.scenarios.model import Application, Scenario, Test
 
     Keep = Callable[[Result, Stage, "Bench"], None]
 
@@ -35,6 +35,8 @@ class Bench:
     Attributes:
         environ: The environment variables for commands, which select the sandbox.
         start: A function that starts the application, and points the sandbox's webhooks to it.
+        register: A function that points the sandbox's webhooks to an application that runs, by its settings and its
+            base URL.
         save_sound: A function that takes the id of a leg and the path of a new file, and writes what the party on the
             leg heard, as WAV.
     """
@@ -42,6 +44,7 @@ class Bench:
     control: SandboxControl
     environ: Mapping[str, str]
     start: Callable[[], AbstractContextManager[Running]]
+    register: Callable[[Application, str], None]
     save_sound: Callable[[str, Path], None]
 
 
