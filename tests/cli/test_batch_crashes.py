@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections import Counter
 from contextlib import closing
 
 from tests.conftest import StartRoom
 from tests.support.batch_runs import processes
-from tests.support.batches import open_batch, outcomes, state, write_list
+from tests.support.batches import called, crowd, open_batch, outcomes, state
 from tests.support.room import Room
 from tests.support.small_disk import small_disk
 from tests.support.waiting import PATIENCE_SECONDS, eventually
@@ -21,22 +20,7 @@ from voicectl.store.journal import Journal
 SEED = 20_260_202
 KILLS = 50
 PEOPLE = 300
-RATE = "--rate 200 --no-machine-detection --max 9999 --yes"
-
-
-def crowd(start_room: StartRoom, people: int = PEOPLE, *, lost: float = 0.02) -> tuple[Room, str]:
-    """Return a room whose sandbox loses some replies, and the command that calls *people* people there."""
-    room = start_room(clock=SystemClock(), speed=100)
-    assert room.sandbox is not None
-    room.sandbox.faults.add({"what": "lost-reply", "on": "createCall", "probability": lost})
-    path = write_list(room, *(f"4479{number:08}" for number in range(people)))
-    return room, f"batch run {path} --id a --talk Hi {RATE}"
-
-
-def called(room: Room) -> Counter[str]:
-    """How often each person's phone rang."""
-    assert room.sandbox is not None
-    return Counter(leg.to["number"] for leg in room.sandbox.exchange.legs.values())
+RATE = 200
 
 
 def unjournalled(room: Room) -> set[str]:
@@ -48,7 +32,7 @@ def unjournalled(room: Room) -> set[str]:
 
 
 def test_after_many_kills_nobody_was_called_twice_and_nobody_is_forgotten(start_room: StartRoom) -> None:
-    room, command = crowd(start_room)
+    room, command = crowd(start_room, PEOPLE, rate=RATE)
     chance = random.Random(SEED)
 
     with processes(room) as run:
@@ -68,7 +52,7 @@ def test_after_many_kills_nobody_was_called_twice_and_nobody_is_forgotten(start_
 
 
 def test_the_control_calls_people_twice(start_room: StartRoom) -> None:
-    room, command = crowd(start_room)
+    room, command = crowd(start_room, PEOPLE, rate=RATE)
     chance = random.Random(SEED)
 
     with processes(room, "--naive") as run:
@@ -81,7 +65,7 @@ def test_the_control_calls_people_twice(start_room: StartRoom) -> None:
 
 
 def test_of_eight_rivals_one_runs_the_batch(start_room: StartRoom) -> None:
-    room, command = crowd(start_room, people=40, lost=0.0)
+    room, command = crowd(start_room, 40, rate=RATE, lost=0.0)
     with processes(room) as run:
         statuses = run(f"race 8 {command}")
         run(f"run {command}")
@@ -93,7 +77,7 @@ def test_of_eight_rivals_one_runs_the_batch(start_room: StartRoom) -> None:
 
 
 def test_a_full_disk_stops_the_batch_and_nobody_is_called_twice(start_room: StartRoom) -> None:
-    room, command = crowd(start_room, people=200, lost=0.0)
+    room, command = crowd(start_room, 200, rate=RATE, lost=0.0)
     directory = state(room)
     directory.mkdir(parents=True)
 
@@ -112,7 +96,7 @@ def test_a_full_disk_stops_the_batch_and_nobody_is_called_twice(start_room: Star
 
 
 def test_a_signal_ends_the_run_at_once_and_nothing_is_lost(start_room: StartRoom) -> None:
-    room, command = crowd(start_room, people=100, lost=0.0)
+    room, command = crowd(start_room, 100, rate=RATE, lost=0.0)
 
     with room.spawn(command) as child:
         eventually(lambda: len(called(room)) > 5)
@@ -132,9 +116,9 @@ def test_a_signal_ends_the_run_at_once_and_nothing_is_lost(start_room: StartRoom
 
 
 def test_after_a_stop_no_call_begins_later_than_a_second(start_room: StartRoom) -> None:
-    room, command = crowd(start_room, people=400, lost=0.0)
+    room, command = crowd(start_room, 400, rate=RATE, lost=0.0)
 
-    with room.spawn(command.replace("--rate 200", "--rate 20")) as child:
+    with room.spawn(command.replace(f"--rate {RATE}", "--rate 20")) as child:
         eventually(lambda: len(called(room)) > 5)
         assert room("batch stop a").exit_code == 0
         stopped = time.time()

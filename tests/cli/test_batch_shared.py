@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -11,39 +10,23 @@ import pytest
 
 from tests.conftest import StartRoom
 from tests.support.batch_runs import processes
-from tests.support.batches import write_list
+from tests.support.batches import called, crowd, write_list
 from tests.support.postgres import Postgres
 from tests.support.postgres_batches import execute, prepared
 from tests.support.room import PERSON, Room
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl import times
-from voicectl.clock import SystemClock
 from voicectl.store.batches.postgres_journal import PostgresJournal
 
 PEOPLE = 200
 KILLS = 10
-RATE = "--rate 60 --no-machine-detection --max 9999 --yes"
+RATE = 60
 
 
 @pytest.fixture
 def store(database: str) -> Iterator[str]:
     """The URL of a database with tables for batches."""
     return prepared(database)
-
-
-def crowd(start_room: StartRoom, people: int = PEOPLE, *, lost: float = 0.02) -> tuple[Room, str]:
-    """Return a room whose sandbox loses some replies, and the command that calls *people* people there."""
-    room = start_room(clock=SystemClock(), speed=100)
-    assert room.sandbox is not None
-    room.sandbox.faults.add({"what": "lost-reply", "on": "createCall", "probability": lost})
-    path = write_list(room, *(f"4479{number:08}" for number in range(people)))
-    return room, f"batch run {path} --id a --talk Hi {RATE}"
-
-
-def called(room: Room) -> Counter[str]:
-    """How often each person's phone rang."""
-    assert room.sandbox is not None
-    return Counter(leg.to["number"] for leg in room.sandbox.exchange.legs.values())
 
 
 def unjournalled(room: Room, store: str) -> set[str]:
@@ -62,7 +45,7 @@ def outcomes(room: Room, store: str) -> dict[str, str]:
 def test_when_workers_are_killed_nobody_is_called_twice_and_nobody_is_forgotten(
     start_room: StartRoom, store: str
 ) -> None:
-    room, command = crowd(start_room)
+    room, command = crowd(start_room, PEOPLE, rate=RATE)
 
     with processes(room) as run:
         run(f"kill 500 {command} --store {store}")
@@ -80,7 +63,7 @@ def test_when_workers_are_killed_nobody_is_called_twice_and_nobody_is_forgotten(
 
 
 def test_the_control_calls_people_twice(start_room: StartRoom, store: str) -> None:
-    room, command = crowd(start_room, people=100, lost=0.2)
+    room, command = crowd(start_room, 100, rate=RATE, lost=0.2)
     execute(store, "DROP INDEX intents_once")  # it would refuse the second intent for an attempt
 
     with processes(room, "--naive") as run:
@@ -91,7 +74,7 @@ def test_the_control_calls_people_twice(start_room: StartRoom, store: str) -> No
 
 
 def test_the_database_refuses_a_second_intent_for_an_attempt(start_room: StartRoom, store: str) -> None:
-    room, command = crowd(start_room, people=100, lost=0.2)
+    room, command = crowd(start_room, 100, rate=RATE, lost=0.2)
 
     with processes(room, "--naive") as run:
         run(f"kill 500 {command} --store {store}")
@@ -101,7 +84,7 @@ def test_the_database_refuses_a_second_intent_for_an_attempt(start_room: StartRo
 
 
 def test_of_eight_rivals_each_calls_other_people(start_room: StartRoom, store: str) -> None:
-    room, command = crowd(start_room, people=40, lost=0.0)
+    room, command = crowd(start_room, 40, rate=RATE, lost=0.0)
 
     with processes(room) as run:
         first = run(f"race 8 {command} --store {store}")
@@ -115,8 +98,8 @@ def test_of_eight_rivals_each_calls_other_people(start_room: StartRoom, store: s
 
 
 def test_a_stop_reaches_all_workers_within_a_second(start_room: StartRoom, store: str) -> None:
-    room, command = crowd(start_room, people=400, lost=0.0)
-    words = command.replace("--rate 60", "--rate 20")
+    room, command = crowd(start_room, 400, rate=RATE, lost=0.0)
+    words = command.replace(f"--rate {RATE}", "--rate 20")
 
     with room.spawn(f"{words} --store {store}") as first:
         eventually(lambda: len(called(room)) > 3)
@@ -140,7 +123,7 @@ def test_a_stop_reaches_all_workers_within_a_second(start_room: StartRoom, store
 def test_a_worker_waits_for_a_database_that_is_away(
     start_room: StartRoom, store: str, postgres: Postgres
 ) -> None:
-    room, command = crowd(start_room, people=60, lost=0.0)
+    room, command = crowd(start_room, 60, rate=RATE, lost=0.0)
     with processes(room) as run:
         run(f"kill 1000 {command} --store {store}")
     before = len(called(room))
@@ -159,7 +142,7 @@ def test_a_worker_waits_for_a_database_that_is_away(
 
 
 def test_a_call_in_doubt_is_settled_in_the_database(start_room: StartRoom, store: str) -> None:
-    room, command = crowd(start_room, people=1, lost=1.0)
+    room, command = crowd(start_room, 1, rate=RATE, lost=1.0)
     assert room.sandbox is not None
     room.sandbox.faults.clear()
     room.sandbox.faults.add({"what": "lost-request", "on": "createCall", "times": 1})

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from voicectl.clock import SystemClock
 from voicectl.core.batch.settings import Settings
 from voicectl.store.batches.directory import SqliteBatches
 from voicectl.store.batches.postgres_directory import PostgresBatches
-from voicectl.store.batches.records import Person
+from voicectl.store.batches.records import BatchHead, Person
 from voicectl.store.batches.sqlite import SqliteBatch
 
 from .room import Room
@@ -46,15 +49,17 @@ def make(room: Room, name: str, *numbers: str, store: str | None = None) -> None
     with place.new(name) as new:
         fill(new, *numbers)
         new.keep(
-            name=name,
-            application_id=application,
-            base_url=room.url,
-            created_at=room.clock.time(),
-            settings=Settings(
-                ncco=[{"action": "talk", "text": "Hello"}], from_=room.sandbox.identity.number
-            ).to_json(),
-            columns=("to",),
-            digest="",
+            BatchHead(
+                name=name,
+                application_id=application,
+                base_url=room.url,
+                created_at=room.clock.time(),
+                settings=Settings(
+                    ncco=[{"action": "talk", "text": "Hello"}], from_=room.sandbox.identity.number
+                ).to_json(),
+                columns=("to",),
+                digest="",
+            )
         )
     if isinstance(place, PostgresBatches):
         place.close()
@@ -71,3 +76,19 @@ def outcomes(room: Room, name: str) -> dict[str, str | None]:
     """Return the outcome of each person of a batch, by number."""
     with closing(open_batch(room, name)) as store:
         return {each.to: each.outcome for each in store.people()}
+
+
+def crowd(start_room: Callable[..., Room], people: int, *, rate: int, lost: float = 0.02) -> tuple[Room, str]:
+    """Return a room whose sandbox loses some replies, and the command that calls *people* people there."""
+    room = start_room(clock=SystemClock(), speed=100)
+    assert room.sandbox is not None
+    room.sandbox.faults.add({"what": "lost-reply", "on": "createCall", "probability": lost})
+    path = write_list(room, *(f"4479{number:08}" for number in range(people)))
+    options = f"--rate {rate} --no-machine-detection --max 9999 --yes"
+    return room, f"batch run {path} --id a --talk Hi {options}"
+
+
+def called(room: Room) -> Counter[str]:
+    """Return how often the sandbox was asked to call each number."""
+    assert room.sandbox is not None
+    return Counter(leg.to.get("number", "") for leg in room.sandbox.exchange.legs.values())

@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import GuardError, JournalError, TransportError
 from voicectl.store import files, journal_file
-from voicectl.store.journal_file import Damaged, usable
+from voicectl.store.journal_file import usable
+from voicectl.store.sqlite_file import Damaged
 
 if TYPE_CHECKING:
     import sqlite3
@@ -200,7 +201,7 @@ class Journal:
                 (state, reason, self._clock.time(), reference),
             ).fetchone()
             if row is None:
-                raise _missing(reference)
+                raise missing(reference)
             return _intent(row)
 
     def created(
@@ -228,7 +229,7 @@ class Journal:
                 )
             intent = self._claim(reference, uuid, reply, certainty, reason)
             if intent is None and certainty is None:
-                raise _missing(reference)
+                raise missing(reference)
             return intent
 
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
@@ -350,12 +351,7 @@ class Journal:
         (made,) = self._db.execute(
             "SELECT count(*) FROM dials WHERE at >= ?", (now - HOUR_SECONDS,)
         ).fetchone()
-        if made + len(dialled) > hourly_limit:
-            raise GuardError(
-                f"This profile allows {hourly_limit} {'call' if hourly_limit == 1 else 'calls'} per hour;"
-                f" {made} {'was' if made == 1 else 'were'} made in the last hour.",
-                hint="Wait, or raise the limit: voicectl profile add NAME --replace --max-calls-per-hour N ...",
-            )
+        check_hourly(made, len(dialled), hourly_limit)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -395,5 +391,20 @@ def _intent(row: sqlite3.Row) -> Intent:
         raise Damaged from exc
 
 
-def _missing(reference: str) -> JournalError:
+def check_hourly(made: int, more: int, limit: int) -> None:
+    """Check that *more* phones may be rung after *made* in the last hour.
+
+    Raises:
+        GuardError: The limit would be exceeded.
+    """
+    if made + more > limit:
+        raise GuardError(
+            f"This profile allows {limit} {'call' if limit == 1 else 'calls'} per hour;"
+            f" {made} {'was' if made == 1 else 'were'} made in the last hour.",
+            hint="Wait, or raise the limit: voicectl profile add NAME --replace --max-calls-per-hour N ...",
+        )
+
+
+def missing(reference: str) -> JournalError:
+    """Return the error for an intent that the journal does not contain."""
     return JournalError(f"The journal has no call with the reference {reference}.")

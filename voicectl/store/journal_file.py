@@ -8,8 +8,9 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from voicectl.errors import JournalError
-from voicectl.store import files
+from voicectl.store import files, sqlite_file
 from voicectl.store.sqlite_faults import DAMAGED, FAULTS, reason
+from voicectl.store.sqlite_file import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,30 +53,15 @@ _DAMAGED_HINT = (
 )
 
 
-class Damaged(Exception):
-    """A part of the database is damaged."""
-
-
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal at *path*, whose directory must exist, and return the connection. Create a missing journal.
 
     This may raise ``Damaged``, ``OSError`` and ``sqlite3.Error``.
     """
-    with files.alone(path.parent):  # SQLite does not wait for another process that is switching to WAL
+    with files.alone(path.parent):
         if not os.path.lexists(path):
             _make(path)
-        with files.opened(path, os.O_RDWR | os.O_NOFOLLOW):
-            pass
-        db = sqlite3.connect(path, timeout=10, isolation_level=None)
-        try:
-            db.row_factory = sqlite3.Row
-            _check_version(db)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-        except BaseException:
-            db.close()
-            raise
-    return db
+        return sqlite_file.connect(path, SCHEMA_VERSION)
 
 
 @contextmanager
@@ -109,11 +95,3 @@ def _make(path: Path) -> None:
         db.execute("COMMIT")
     new.replace(path)
     files.sync_directory(path.parent)
-
-
-def _check_version(db: sqlite3.Connection) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise sqlite3.DatabaseError("it was written by a newer version of voicectl")
-    if version < SCHEMA_VERSION:
-        raise Damaged

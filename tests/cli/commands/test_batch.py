@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -12,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from tests.conftest import StartRoom
-from tests.support.batches import make, open_batch, outcomes, state, write_list
+from tests.support.batches import called, make, open_batch, outcomes, state, write_list
 from tests.support.kept import EventfulClock, keep, status
 from tests.support.ports import free_block
 from tests.support.room import BUSY, DECLINES, PERSON, RINGS, Ran, Room
@@ -29,12 +28,6 @@ def run(
     room: Room, options: str = "--talk Hello", name: str = "a", file: str = "people.csv", **how: object
 ) -> Ran:
     return room(f"batch run {room.home}/{file} --id {name} --yes {options}", **how)  # type: ignore[arg-type]
-
-
-def dialled(room: Room) -> Counter[str]:
-    """How often the sandbox was asked to call each number."""
-    assert room.sandbox is not None
-    return Counter(leg.to.get("number", "") for leg in room.sandbox.exchange.legs.values())
 
 
 def add_fault(room: Room, what: str, **settings: object) -> None:
@@ -83,8 +76,8 @@ def test_everybody_is_called_once_and_the_outcomes_are_counted(room: Room) -> No
     assert ran.rows == [
         ["answered", "1"], ["machine", "1"], ["busy", "1"], ["no-answer", "1"], ["rejected", "2"], ["failed", "1"],
     ]  # fmt: skip
-    assert set(dialled(room).values()) == {1}
-    assert len(dialled(room)) == 7
+    assert set(called(room).values()) == {1}
+    assert len(called(room)) == 7
 
 
 def test_the_same_command_again_calls_nobody(room: Room) -> None:
@@ -92,7 +85,7 @@ def test_the_same_command_again_calls_nobody(room: Room) -> None:
     run(room)
 
     assert run(room).rows == [["answered", "1"], ["busy", "1"]]
-    assert sum(dialled(room).values()) == 2
+    assert sum(called(room).values()) == 2
 
 
 def test_a_number_is_called_once_however_it_is_written(room: Room) -> None:
@@ -100,7 +93,7 @@ def test_a_number_is_called_once_however_it_is_written(room: Room) -> None:
 
     ran = run(room)
 
-    assert dialled(room) == {PERSON: 1}
+    assert called(room) == {PERSON: 1}
     assert f"Left out as duplicates: 2: {PERSON} (line 3), {PERSON} (line 4)." in ran.stderr
 
 
@@ -113,7 +106,7 @@ def test_nobody_is_called_if_any_row_is_bad(room: Room) -> None:
     assert "line 3, column to" in ran.stderr
     assert "line 4, column to" in ran.stderr
     assert "has 2 bad rows" in ran.stderr
-    assert dialled(room) == {}
+    assert called(room) == {}
     assert room("batch list").stdout == ""
 
 
@@ -183,16 +176,16 @@ class TestConsent:
 
         assert room(line).exit_code == 9
         assert room(line, terminal=True, stdin="n\n").exit_code == 9
-        assert dialled(room) == {}
+        assert called(room) == {}
         assert room(line, terminal=True, stdin="y\n").exit_code == 0
-        assert dialled(room) == {PERSON: 1}
+        assert called(room) == {PERSON: 1}
 
     def test_standard_input_always_needs_yes(self, room: Room) -> None:
         line = "batch run - --id a --talk Hello"
 
         assert room(line, stdin=f"to\n{BUSY}\n").exit_code == 9
         assert room(f"{line} --yes", stdin=f"to\n{BUSY}\n").exit_code == 0
-        assert dialled(room) == {BUSY: 1}
+        assert called(room) == {BUSY: 1}
 
     def test_more_people_than_max_are_refused(self, room: Room) -> None:
         write_list(room, *PEOPLE, BUSY)
@@ -201,13 +194,13 @@ class TestConsent:
 
         assert ran.exit_code == 9
         assert "--max 11" in ran.stderr
-        assert dialled(room) == {}
+        assert called(room) == {}
 
     def test_people_without_consent_are_not_called(self, room: Room) -> None:
         write_list(room, f"{PERSON},no", f"{BUSY},yes", header="to,ok")
 
         assert run(room, "--talk Hello --consent-column ok").rows == [["busy", "1"], ["refused", "1"]]
-        assert dialled(room) == {BUSY: 1}
+        assert called(room) == {BUSY: 1}
 
     def test_excluded_numbers_are_not_called_and_the_file_is_read_again(self, room: Room) -> None:
         write_list(room, PERSON, BUSY)
@@ -229,20 +222,20 @@ class TestConsent:
         run(room, f"--talk Hello --exclude {exclude}")
 
         assert outcomes(room, "a") == {PERSON: "answered", BUSY: "refused"}
-        assert dialled(room) == {PERSON: 1}
+        assert called(room) == {PERSON: 1}
 
     def test_an_exclude_file_that_cannot_be_read_stops_everything(self, room: Room) -> None:
         write_list(room, PERSON)
 
         assert run(room, "--talk Hello --exclude /nowhere").exit_code == 2
-        assert dialled(room) == {}
+        assert called(room) == {}
 
     def test_numbers_that_the_profile_denies_are_not_called(self, room: Room) -> None:
         add_strict(room, "--deny 447700900001")
         write_list(room, PERSON, BUSY)
 
         assert run(room, "--talk Hello -p strict").rows == [["busy", "1"], ["refused", "1"]]
-        assert dialled(room) == {BUSY: 1}
+        assert called(room) == {BUSY: 1}
 
 
 class TestPlan:
@@ -256,7 +249,7 @@ class TestPlan:
         assert all(line.startswith("curl -X POST") for line in ran.stdout.splitlines())
         assert "Would call 5 people" in ran.stderr
         assert "The cost is at most EUR 1.00." in ran.stderr
-        assert dialled(room) == {}
+        assert called(room) == {}
         assert room("batch list").stdout == ""
 
     def test_a_rate_above_the_platforms_is_refused_off_this_machine(self, room: Room) -> None:
@@ -362,7 +355,7 @@ class TestAttempts:
         ran = run(room, "--talk Hello --attempts 3 --gap 30s")
 
         assert ran.rows == [["answered", "1"], ["busy", "1"]]
-        assert dialled(room) == {PERSON: 1, BUSY: 3}
+        assert called(room) == {PERSON: 1, BUSY: 3}
         with closing(open_batch(room, "a")) as store:
             _, person = store.people()
         assert all(a.ended_at and b.asked_at - a.ended_at >= 30 for a, b in pairwise(person.attempts))
@@ -372,7 +365,7 @@ class TestAttempts:
 
         run(room, "--talk Hello --attempts 2 --retry-on rejected --gap 1s")
 
-        assert dialled(room) == {BUSY: 1, DECLINES: 2}
+        assert called(room) == {BUSY: 1, DECLINES: 2}
 
     def test_the_second_number_is_tried_next(self, room: Room) -> None:
         write_list(room, f"{BUSY},{PERSON}", header="to,mobile")
@@ -380,7 +373,7 @@ class TestAttempts:
         ran = run(room, "--talk Hello --second-column mobile --gap 1s")
 
         assert ran.rows == [["answered", "1"]]
-        assert dialled(room) == {BUSY: 1, PERSON: 1}
+        assert called(room) == {BUSY: 1, PERSON: 1}
 
     def test_an_answered_outcome_cannot_be_repeated(self, room: Room) -> None:
         write_list(room, PERSON)
@@ -460,7 +453,7 @@ class TestKeys:
         assert room("batch status a -o json").json["reached"] == 1
         write_list(room, "447700900190", BUSY)
         assert run(room, name="b").rows == [["busy", "1"], ["opted-out", "1"]]
-        assert dialled(room)["447700900190"] == 1
+        assert called(room)["447700900190"] == 1
 
     @pytest.mark.parametrize(
         "options",
@@ -477,7 +470,7 @@ class TestKeys:
         write_list(room, PERSON)
 
         assert run(room, options).exit_code == 2
-        assert dialled(room) == {}
+        assert called(room) == {}
 
     @pytest.mark.parametrize(("is_own", "outcome"), [(True, "confirmed"), (False, "answered")])
     def test_only_a_key_for_the_attempts_own_token_counts(
@@ -526,7 +519,7 @@ class TestPauses:
         resumed = room("batch resume a")
         assert resumed.exit_code == 0, resumed.stderr
         assert room("batch status a -o json").json["waiting"] == 0
-        assert max(dialled(room).values()) == 1
+        assert max(called(room).values()) == 1
 
     def test_busy_and_unanswered_calls_never_pause_it(self, room: Room) -> None:
         write_list(room, *(f"4477009{number}0200" for number in range(8)))
@@ -543,7 +536,7 @@ class TestPauses:
         assert len(room.requests("createCall")) == 5
         room.sandbox.faults.clear()  # type: ignore[union-attr]
         assert room("batch resume a").exit_code == 0
-        assert dialled(room) == dict.fromkeys(PEOPLE[:4], 1)
+        assert called(room) == dict.fromkeys(PEOPLE[:4], 1)
 
     def test_a_refused_key_stops_everything_with_one_message(self, room: Room) -> None:
         write_list(room, *PEOPLE[:4])
@@ -562,7 +555,7 @@ class TestPauses:
 
         assert ran.exit_code == 9
         assert "--max-cost 1.005" in ran.stderr
-        assert 1 <= sum(dialled(room).values()) < 4
+        assert 1 <= sum(called(room).values()) < 4
 
 
 class TestDoubts:
@@ -574,7 +567,7 @@ class TestDoubts:
 
         assert ran.exit_code == 0, ran.stderr
         assert ran.rows == [["answered", "4"]]
-        assert dialled(room) == dict.fromkeys(PEOPLE[:4], 1)
+        assert called(room) == dict.fromkeys(PEOPLE[:4], 1)
 
     def test_a_call_that_is_not_found_stays_in_doubt_and_is_never_repeated(self, room: Room) -> None:
         write_list(room, *PEOPLE[:2])
@@ -606,7 +599,7 @@ class TestDoubts:
 
         assert room(f"call reconcile {reference} --assume not-created --reason checked").exit_code == 0
         assert room("batch resume a").rows == [["answered", "1"]]
-        assert dialled(room) == {PERSON: 1}
+        assert called(room) == {PERSON: 1}
 
 
 class TestLists:
@@ -622,7 +615,7 @@ class TestLists:
         assert f"added: {PEOPLE[3]}" in ran.stderr
         accepted = run(room, "--talk Hello --accept-new-list")
         assert accepted.exit_code == 0, accepted.stderr
-        assert dialled(room) == dict.fromkeys(PEOPLE[:5], 1)
+        assert called(room) == dict.fromkeys(PEOPLE[:5], 1)
 
     def test_a_list_in_another_order_is_the_same_list(self, room: Room) -> None:
         write_list(room, *PEOPLE[:3])
@@ -630,7 +623,7 @@ class TestLists:
         write_list(room, *reversed(PEOPLE[:3]))
 
         assert run(room).exit_code == 0
-        assert dialled(room) == dict.fromkeys(PEOPLE[:3], 1)
+        assert called(room) == dict.fromkeys(PEOPLE[:3], 1)
 
     def test_other_settings_are_refused_except_for_the_pace(self, room: Room) -> None:
         write_list(room, BUSY)
@@ -653,7 +646,7 @@ class TestOtherTerminals:
             assert "is being run by process" in ran.stderr
             assert room("batch status a -o json").json["state"] == "running"
 
-        assert dialled(room) == {}
+        assert called(room) == {}
 
     def test_a_batch_of_another_host_is_refused(self, room: Room) -> None:
         make(room, "a", PERSON)
@@ -729,7 +722,7 @@ class TestOtherTerminals:
 
         assert ran.exit_code == 10
         assert len(room.requests("updateCall")) == 1
-        assert dialled(room) == {PEOPLE[0]: 1}
+        assert called(room) == {PEOPLE[0]: 1}
         assert clock.passed < 30
 
     def test_stop_ends_the_calls_itself_if_no_process_runs_the_batch(self, room: Room) -> None:
@@ -778,7 +771,7 @@ def test_without_a_journal_nobody_is_called(room: Room) -> None:
     state(room).joinpath("journal.db").write_bytes(b"not a database, but long enough to look like one" * 100)
 
     assert run(room).exit_code == 1
-    assert dialled(room) == {}
+    assert called(room) == {}
 
 
 def test_the_progress_is_drawn_on_a_terminal(start_room: StartRoom) -> None:

@@ -26,6 +26,7 @@ from voicectl.store.batches.process import is_gone, this_process
 from voicectl.store.batches.records import (
     Attempt,
     AttemptState,
+    BatchHead,
     BatchStore,
     Begun,
     Changes,
@@ -51,13 +52,15 @@ def keep(batches: Batches, *numbers: str, name: str = "a") -> None:
     with batches.new(name) as new:
         fill(new, *numbers)
         new.keep(
-            name=name,
-            application_id=APPLICATION,
-            base_url="https://api.nexmo.com",
-            created_at=NOW,
-            settings={"retry_on": []},
-            columns=("to",),
-            digest="d",
+            BatchHead(
+                name=name,
+                application_id=APPLICATION,
+                base_url="https://api.nexmo.com",
+                created_at=NOW,
+                settings={"retry_on": []},
+                columns=("to",),
+                digest="d",
+            )
         )
 
 
@@ -255,13 +258,15 @@ class TestLists:
             keep(batches, A)
             with pytest.raises(StoreError, match="just created"):
                 new.keep(
-                    name="a",
-                    application_id=APPLICATION,
-                    base_url="",
-                    created_at=NOW,
-                    settings={},
-                    columns=(),
-                    digest="",
+                    BatchHead(
+                        name="a",
+                        application_id=APPLICATION,
+                        base_url="",
+                        created_at=NOW,
+                        settings={},
+                        columns=(),
+                        digest="",
+                    )
                 )
 
         with closing(batches.open("a")) as store:

@@ -29,6 +29,7 @@ from voicectl.core.batch.people import Columns
 from voicectl.core.batch.plan import MAX_LISTED, Plan
 from voicectl.core.batch.settings import Settings
 from voicectl.errors import DryRun, GuardError, InputError
+from voicectl.store.batches.records import BatchHead
 from voicectl.voice import ncco
 
 if TYPE_CHECKING:
@@ -288,13 +289,15 @@ def _confirm(app: App, question: str, lines: Iterable[str], people: int = 0, mos
 
 def _keep(app: App, name: str, settings: Settings, new: NewBatch, loaded: Loaded) -> None:
     new.keep(
-        name=name,
-        application_id=app.target.application_id,
-        base_url=app.target.base_url,
-        created_at=app.clock.time(),
-        settings=settings.to_json(),
-        columns=loaded.columns,
-        digest=loaded.digest,
+        BatchHead(
+            name=name,
+            application_id=app.target.application_id,
+            base_url=app.target.base_url,
+            created_at=app.clock.time(),
+            settings=settings.to_json(),
+            columns=loaded.columns,
+            digest=loaded.digest,
+        )
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self, TextIO
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from voicectl.cli.output.progress import plain_console
 from voicectl.cli.output.text import may_color
 
 if TYPE_CHECKING:
@@ -33,14 +33,7 @@ class BatchBar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=Console(
-                file=stream,
-                force_terminal=True,
-                no_color=not may_color(environ, stream),
-                highlight=False,
-                emoji=False,
-                markup=False,
-            ),
+            console=plain_console(stream, is_colored=may_color(environ, stream)),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=True,

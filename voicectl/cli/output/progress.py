@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def plain_console(stream: TextIO, *, is_colored: bool) -> Console:
+    """Return a console for a terminal that shows text as it is, without markup or emoji codes."""
+    return Console(
+        file=stream,
+        force_terminal=True,
+        no_color=not is_colored,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+
+
 class Bars:
     """Shows the progress of one file at a time.
 
@@ -39,14 +51,7 @@ class Bars:
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(
-                file=stream,
-                force_terminal=True,
-                no_color=not is_colored,
-                highlight=False,
-                emoji=False,
-                markup=False,
-            ),
+            console=plain_console(stream, is_colored=is_colored),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,

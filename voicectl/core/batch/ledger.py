@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from voicectl.core.batch import attempts as rules
 from voicectl.core.batch.alarm import Alarm
 from voicectl.core.batch.attempts import Outcome
-from voicectl.store.batches.records import AttemptState, Begun, Changes, PersonChange, Totals
+from voicectl.store.batches.records import AttemptState, Begun, Changes, PersonChange, Totals, price
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from decimal import Decimal
 
     from voicectl.clock import Clock
     from voicectl.store.batches.records import Attempt, BatchStore, Limits, WaitingPerson
@@ -237,12 +237,3 @@ class Ledger:
                 attempt=attempt,
             )
         )
-
-
-def price(text: str | None) -> Decimal:
-    """Return a price as the platform reports it, or 0 if it is absent or malformed."""
-    try:
-        found = Decimal(text or 0)
-    except InvalidOperation:
-        return Decimal(0)
-    return found if found.is_finite() else Decimal(0)

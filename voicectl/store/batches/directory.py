@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from voicectl.store.batches.records import Person
+    from voicectl.store.batches.records import BatchHead, Person
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SUFFIX = ".db"
@@ -116,17 +116,7 @@ class NewBatch:
             rows = self._db.execute('SELECT line, "to" FROM duplicates ORDER BY line LIMIT ?', (limit,))
             return [tuple(row) for row in rows]
 
-    def keep(
-        self,
-        *,
-        name: str,
-        application_id: str,
-        base_url: str,
-        created_at: float,
-        settings: dict[str, Any],
-        columns: tuple[str, ...],
-        digest: str,
-    ) -> None:
+    def keep(self, head: BatchHead) -> None:
         """Flush the batch to disk, and give it its name.
 
         Raises:
@@ -137,16 +127,16 @@ class NewBatch:
                 "INSERT INTO batch (name, application_id, base_url, created_at, settings, columns, digest)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    name,
-                    application_id,
-                    base_url,
-                    created_at,
-                    json.dumps(settings),
-                    json.dumps(columns),
-                    digest,
+                    head.name,
+                    head.application_id,
+                    head.base_url,
+                    head.created_at,
+                    json.dumps(head.settings),
+                    json.dumps(head.columns),
+                    head.digest,
                 ),
             )
-            self._db.execute("UPDATE people SET settled_at = ? WHERE outcome IS NOT NULL", (created_at,))
+            self._db.execute("UPDATE people SET settled_at = ? WHERE outcome IS NOT NULL", (head.created_at,))
             self.finish()
             self._db.close()
             with files.opened(self._path, os.O_RDWR) as handle:
@@ -155,10 +145,7 @@ class NewBatch:
             os.link(self._path, self._final)  # fails if the name is taken, unlike a rename
             files.sync_directory(self._final.parent)
         except FileExistsError as exc:
-            raise StoreError(
-                f"Another batch called {name!r} was just created.",
-                hint="Nothing was called. Run the command again.",
-            ) from exc
+            raise just_created(head.name) from exc
         except OSError as exc:
             raise StoreError(f"The batch {self._final} cannot be created: {exc.strerror}.") from exc
 
@@ -225,9 +212,7 @@ class SqliteBatches:
             StoreError: The batch cannot be used.
         """
         if not self.exists(name):
-            raise LegError(
-                f"There is no batch {name!r} of this application.", hint="List them: voicectl batch list"
-            )
+            raise not_found(name, "voicectl batch list")
         return SqliteBatch(self._path(name))
 
     @contextmanager
@@ -274,3 +259,15 @@ def check_name(name: str) -> str:
             hint="Use at most 100 letters, digits, dots, underscores and hyphens, such as outage-17.",
         )
     return name
+
+
+def not_found(name: str, command: str) -> LegError:
+    """Return the error for a batch that does not exist. *command* lists those that do."""
+    return LegError(f"There is no batch {name!r} of this application.", hint=f"List them: {command}")
+
+
+def just_created(name: str) -> StoreError:
+    """Return the error for a batch whose name another process has just used."""
+    return StoreError(
+        f"Another batch called {name!r} was just created.", hint="No call was made. Run the command again."
+    )

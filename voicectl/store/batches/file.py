@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from voicectl.errors import StoreError
-from voicectl.store import files
+from voicectl.store import files, sqlite_file
 from voicectl.store.sqlite_faults import DAMAGED, FAULTS, reason
+from voicectl.store.sqlite_file import Damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,10 +80,6 @@ _DAMAGED_HINT = (
 )
 
 
-class Damaged(Exception):
-    """A part of the database is damaged."""
-
-
 @contextmanager
 def usable(path: Path) -> Iterator[None]:
     """Translate exceptions about the file *path* into a ``StoreError``."""
@@ -96,17 +93,8 @@ def usable(path: Path) -> Iterator[None]:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the batch at *path*, which must exist. This may raise ``Damaged``, ``OSError`` and ``sqlite3.Error``."""
-    with files.alone(path.parent), files.opened(path, os.O_RDWR | os.O_NOFOLLOW):
-        db = sqlite3.connect(path, timeout=10, isolation_level=None)
-        try:
-            db.row_factory = sqlite3.Row
-            _check_version(db)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-        except BaseException:
-            db.close()
-            raise
-    return db
+    with files.alone(path.parent):
+        return sqlite_file.connect(path, SCHEMA_VERSION)
 
 
 def create(path: Path) -> sqlite3.Connection:
@@ -127,11 +115,3 @@ def create(path: Path) -> sqlite3.Connection:
     db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.execute("BEGIN")
     return db
-
-
-def _check_version(db: sqlite3.Connection) -> None:
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        raise sqlite3.DatabaseError("it was written by a newer version of voicectl")
-    if version < SCHEMA_VERSION:
-        raise Damaged

@@ -13,12 +13,13 @@ import json
 import socket
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import LeaseLost
 from voicectl.store.batches import postgres_lists, postgres_report, postgres_schema
-from voicectl.store.batches.postgres_report import ATTEMPT, COLUMNS, PLACES, UPDATED, attempt_of, values_of
+from voicectl.store.batches.postgres_report import COLUMNS, PLACES, UPDATED, attempt_of, values_of
 from voicectl.store.batches.process import is_gone
 from voicectl.store.batches.records import (
     Attempt,
@@ -212,43 +213,17 @@ class PostgresBatch:
         with self._changing() as link:
             if changes is not None:
                 self._write(link, changes)
-            ((stop, has_succeeded, now),) = self._ask(
-                link,
-                f"SELECT stop <> '' OR pause <> '', has_succeeded, {NOW} FROM batches WHERE id = %s FOR UPDATE",
-                self._id,
-            )
-            if stop:
-                return Begun.NO
-            asked_at = attempt.asked_at
-            if limits is not None:
-                turn = self._turn(link, now)
-                if turn is None or not self._is_within(link, limits, has_succeeded=has_succeeded):
-                    return Begun.LATER
-                asked_at = turn
-            changed = link.execute(
-                "UPDATE people SET due_at = NULL, attempts = attempts + 1"
-                " WHERE batch = %s AND id = %s AND attempts = %s AND due_at IS NOT NULL",
-                [self._id, person.id, attempt.number - 1],
-            )
-            if changed.rowcount == 0:
-                self._finish({person.id})
-                return Begun.NO
-            values = [*values_of(attempt), self._id, self._token]
-            values[ATTEMPT.index("asked_at")] = asked_at
-            link.execute(f"INSERT INTO attempts ({COLUMNS}, batch, worker) VALUES ({PLACES}, %s, %s)", values)
-            if limits is not None:
-                link.execute(
-                    "INSERT INTO turns VALUES (%s, %s) ON CONFLICT (application) DO UPDATE SET next = excluded.next",
-                    [self._application, asked_at + limits.dials / limits.rate],
-                )
-        if limits is not None:
-            time.sleep(max(0.0, asked_at - now))
-        return Begun.YES
+            begun, wait = self._begin(link, person, attempt, limits)
+        if changes is not None:
+            self._finish(changes.people_changed)
+        time.sleep(wait)
+        return begun
 
     def record(self, changes: Changes) -> None:
         """Write changes in one transaction."""
         with self._changing() as link:
             self._write(link, changes)
+        self._finish(changes.people_changed)
 
     def open_attempts(self) -> list[Attempt]:
         """Return the attempts that are not over, oldest first."""
@@ -332,6 +307,40 @@ class PostgresBatch:
         """Close the connection."""
         self._database.close()
 
+    def _begin(
+        self, link: Link, person: WaitingPerson, attempt: Attempt, limits: Limits | None
+    ) -> tuple[Begun, float]:
+        """Write an attempt, if it may be made now. Return the outcome, and how long to wait for its turn."""
+        ((is_stopped, has_succeeded, now),) = self._ask(
+            link,
+            f"SELECT stop <> '' OR pause <> '', has_succeeded, {NOW} FROM batches WHERE id = %s FOR UPDATE",
+            self._id,
+        )
+        if is_stopped:
+            return Begun.NO, 0.0
+        asked_at, wait = attempt.asked_at, 0.0
+        if limits is not None:
+            turn = self._turn(link, now)
+            if turn is None or not self._is_within(link, limits, has_succeeded=has_succeeded):
+                return Begun.LATER, 0.0
+            asked_at, wait = turn, turn - now
+        changed = link.execute(
+            "UPDATE people SET due_at = NULL, attempts = attempts + 1"
+            " WHERE batch = %s AND id = %s AND attempts = %s AND due_at IS NOT NULL",
+            [self._id, person.id, attempt.number - 1],
+        )
+        if changed.rowcount == 0:
+            self._finish({person.id})
+            return Begun.NO, 0.0
+        values = [*values_of(replace(attempt, asked_at=asked_at)), self._id, self._token]
+        link.execute(f"INSERT INTO attempts ({COLUMNS}, batch, worker) VALUES ({PLACES}, %s, %s)", values)
+        if limits is not None:
+            link.execute(
+                "INSERT INTO turns VALUES (%s, %s) ON CONFLICT (application) DO UPDATE SET next = excluded.next",
+                [self._application, asked_at + limits.dials / limits.rate],
+            )
+        return Begun.YES, wait
+
     def _note_engine(self, link: Link, jobs: Jobs) -> None:
         """Record which engine receives this process's jobs, so that they can be handed on if the process ends."""
         if jobs.engine != self._engine:
@@ -394,7 +403,6 @@ class PostgresBatch:
                     change.person,
                 ],
             )
-        self._done |= {each.person for each in changes.unmade} | {each.person for each in changes.people}
 
     def _workers(self, link: Link) -> list[Holder]:
         rows = self._ask(
@@ -419,7 +427,6 @@ class PostgresBatch:
     @contextmanager
     def _changing(self) -> Iterator[Link]:
         """Yield a connection in a transaction, after checking that this process still has its lease."""
-        self._done: set[int] = set()
         with self._database.within() as link, link.transaction():
             if not self._ask(link, "SELECT FROM workers WHERE token = %s FOR KEY SHARE", self._token):
                 raise LeaseLost(
@@ -427,7 +434,6 @@ class PostgresBatch:
                     hint="No further call is made here. Begin again: voicectl batch work NAME --store URL",
                 )
             yield link
-        self._finish(self._done)
 
     @staticmethod
     def _ask(link: Link, statement: str, *values: object) -> list[Any]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from voicectl.errors import LegError, StoreError
 from voicectl.store.batches import postgres_lists, postgres_schema
-from voicectl.store.batches.directory import NewBatch, SqliteBatches, check_name
+from voicectl.store.batches.directory import NewBatch, SqliteBatches, check_name, just_created, not_found
 from voicectl.store.batches.postgres import NOW, PostgresBatch
 from voicectl.store.postgres import Database
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicectl.store.batches.jobs import Jobs
+    from voicectl.store.batches.records import BatchHead
 
 
 class PostgresBatches:
@@ -60,10 +60,7 @@ class PostgresBatches:
         """
         found = self._id(name)
         if found is None:
-            raise LegError(
-                f"There is no batch {name!r} of this application.",
-                hint="List them: voicectl batch list --store URL",
-            )
+            raise not_found(name, "voicectl batch list --store URL")
         return PostgresBatch(self._url, found, self._application, jobs)
 
     @contextmanager
@@ -97,17 +94,7 @@ class _NewPostgresBatch(NewBatch):
 
     database: Database
 
-    def keep(
-        self,
-        *,
-        name: str,
-        application_id: str,
-        base_url: str,
-        created_at: float,  # noqa: ARG002 (the server has its own clock)
-        settings: dict[str, Any],
-        columns: tuple[str, ...],
-        digest: str,
-    ) -> None:
+    def keep(self, head: BatchHead) -> None:
         """Copy the batch to the database in one transaction.
 
         Raises:
@@ -118,11 +105,15 @@ class _NewPostgresBatch(NewBatch):
             made = link.execute(
                 "INSERT INTO batches (application, name, base_url, created_at, settings, columns, digest)"
                 f" VALUES (%s, %s, %s, {NOW}, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id, created_at",
-                [application_id, name, base_url, json.dumps(settings), json.dumps(columns), digest],
+                [
+                    head.application_id,
+                    head.name,
+                    head.base_url,
+                    json.dumps(head.settings),
+                    json.dumps(head.columns),
+                    head.digest,
+                ],
             ).fetchall()
             if not made:
-                raise StoreError(
-                    f"Another batch called {name!r} was just created.",
-                    hint="Nothing was called. Run the command again.",
-                )
+                raise just_created(head.name)
             postgres_lists.copy(link, path, *made[0])

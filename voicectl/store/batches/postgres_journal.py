@@ -2,6 +2,10 @@
 
 It keeps what :class:`voicectl.store.journal.Journal` keeps on one machine, for processes on several machines. The
 states of intents, and what may claim a call, are described there.
+
+A process may be paused for so long that others take over its attempts, and then go on. Therefore the unique index
+``intents_once`` refuses an intent for an attempt for which another intent is open or led to a call. Whichever process
+writes its intent first makes the call, and the other one sends no request.
 """
 
 from __future__ import annotations
@@ -13,10 +17,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicectl.errors import GuardError, JournalError, StoreError
+from voicectl.errors import JournalError, StoreError
 from voicectl.store.batches import postgres_schema
 from voicectl.store.batches.postgres import NOW
-from voicectl.store.journal import ABANDONED_SECONDS, HOUR_SECONDS, Intent, IntentState
+from voicectl.store.journal import (
+    ABANDONED_SECONDS,
+    HOUR_SECONDS,
+    Intent,
+    IntentState,
+    check_hourly,
+    missing,
+)
 from voicectl.store.postgres import Database
 
 if TYPE_CHECKING:
@@ -106,7 +117,7 @@ class PostgresJournal:
                 [state, reason, reference],
             ).fetchall()
             if not rows:
-                raise _missing(reference)
+                raise missing(reference)
             return _intent(rows[0])
 
     def created(
@@ -131,7 +142,7 @@ class PostgresJournal:
                 )
             intent = self._claim(link, reference, uuid, reply, certainty, reason)
             if intent is None and certainty is None:
-                raise _missing(reference)
+                raise missing(reference)
             return intent
 
     def match(self, intent: Intent, uuid: str, reply: dict[str, Any]) -> Intent | None:
@@ -224,11 +235,7 @@ class PostgresJournal:
             "SELECT count(*) FROM dials WHERE application = %s AND at >= %s",
             [self._application, now - HOUR_SECONDS],
         ).fetchall()
-        if made + count > hourly_limit:
-            raise GuardError(
-                f"This profile allows {hourly_limit} calls per hour; {made} were made in the last hour.",
-                hint="Wait, or raise the limit: voicectl profile add NAME --replace --max-calls-per-hour N ...",
-            )
+        check_hourly(made, count, hourly_limit)
 
     @contextmanager
     def _transaction(self) -> Iterator[Link]:
@@ -260,7 +267,3 @@ def _intent(row: Sequence[Any]) -> Intent:
         reason=reason,
         settled_at=settled_at,
     )
-
-
-def _missing(reference: str) -> JournalError:
-    return JournalError(f"The journal has no call with the reference {reference}.")

@@ -13,7 +13,7 @@ A store decides nothing: it keeps what it is given, and guarantees two things.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,15 +60,13 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchInfo:
-    """A batch as a whole.
+class BatchHead:
+    """What is known of a batch when it is created.
 
     Attributes:
         settings: What the user asked for, as :class:`voicectl.core.batch.settings.Settings` writes it.
         columns: The names of the list's columns.
         digest: The SHA-256 hash of the list's bytes.
-        pause: The reason why the batch paused, or an empty string.
-        holder: The process that holds the lease, or None.
     """
 
     name: str
@@ -78,6 +76,17 @@ class BatchInfo:
     settings: dict[str, Any]
     columns: tuple[str, ...]
     digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchInfo(BatchHead):
+    """A batch as a whole.
+
+    Attributes:
+        pause: The reason why the batch paused, or an empty string.
+        holder: The process that holds the lease, or None.
+    """
+
     stop: Stop
     pause: str
     holder: Holder | None
@@ -182,6 +191,11 @@ class Changes:
     unmade: list[Attempt] = field(default_factory=list)
     people: list[PersonChange] = field(default_factory=list)
 
+    @property
+    def people_changed(self) -> set[int]:
+        """The ids of the people whose attempt has ended or was not made, or who are not called."""
+        return {each.person for each in self.unmade} | {each.person for each in self.people}
+
     def __bool__(self) -> bool:
         """Return True if there are any changes."""
         return bool(self.attempts or self.unmade or self.people)
@@ -282,6 +296,15 @@ class Difference:
     def __bool__(self) -> bool:
         """Return True if the lists differ."""
         return bool(self.added or self.removed or self.changed)
+
+
+def price(text: str | None) -> Decimal:
+    """Return a price as the platform reports it, or 0 if it is absent or malformed."""
+    try:
+        found = Decimal(text or 0)
+    except InvalidOperation:
+        return Decimal(0)
+    return found if found.is_finite() else Decimal(0)
 
 
 class BatchStore(Protocol):

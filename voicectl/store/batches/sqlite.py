@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import asdict, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import GuardError, LeaseLost
 from voicectl.store.batches import file
-from voicectl.store.batches.file import Damaged, usable
+from voicectl.store.batches.file import usable
 from voicectl.store.batches.process import is_gone
 from voicectl.store.batches.records import (
     Attempt,
@@ -23,7 +23,9 @@ from voicectl.store.batches.records import (
     Stop,
     Totals,
     WaitingPerson,
+    price,
 )
+from voicectl.store.sqlite_file import Damaged
 
 if TYPE_CHECKING:
     import sqlite3
@@ -184,7 +186,7 @@ class SqliteBatch:
                 open=open_,
                 attempts=made,
                 succeeded=succeeded,
-                spent=sum((_price(row["price"]) for row in prices), Decimal(0)),
+                spent=sum((price(row["price"]) for row in prices), Decimal(0)),
             )
 
     def people(self) -> Iterator[PersonRecord]:
@@ -338,12 +340,3 @@ def _attempt(row: sqlite3.Row) -> Attempt:
 
 def _values(attempt: Attempt) -> tuple[Any, ...]:
     return tuple(getattr(attempt, name) for name in _ATTEMPT)
-
-
-def _price(text: str) -> Decimal:
-    """Return a price as the platform reports it, or 0 if it is malformed."""
-    try:
-        found = Decimal(text)
-    except InvalidOperation:
-        return Decimal(0)
-    return found if found.is_finite() else Decimal(0)
