@@ -82,7 +82,7 @@ FAILING = {
         ["{ press = '4' }", "{ hear = 'goodbye' }", "{ press = '1' }"],
         "nothing listened for keys",
     ),
-    "connected to nobody": (["{ connected = '447700900002', within = '3s' }"], "Other legs: none"),
+    "connected to no one": (["{ connected = '447700900002', within = '3s' }"], "Other legs: none"),
     "another room": (
         ["{ press = '3' }", "{ in_room = 'sales', within = '5s' }"],
         "The party is in 'support'.",

@@ -1,4 +1,4 @@
-"""What a store of batches guarantees, in SQLite and in PostgreSQL."""
+"""The guarantees of a store of batches, in SQLite and in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -347,7 +347,7 @@ class TestFiles:
 
 
 class TestSharing:
-    """What several processes of one batch guarantee together."""
+    """The guarantees of several processes that run one batch together."""
 
     LIMITS = Limits(dials=1, rate=2.0, concurrent=None, max_cost=None, call_bound=None)
 

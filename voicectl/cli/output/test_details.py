@@ -1,4 +1,4 @@
-"""What a failed test expected and heard, as lines."""
+"""The details of a failed test, as lines: the expectations, and what was heard."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ Source: Voice API reference, "machine detection": up to 4 to 5 s.
 
 
 class Outcome(StrEnum):
-    """What became of a person."""
+    """The result of a batch for a person."""
 
     CONFIRMED = "confirmed"
     ANSWERED = "answered"
@@ -89,7 +89,7 @@ _BY_STATUS = {
 
 
 class Recovery(StrEnum):
-    """What an attempt left open by an earlier process turns out to be."""
+    """The state in which another process left an attempt open."""
 
     UNMADE = "unmade"
     LIVE = "live"

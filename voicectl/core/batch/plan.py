@@ -18,7 +18,7 @@ MAX_LISTED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a batch is about to do.
+    """The plan of a batch.
 
     Attributes:
         people: The number of people who may be called.

@@ -68,7 +68,7 @@ DUE_AT_ONCE = 100
 
 
 class _Mode(Enum):
-    """What the loop still does: everything, no more new calls, or only what is in flight."""
+    """The work that the loop still does: everything, no more new calls, or only what is in flight."""
 
     CALL = auto()
     FINISH = auto()

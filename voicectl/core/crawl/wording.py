@@ -1,4 +1,4 @@
-"""What a prompt says: its words without changing numbers and dates, and the keys that it offers."""
+"""The wording of a prompt: its words without changing numbers and dates, and the keys that it offers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the steps of a test share: the parties, and waiting on the call clock."""
+"""The parties of a test and waiting on the call clock, which all steps share."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def read_all(paths: list[Path]) -> list[Scenario]:
         paths: Files, and directories in which all files with the suffix :data:`SUFFIX` are read.
 
     Raises:
-        InputError: A file cannot be read, or there is none.
+        InputError: A file cannot be read, or no file was found.
         ScenarioError: The files contain mistakes.
     """
     mistakes: list[str] = []

@@ -93,7 +93,7 @@ def _await_entry(
 
 def _await(driver: Driver, step: Awaited, is_so: Callable[[], bool], instead: Callable[[], str]) -> None:
     if not driver.wait_until(is_so, driver.within(step)):
-        raise StepFailed(f"not so within {driver.within(step):g} s. {instead()}")
+        raise StepFailed(f"not the case within {driver.within(step):g} s. {instead()}")
 
 
 def _at(body: Any, path: str) -> Any:

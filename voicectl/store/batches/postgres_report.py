@@ -17,7 +17,7 @@ ATTEMPT = tuple(each.name for each in fields(Attempt))
 COLUMNS = ", ".join(f'"{name}"' for name in ATTEMPT)
 PLACES = ", ".join(["%s"] * len(ATTEMPT))
 UPDATED = ", ".join(f'"{name}" = excluded."{name}"' for name in ATTEMPT if name != "asked_at")
-"""What changes of an attempt that exists. Its time is that of its turn, by the server's clock."""
+"""The columns of an attempt that may change. Its time remains that of its turn, by the server's clock."""
 
 
 def people(link: Link, batch: int, *, after: int, limit: int) -> list[PersonRecord]:

@@ -1,4 +1,4 @@
-"""Identifying processes, so that a lease can be told apart from a lease of a process that has ended.
+"""Identifying processes, so that a lease whose process has ended is recognized.
 
 A process id is soon used again. Together with the time at which the process started, it is unique until the next
 boot, which has an id of its own.

@@ -32,7 +32,7 @@ class AttemptState(StrEnum):
 
 
 class Stop(StrEnum):
-    """What another command has asked the batch's process to do."""
+    """The request of another command to the batch's process."""
 
     NO = ""
     STOP = "stop"
@@ -61,7 +61,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchHead:
-    """What is known of a batch when it is created.
+    """The properties that a batch has from its creation on.
 
     Attributes:
         settings: What the user asked for, as :class:`voicectl.core.batch.settings.Settings` writes it.
@@ -248,7 +248,7 @@ class Totals:
 
 
 class Begun(Enum):
-    """What became of the request to begin an attempt."""
+    """The result of the request to begin an attempt."""
 
     YES = auto()
     NO = auto()
