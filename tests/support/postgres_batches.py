@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 
 from voicectl.store.batches import postgres_schema
@@ -19,5 +21,15 @@ def prepared(url: str) -> str:
 
 def execute(url: str, statement: str | bytes) -> None:
     """Run SQL in the schema of batches."""
-    with psycopg.connect(url, autocommit=True, options=f"-c search_path={postgres_schema.SCHEMA}") as link:
+    with _connected(url) as link:
         link.execute(statement)  # type: ignore[call-overload]
+
+
+def fetch(url: str, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query in the schema of batches."""
+    with _connected(url) as link:
+        return link.execute(query).fetchall()  # type: ignore[call-overload]
+
+
+def _connected(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(url, autocommit=True, options=f"-c search_path={postgres_schema.SCHEMA}")

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -16,11 +17,13 @@ import pytest
 from procrastinate.schema import SchemaManager
 
 from tests.support.batches import fill
-from tests.support.postgres_batches import execute, prepared
+from tests.support.clock import FakeClock
+from tests.support.postgres_batches import execute, fetch, prepared
 from voicectl.core.batch import places
 from voicectl.errors import GuardError, InputError, LeaseLost, LegError, StoreError
 from voicectl.store.batches import postgres_schema
 from voicectl.store.batches.directory import SqliteBatches
+from voicectl.store.batches.jobs import Jobs
 from voicectl.store.batches.postgres_directory import PostgresBatches
 from voicectl.store.batches.process import is_gone, this_process
 from voicectl.store.batches.records import (
@@ -388,6 +391,18 @@ class TestSharing:
         first, second = (each.asked_at for each in store.open_attempts())
         assert second - first >= 0.5
 
+    def test_the_time_of_an_attempt_stays_that_of_its_turn(self, shared: OpenOn) -> None:
+        store = shared()
+        person = store.due(NOW, 1)[0]
+        store.begin(person, attempt(person), None, self.LIMITS)
+        (begun,) = store.open_attempts()
+
+        store.record(Changes(at=NOW, attempts=[attempt(person, state=AttemptState.LIVE, uuid="u")]))
+
+        (live,) = store.open_attempts()
+        assert (live.state, live.asked_at) == (AttemptState.LIVE, begun.asked_at)
+        assert begun.asked_at > NOW + 1000  # the server's time
+
     def test_a_turn_that_is_too_far_ahead_is_not_waited_for(self, shared: OpenOn) -> None:
         store = shared()
         people = store.due(NOW, 3)
@@ -450,6 +465,94 @@ class TestSharing:
         assert other.begin(person, attempt(person)) is Begun.NO
 
 
+class TestJobs:
+    """The jobs that hand people out to the processes of a batch."""
+
+    @pytest.fixture
+    def jobs(self) -> Jobs:
+        return Jobs()
+
+    @pytest.fixture
+    def fed(self, database: str, tmp_path: Path, jobs: Jobs) -> Iterator[BatchStore]:
+        """A batch of three people in PostgreSQL, whose process takes people from *jobs*."""
+        with closing(PostgresBatches(prepared(database), tmp_path, APPLICATION)) as batches:
+            keep(batches, A, B, C)
+            with closing(batches.open("a", jobs)) as store:
+                store.take_lease(this_process(NOW))
+                yield store
+
+    def test_each_person_is_queued_once(self, fed: BatchStore, database: str) -> None:
+        for _ in range(3):
+            fed.renew_lease(NOW)
+
+        assert queued(database) == [1, 2, 3]
+
+    def test_a_job_ends_with_what_is_recorded_of_its_person(self, fed: BatchStore, jobs: Jobs) -> None:
+        ended: list[int] = []
+        for person in (1, 2):
+            jobs.receive(person, lambda person=person: ended.append(person))
+        first, _ = fed.due(NOW, 9)
+
+        fed.begin(first, attempt(first))
+        assert ended == []
+        fed.record(Changes(at=NOW, people=[PersonChange(person=first.id, outcome="busy")]))
+        assert ended == [1]
+        fed.release_lease()
+        assert ended == [1, 2]
+
+    def test_a_second_job_for_a_person_who_was_called_ends_at_once(self, fed: BatchStore, jobs: Jobs) -> None:
+        jobs.receive(1, lambda: None)
+        (person,) = fed.due(NOW, 9)
+        fed.begin(person, attempt(person))
+        fed.record(Changes(at=NOW, people=[PersonChange(person=1, outcome="busy")]))
+        ended: list[int] = []
+
+        jobs.receive(1, lambda: ended.append(1))
+
+        assert fed.due(NOW, 9) == []
+        assert ended == [1]
+
+    def test_people_whose_jobs_were_lost_are_queued_again(self, fed: BatchStore, database: str) -> None:
+        fed.renew_lease(NOW)
+        execute(database, "DELETE FROM procrastinate_jobs WHERE (args ->> 'person')::bigint < 3")
+        execute(database, "UPDATE procrastinate_jobs SET status = 'doing'")
+
+        fed.renew_lease(NOW)
+
+        assert queued(database) == [1, 2, 3]
+
+    def test_the_people_of_a_process_that_has_ended_are_queued_again_once(
+        self, fed: BatchStore, database: str
+    ) -> None:
+        fed.renew_lease(NOW)
+        execute(database, "INSERT INTO procrastinate_workers DEFAULT VALUES")
+        engine = "(SELECT max(id) FROM procrastinate_workers)"
+        execute(database, f"UPDATE procrastinate_jobs SET status = 'doing', worker_id = {engine}")
+        gone = "SELECT 'gone', batch, host, boot, pid, 'before', seen_at FROM workers"
+        execute(database, f"INSERT INTO workers SELECT *, {engine} FROM ({gone}) AS gone")
+
+        for _ in range(2):
+            fed.inherit()
+            fed.renew_lease(NOW)
+
+        assert queued(database) == [1, 2, 3]
+
+    def test_a_process_that_receives_no_more_jobs_begins_again(self, fed: BatchStore, jobs: Jobs) -> None:
+        jobs.end()
+
+        with pytest.raises(StoreError) as lost:
+            fed.renew_lease(NOW)
+        assert lost.value.is_temporary
+
+
+def queued(url: str) -> list[int]:
+    """Return the people who have a job, a number for each job."""
+    return [
+        person
+        for (person,) in fetch(url, "SELECT (args ->> 'person')::bigint FROM procrastinate_jobs ORDER BY 1")
+    ]
+
+
 def settle(store: BatchStore, person: WaitingPerson) -> None:
     """Let a person have been called."""
     store.begin(person, attempt(person))
@@ -473,3 +576,17 @@ def test_tables_of_an_older_version_are_refused_until_they_are_upgraded(
         assert places.prepare(database, is_new=False)
         assert not places.prepare(database, is_new=False)
         assert batches.names() == []
+
+
+@pytest.mark.parametrize("off", [-3600.0, 0.0, 3600.0])
+def test_machines_whose_clocks_differ_agree_on_the_servers_time(
+    database: str, tmp_path: Path, off: float
+) -> None:
+    clock = FakeClock(time.time() + off)
+
+    place = places.shared(prepared(database), tmp_path, APPLICATION, clock)
+
+    assert place.clock.time() == pytest.approx(place.batches.now(), abs=60)
+    clock.sleep(100)
+    assert place.clock.time() == pytest.approx(place.batches.now() + 100, abs=60)
+    place.close()
