@@ -71,7 +71,7 @@ Loop = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Play it this many times; 0 repeats it until stopped.",
+        help="Play N times; with 0, repeat until stopped.",
     ),
 ]
 Level = Annotated[float | None, typer.Option(min=-1, max=1, metavar="LEVEL", help="Volume, from -1 to 1.")]

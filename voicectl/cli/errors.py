@@ -86,7 +86,10 @@ ERROR_CODES = (  # the first match counts
     ErrorCode(errors.SignatureError, "signature", USAGE, "A webhook is unsigned, forged, stale or altered."),
     ErrorCode(errors.JournalError, "journal", INTERNAL, "The journal of created calls cannot be used."),
     ErrorCode(
-        errors.StoreError, "store", INTERNAL, "The store of webhook events, or a batch, cannot be used."
+        errors.StoreError,
+        "store",
+        INTERNAL,
+        "The event store, or the stored data of a batch, cannot be used.",
     ),
     ErrorCode(errors.UnwritableError, "unwritable", INTERNAL, "A recording cannot be written."),
     ErrorCode(errors.VoicectlError, "internal", INTERNAL, "Unexpected internal error."),

@@ -79,17 +79,15 @@ COMMANDS: Tree = {
     "batch": {
         "run": Entry("batch_run:run", "Call many people, each at most once per attempt.", ":SUMMARY"),
         "list": Entry("batch:list_", "List the application's batches.", ":BATCH"),
-        "status": Entry("batch:status", "Show how far a batch is.", ":BATCH"),
-        "stop": Entry(
-            "batch:stop", "Stop a batch: no new call begins later than one second after this.", ":BATCH"
-        ),
+        "status": Entry("batch:status", "Show the progress of a batch.", ":BATCH"),
+        "stop": Entry("batch:stop", "Stop a batch: within one second, no more calls are started.", ":BATCH"),
         "resume": Entry(
-            "batch_run:resume", "Go on with a batch that paused, was stopped or was interrupted.", ":SUMMARY"
+            "batch_run:resume", "Continue a batch that was paused, stopped or interrupted.", ":SUMMARY"
         ),
-        "report": Entry("batch:report", "List every person of a batch with the outcome.", ":PERSON"),
+        "report": Entry("batch:report", "List every person in a batch, with the outcome.", ":PERSON"),
         "work": Entry(
             "batch_work:work",
-            "Help to run a batch that 'batch run --store' began, from this machine.",
+            "Run a batch on this machine, too, that was started with 'batch run --store'.",
             ":SUMMARY",
         ),
         "store": {
@@ -105,7 +103,7 @@ COMMANDS: Tree = {
     },
     "test": {
         "run": Entry(
-            "test:run", "Run the tests of scenario files against an application, on a private sandbox."
+            "test:run", "Run the tests in scenario files against an application, on a private sandbox."
         ),
         "crawl": Entry(
             "test_crawl:crawl", "Explore the menu of an application, and find its faults.", ":VIEW"
@@ -251,7 +249,7 @@ GROUP_HELP = {
     "call": "Create calls and show them.",
     "conversation": "Show conversations, speak or play audio to them, and record them. Name a conversation by its"
     " room name or by its id (CON-...).",
-    "batch": "Call many people, see how far it is, and report who was reached.",
+    "batch": "Call many people, follow the progress, and report who was reached.",
     "store": "Prepare a PostgreSQL database for batches that several machines run together.",
     "test": "Test an application that answers calls, on a sandbox.",
     "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",

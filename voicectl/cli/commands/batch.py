@@ -99,7 +99,7 @@ def list_(ctx: typer.Context, store: BatchStoreUrl = None) -> None:
 
 
 def status(ctx: typer.Context, name: Name, store: BatchStoreUrl = None) -> None:
-    """Show how far a batch is.
+    """Show the progress of a batch.
 
     The state is 'running', 'stopping', 'paused', 'stopped', 'interrupted' (its process has ended) or 'done'.
 
@@ -117,9 +117,9 @@ def stop(
     hang_up_: Annotated[bool, typer.Option("--hang-up", help="Also end the calls under way.")] = False,
     store: BatchStoreUrl = None,
 ) -> None:
-    """Stop a batch: no new call begins later than one second after this.
+    """Stop a batch: within one second, no more calls are started.
 
-    Calls under way continue unless --hang-up is given. Go on later with 'batch resume'.
+    Calls under way continue unless --hang-up is given. To continue later, use 'batch resume'.
 
     Examples:
       $ voicectl batch stop "$BATCH"
@@ -146,11 +146,13 @@ def report(
     name: Name,
     svg: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also draw the outcomes over time to this SVG file."),
+        typer.Option(
+            metavar="FILE", help="Also save a diagram of the outcomes over time in this file, as SVG."
+        ),
     ] = None,
     store: BatchStoreUrl = None,
 ) -> None:
-    """List every person of a batch with the outcome.
+    """List every person in a batch, with the outcome.
 
     The values of the list's columns are in 'row', as in --fields to,outcome,row.name. All attempts are in 'calls',
     and the lines that repeat a person's number are in 'duplicates'.

@@ -85,7 +85,7 @@ def run(
     With --confirm-key, only people who press that key count as reached ('confirmed'). People who press --opt-out-key
     are never called by a batch again ('opted-out').
 
-    The batch pauses (exit status 9) if the API refuses the first call, if 5 calls in a row fail with the same cause,
+    The batch pauses (exit status 9) if the API refuses the first call, if 5 calls in a row fail for the same reason,
     or if more than 5 % of at least 20 calls are in doubt. The exit status is 10 if people were not called or are in
     doubt. With -o jsonl, each change is printed; otherwise, the number of people by outcome is printed at the end.
 
@@ -138,10 +138,10 @@ def resume(
     concurrent: Concurrent = None,
     store: BatchStoreUrl = None,
 ) -> None:
-    """Go on with a batch that paused, was stopped or was interrupted.
+    """Continue a batch that was paused, stopped or interrupted.
 
-    The command keeps the settings and the list with which the batch was begun, and does not repeat any call that was
-    made or may have been made. Outcomes and exit statuses are those of 'batch run'.
+    The command keeps the settings and the list with which the batch was started, and does not repeat any call that
+    was made or may have been made. Outcomes and exit statuses are those of 'batch run'.
 
     Examples:
       $ voicectl batch resume "$BATCH"
@@ -237,7 +237,7 @@ class _Update:
             remark(f"  {line}")
         if not self.is_accepted or columns != info.columns:
             raise InputError(
-                f"The {'list' if columns == info.columns else 'columns'} of this batch changed since it was begun:"
+                f"The {'list' if columns == info.columns else 'columns'} of this batch changed since it was started:"
                 f" {found.added} added, {found.removed} removed, {found.changed} changed.",
                 hint="No call was made. Use the old list, or 'batch resume', or --accept-new-list, which adds only"
                 " the people who are new.",

@@ -40,7 +40,7 @@ def work(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the batch.", show_default=False)],
     store: Url,
 ) -> None:
-    """Help to run a batch that 'batch run --store' began, from this machine.
+    """Run a batch on this machine, too, that was started with 'batch run --store'.
 
     All workers together keep to the batch's rate and limits, and no person is called by two of them. If a worker
     ends, the others take over its calls within a minute. If the database cannot be reached, the worker waits for it.

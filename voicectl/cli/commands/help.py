@@ -172,7 +172,7 @@ field, with the exit status of each:
 def _environment(_app: App) -> str:
     entries = ""
     for names, others, meaning in VARIABLES:
-        also = f" Falls back to {others}." if names and others else ""
+        also = f" Fallback: {others}." if names and others else ""
         text = fill(
             meaning + also, WIDTH, initial_indent=_DEEP, subsequent_indent=_DEEP, break_on_hyphens=False
         )

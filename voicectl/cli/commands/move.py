@@ -46,7 +46,7 @@ def move(
         bool | None,
         typer.Option(
             "--start-on-enter/--no-start-on-enter",
-            help="Start the conversation, or do not, when the moved legs enter.",
+            help="Set whether the conversation starts when the moved legs enter.",
         ),
     ] = None,
     end_on_exit: Annotated[

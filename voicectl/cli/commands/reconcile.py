@@ -46,7 +46,8 @@ def reconcile(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Look at the calls of batches in this database, postgresql://USER@HOST/DATABASE.",
+            help="Use the calls of the batches in this database, postgresql://USER@HOST/DATABASE, instead of the"
+            " journal on this machine.",
         ),
     ] = None,
     *,

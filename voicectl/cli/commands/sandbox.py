@@ -74,9 +74,9 @@ class Behaviour:
     settle: Annotated[
         str, typer.Option(metavar="DURATION", help="Refuse changes to a new leg for this long.")
     ] = "0s"
-    no_limits: Annotated[bool, typer.Option("--no-limits", help="Enforce no rate limits (status 429).")] = (
-        False
-    )
+    no_limits: Annotated[
+        bool, typer.Option("--no-limits", help="Do not enforce rate limits (status 429).")
+    ] = False
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -143,8 +143,9 @@ def start(
     region also has an address of its own, on one of the next six ports, which serves only that region's calls:
     'sandbox status --fields regions' lists them. The sandbox runs until Ctrl-C or 'sandbox stop'.
 
-    With --tls it also serves HTTPS, for programs that use nothing else. Its certificates come from an authority of
-    its own, whose key stays in the configuration directory. 'sandbox env' makes programs in your shell trust it.
+    With --tls it also serves HTTPS, for programs that use nothing else. Its certificates come from a certificate
+    authority of its own, whose key stays in the configuration directory. 'sandbox env' makes programs in your shell
+    trust it.
 
     Examples:
       $ voicectl sandbox start --detach --port 0

@@ -33,7 +33,7 @@ def run(
         list[Path],
         typer.Argument(
             metavar="FILE|DIR...",
-            help="Scenario files, or directories in which all *.call.toml are run.",
+            help="Scenario files, or directories whose *.call.toml files are run.",
             show_default=False,
         ),
     ],
@@ -68,17 +68,17 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run the tests of scenario files against an application, on a private sandbox.
+    """Run the tests in scenario files against an application, on a private sandbox.
 
     A scenario file says how to start the application, and what the people who call it hear, press and say. The
-    application is started as the file says, and called over the real protocol. The sandbox's clock does not wait: it
-    goes from one moment at which something happens to the next, and only after the application has answered.
+    application is started as the file says, and called over the real protocol. The sandbox's clock does not run in
+    real time: it jumps from each event to the next, once the application has responded.
 
     Each test also fails if the application returns an NCCO with an error, does not answer a webhook in time, plays
     audio that cannot be fetched, calls people faster than the platform allows, or repeats a prompt without end.
 
-    The exit status is 13 if a test failed, and 2 if a file has a mistake; then, no test is run. In a pipe, there is
-    one line for each test; what failed tests expected and heard goes to standard error.
+    The exit status is 13 if a test failed, and 2 if a file contains an error; in that case, no tests are run. In a
+    pipe, there is one line for each test; what failed tests expected and heard goes to standard error.
 
     Examples:
       $ voicectl test run ivr.call.toml

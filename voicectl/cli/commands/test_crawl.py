@@ -37,7 +37,9 @@ def crawl(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="Scenario file whose [app] is the application.", show_default=False
+            metavar="FILE",
+            help="Scenario file whose [app] section describes the application.",
+            show_default=False,
         ),
     ],
     to: Annotated[str, typer.Option("--to", metavar="NUMBER", help="Number to call.", show_default=False)],
@@ -45,18 +47,21 @@ def crawl(
     depth: Annotated[
         int, typer.Option(metavar="N", min=1, max=MAX_DEPTH, help="Press keys at most N times in one call.")
     ] = 8,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Also draw the map to this file.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also save the map in this file, as SVG.")
+    ] = None,
     mermaid: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the map to this file, as Mermaid.")
+        Path | None, typer.Option(metavar="FILE", help="Also save the map in this file, as Mermaid.")
     ] = None,
 ) -> None:
     """Explore the menu of an application, and find its faults.
 
-    Wherever the application listens, each key is pressed, then nothing, then too many keys, each on a call of its own
-    from the start. What the application says, without its numbers and dates, tells where the caller is.
+    Wherever the application waits for keys, voicectl presses each key, then none, then too many. Each attempt is a
+    separate call from the beginning of the menu. voicectl recognises each place in the menu by what the application
+    says there, ignoring numbers and dates.
 
-    Dead ends, menus that nothing leads out of or that are repeated without end, errors, and keys that are offered
-    ("press 2") but answered as keys that are not are listed on standard error. The exit status is then 13.
+    Standard error lists dead ends, menus that have no way out or are repeated endlessly, errors, and keys that are
+    offered ("press 2") but treated like keys that are not offered. If there are any, the exit status is 13.
 
     Examples:
       $ voicectl test crawl ivr.call.toml --to 442079460000

@@ -129,7 +129,7 @@ def watch(
     serve' is running on this machine, and when the last event arrived. A leg is shown as muted if it was muted from
     this machine; '?' means unknown. An age of '>3m' means that the leg was first seen 3 minutes ago, and may be
     older. JSON output has one line per change. Ctrl-C stops the command, with exit status 130; on the screen, q stops
-    it with 0.
+    it with exit status 0.
 
     With --for, the command stops by itself. The exit status is 8 if the wait timed out, and 11 if a leg ended in a
     status other than the one waited for. Without LEG, the command waits for every live leg that the options select;

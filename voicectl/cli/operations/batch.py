@@ -94,7 +94,7 @@ def check_target(app: App, info: BatchInfo) -> None:
     if (info.application_id, info.base_url) != (target.application_id, target.base_url):
         raise GuardError(
             f"The batch {info.name} belongs to application {info.application_id} on {info.base_url}.",
-            hint="Choose the profile with which it was begun. No call was made.",
+            hint="Choose the profile with which it was started. No call was made.",
         )
 
 

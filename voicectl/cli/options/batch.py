@@ -94,7 +94,8 @@ class MessageOptions:
         str,
         typer.Option(
             metavar="WHAT",
-            help="If a machine answers: 'hangup', or 'leave-message' after its beep (this detection is charged).",
+            help="What to do if a machine answers: 'hangup', or 'leave-message' (after the beep; this"
+            " detection is charged).",
         ),
     ] = "hangup"
 
@@ -109,7 +110,7 @@ class MessageOptions:
         str | None,
         typer.Option(
             metavar="KEY",
-            help="Never call people again, in any batch, if they press this key; needs the same.",
+            help="Never call people again, in any batch, if they press this key; needs what --confirm-key needs.",
         ),
     ] = None
     public_url: Annotated[
@@ -230,7 +231,9 @@ class PeopleOptions:
     gap: Annotated[str, typer.Option(metavar="DURATION", help="Wait this long between two attempts.")] = "4m"
     window: Annotated[
         str | None,
-        typer.Option(metavar="HOURS", help="Call only at these hours: '09:00-20:00', 'mon-fri 09:00-20:00'."),
+        typer.Option(
+            metavar="HOURS", help="Call only during these hours: '09:00-20:00', 'mon-fri 09:00-20:00'."
+        ),
     ] = None
     timezone: Annotated[
         str | None, typer.Option(metavar="TZ", help="Time zone of --window, such as Europe/London.")
@@ -293,7 +296,8 @@ class LimitOptions:
         ),
     ] = None
     price_per_minute: Annotated[
-        str | None, typer.Option(metavar="EUR", help="The highest price of a minute, to bound the cost.")
+        str | None,
+        typer.Option(metavar="EUR", help="The highest price per minute, from which --max-cost is checked."),
     ] = None
 
     def settings(self, app: App) -> dict[str, Any]:

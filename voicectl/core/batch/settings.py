@@ -137,7 +137,7 @@ class Settings:
         if changed:
             options = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in changed)
             raise InputError(
-                f"The batch was begun with other settings: {options}.",
+                f"The batch was started with other settings: {options}.",
                 hint="Give the same options as before, or use 'voicectl batch resume NAME'. For other calls, begin a"
                 " new batch with another --id.",
             )
