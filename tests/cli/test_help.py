@@ -130,7 +130,7 @@ def prepare(room: Room, words: str) -> dict[str, str]:
     assert room.sandbox is not None
     identity, store = room.sandbox.identity, ProfileStore(room.config)
     test = store.get("test")
-    if words.startswith("test "):
+    if words.startswith("test ") and words != "test init":
         scenarios.write(room.home, scenarios.SALES, name="ivr.call.toml")
     room.home.joinpath("private.pem").write_bytes(store.key_path("test").read_bytes())
     room.home.joinpath("private.pem").chmod(0o600)

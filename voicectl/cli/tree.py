@@ -108,6 +108,9 @@ COMMANDS: Tree = {
         "crawl": Entry(
             "test_crawl:crawl", "Explore the menu of an application, and find its faults.", ":VIEW"
         ),
+        "init": Entry(
+            "test_init:init", "Write a first scenario file, and a small application to try it on.", ":VIEW"
+        ),
         "schema": Entry("test:schema", "Print the JSON Schema for scenario files, for use in an editor."),
     },
     "ncco": {
