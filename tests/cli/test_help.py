@@ -169,6 +169,8 @@ def named_in(example: str, room: Room, store: str | None) -> dict[str, str]:
         name = f"batch-{len(batches.names(room))}"
         batches.make(room, name, "447700900205", store=store)
         return {"BATCH": name}
+    if "test record" in example:
+        return {"CALLER": room("sandbox ring --to 442079460000 -q").stdout.strip()}
     if "$EVENT" in example:
         return {"EVENT": str(kept.keep(room, kept.status("answered"))[0])}
     made = {name: room.call(number, wait=None) for name, number in LEGS.items() if f"${name}" in example}

@@ -108,6 +108,9 @@ COMMANDS: Tree = {
         "crawl": Entry(
             "test_crawl:crawl", "Explore the menu of an application, and find its faults.", ":VIEW"
         ),
+        "record": Entry(
+            "test_record:record", "Write a scenario from a call to your application, for 'test run'."
+        ),
         "init": Entry(
             "test_init:init", "Write a first scenario file, and a small application to try it on.", ":VIEW"
         ),

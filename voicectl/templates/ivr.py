@@ -6,6 +6,7 @@ keys that the caller presses to ``/key``; the responses are NCCOs.
 
 import json
 import sys
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SALES = "447700900002"
@@ -76,4 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+    print("Listening on port", server.server_port, flush=True)
+    with suppress(KeyboardInterrupt):
+        server.serve_forever()

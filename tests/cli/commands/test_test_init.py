@@ -21,7 +21,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def test_the_files_that_it_writes_are_a_test_run_that_passes(bare: Room) -> None:
-    ran = bare.process("test init flows".split())
+    ran = bare.process(["test", "init", "flows"])
     tested = bare.process(["test", "run", "flows"])
 
     assert ran.exit_code == 0
@@ -31,7 +31,7 @@ def test_the_files_that_it_writes_are_a_test_run_that_passes(bare: Room) -> None
 
 
 def test_a_fault_of_the_application_fails_the_run(bare: Room) -> None:
-    bare.process("test init flows".split())
+    bare.process(["test", "init", "flows"])
     ivr = bare.home / "flows" / "ivr.py"
     ivr.write_text(ivr.read_text().replace("nine to five", "ten to four"))
 
@@ -55,7 +55,7 @@ def test_it_writes_nothing_if_a_file_exists(bare: Room, name: str) -> None:
     (bare.home / "flows").mkdir()
     (bare.home / "flows" / name).write_text("mine")
 
-    ran = bare.process("test init flows --ci gitlab".split())
+    ran = bare.process(["test", "init", "flows", "--ci", "gitlab"])
 
     assert (ran.exit_code, ran.stdout) == (2, "")
     assert f"flows/{name} exists. Nothing was written." in ran.stderr
@@ -65,7 +65,7 @@ def test_it_writes_nothing_if_a_file_exists(bare: Room, name: str) -> None:
 def test_a_directory_that_cannot_be_written_is_an_input_error(bare: Room) -> None:
     (bare.home / "flows").write_text("a file")
 
-    ran = bare.process("test init flows".split())
+    ran = bare.process(["test", "init", "flows"])
 
     assert ran.exit_code == 2
     assert "flows/ivr.py cannot be written: " in ran.stderr
