@@ -18,6 +18,7 @@ from voicectl.core.scenarios.model import Application, Scenario
 from voicectl.core.scenarios.suite import Bench
 from voicectl.sandbox.account.application_body import read_application
 from voicectl.sandbox.account.identity import Options
+from voicectl.sandbox.in_process import InProcess
 from voicectl.sandbox.platform import Sandbox
 from voicectl.sandbox.recordings import encoding
 from voicectl.sandbox.recordings.espeak import INSTALLED
@@ -57,14 +58,9 @@ def open_bench(
         for number in app.numbers:
             made[0].numbers.add(number)
         register = partial(_register, made[0])
-        control = SandboxControl(made[0].url, source="The sandbox", keeps_open=True)
+        control = SandboxControl(made[0].url, source="The sandbox", send=InProcess(made[0]))
         save_sound = partial(_save_sound, made[0])
-        try:
-            yield Bench(
-                control=control, environ=variables, start=start, register=register, save_sound=save_sound
-            )
-        finally:
-            control.close()
+        yield Bench(control=control, environ=variables, start=start, register=register, save_sound=save_sound)
 
 
 def _save_sound(sandbox: Sandbox, uuid: str, path: Path) -> None:

@@ -27,7 +27,7 @@ from voicectl.sandbox_proof import proof
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voicectl.api.replies import Reply
+    Send = Callable[[str, str, bytes | None, float], tuple[int, bytes]]
 
 CONTROL_SECONDS = 10.0
 ACT_SECONDS = 60.0
@@ -55,8 +55,9 @@ class SandboxControl:
         expected: A function that returns the sandbox that must respond. Before each change, the server must prove
             that it is this sandbox. If the argument is None, no proof is required.
         dry_run: True to raise :class:`~voicectl.errors.DryRun` instead of sending a change.
-        keeps_open: True to use one connection for all requests, which :meth:`close` closes. It must be the user's own
-            process that answers, since a request is sent again if that connection turns out to be closed.
+        send: A function that takes a method, a path, a body and a time-out in seconds, and returns the status and the
+            body of the response. It may raise the same errors as :class:`~voicectl.api.wire.Wire`. If it is None,
+            each request is sent over a connection of its own.
 
     Raises:
         ConfigError: *url* is not on loopback.
@@ -69,7 +70,7 @@ class SandboxControl:
         source: str,
         expected: Callable[[], ExpectedSandbox] | None = None,
         dry_run: bool = False,
-        keeps_open: bool = False,
+        send: Send | None = None,
     ) -> None:
         try:
             host = urlsplit(url).hostname or ""
@@ -81,15 +82,10 @@ class SandboxControl:
                 hint="Start one: voicectl sandbox start --detach",
             )
         self.url = hosts.base_url(url)
-        self._wire = Wire(self.url)
+        self._send = send or _over_http(self.url)
         self._expected = expected
         self._dry_run = dry_run
-        self._keeps_open = keeps_open
         self._is_identified = False
-
-    def close(self) -> None:
-        """Close the connection, if one was kept open."""
-        self._wire.close()
 
     def identity(self, *, timeout: float = CONTROL_SECONDS) -> dict[str, Any]:
         """Return the identity of the sandbox.
@@ -266,17 +262,8 @@ class SandboxControl:
 
     def _exchange(self, method: str, path: str, body: dict[str, Any] | None, timeout: float) -> bytes:
         content = None if body is None else json.dumps(body).encode()
-        headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            reply = self._wire.exchange(
-                method,
-                path,
-                headers=headers,
-                body=content,
-                timeout=timeout,
-                fresh=not self._keeps_open,
-                max_bytes=MAX_LOG_BYTES,
-            )
+            status, found = self._send(method, path, content, timeout)
         except NotSent as exc:
             raise TransportError(
                 f"No sandbox responds at {self.url}: {exc}.",
@@ -290,24 +277,37 @@ class SandboxControl:
             raise TransportError(
                 f"The sandbox at {self.url} gave no usable response: {exc}.", hint=hint
             ) from exc
-        if reply.status < 300:
-            return reply.body
-        raise _refusal(reply, path)
+        if status < 300:
+            return found
+        raise _refusal(status, found, path)
 
 
-def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
-    """Return the error, with a hint, for a reply in which the sandbox refuses a request."""
+def _over_http(url: str) -> Send:
+    wire = Wire(url)
+
+    def send(method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        reply = wire.exchange(
+            method, path, headers=headers, body=body, timeout=timeout, fresh=True, max_bytes=MAX_LOG_BYTES
+        )
+        return reply.status, reply.body
+
+    return send
+
+
+def _refusal(status: int, body: bytes, path: str) -> InputError | LegError | NotFoundError:
+    """Return the error, with a hint, for a response in which the sandbox refuses a request."""
     try:
-        said = json.loads(reply.body)
+        said = json.loads(body)
     except (ValueError, RecursionError):
         said = {}
     if not isinstance(said, dict):
         said = {}
-    why = said.get("detail") or said.get("title") or f"status {reply.status}"
+    why = said.get("detail") or said.get("title") or f"status {status}"
     legs = said.get("candidates")
-    if reply.status == 404 and isinstance(legs, list):
+    if status == 404 and isinstance(legs, list):
         return LegError(f"{why}", hint=candidates([leg for leg in legs if isinstance(leg, dict)]))
-    if reply.status == 404 and path.startswith("/sandbox/faults/"):
+    if status == 404 and path.startswith("/sandbox/faults/"):
         return NotFoundError(
             f"The sandbox refused the request: {why}", status=404, hint="See 'voicectl sandbox fault list'."
         )
@@ -316,7 +316,7 @@ def _refusal(reply: Reply, path: str) -> InputError | LegError | NotFoundError:
         hint = "See 'voicectl sandbox fault add --help'."
     elif said.get("code") == _TOO_EARLY:
         hint = "Wait, or advance the clock of a frozen sandbox: voicectl sandbox advance 5s"
-    elif reply.status == 409:
+    elif status == 409:
         hint = "To see what happened: voicectl sandbox log"
     return InputError(f"The sandbox refused the request: {why}", hint=hint)
 

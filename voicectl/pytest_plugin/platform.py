@@ -84,7 +84,6 @@ class VoicePlatform:
 
     def sandbox(self, name: str) -> VoiceSandbox:
         """Return the sandbox for the test *name*, without the calls of earlier tests."""
-        self._bench.control.post("/sandbox/reset")
         surroundings = Surroundings(self._application, self._directory, self.environ, threading.Event())
         stage = Stage(self._bench.control, settle=self._settings.app.settle)
         return VoiceSandbox(Test(name=name, defaults=self._settings.defaults), stage, surroundings)

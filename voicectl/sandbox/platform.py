@@ -55,6 +55,7 @@ class Sandbox:
             is served.
         tls_url: The URL at which the sandbox is also served by HTTPS, or None if it is not.
         proxy_url: The URL of the proxy that answers for the platform's hosts, or None if there is no such proxy.
+        loop: The event loop in which the sandbox is served, or None before it is served.
         connections: The open connections to the server, keyed by the addresses of client and server.
         stopping: An event that is set to stop the server.
         traffic: The requests to the platform's APIs.
@@ -68,6 +69,7 @@ class Sandbox:
         self.region_urls: dict[str, str] = {}
         self.tls_url: str | None = None
         self.proxy_url: str | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
         self.connections: dict[Any, asyncio.BaseTransport] = {}
         self.stopping = asyncio.Event()
         self.applications = Applications(identity, seed=options.seed)

@@ -188,6 +188,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve(sandbox: Sandbox, sockets: _Sockets, on_ready: Callable[[str], None]) -> None:
+    sandbox.loop = asyncio.get_running_loop()
     sandbox.url, *regional = map(url, sockets.plain)
     sandbox.region_urls = dict(zip(map(str, Region), regional, strict=True))
     sandbox.tls_url = None if sockets.tls is None else url(sockets.tls, "https")

@@ -94,7 +94,7 @@ class Stepper:
         try:
             async with asyncio.timeout(QUIET_SECONDS):
                 while sandbox.webhooks.pending or sandbox.traffic.open:
-                    await asyncio.sleep(POLL_SECONDS)
+                    await sandbox.webhooks.one_answered(POLL_SECONDS)
                     await sandbox.catch_up()
         except TimeoutError:
             return False

@@ -61,6 +61,41 @@ def test_the_reply_of_the_application_is_there_before_the_step_ends(client: Clie
     assert webhook["ncco"][0]["text"] == ivr.GREETING
 
 
+def test_an_act_with_a_step_returns_what_followed_from_it(client: Client):
+    with serving(ivr.application) as app:
+        leg = client.call(answer_url=[f"{app.url}/answer"])
+        for _ in range(3):  # it rings, is answered, and hears the greeting
+            since = step(client, within=10)["cursor"]
+        found = client.control("press", leg=leg, digits="1", step={"since": since}).json()
+
+    assert found["reply"]["uuid"] == leg
+    assert found["step"]["due"] is False
+    assert [each["kind"] for each in found["step"]["entries"]][:2] == ["party", "input"]
+    assert found["step"]["legs"][0]["heard"][-1]["url"] == ivr.HOLD_MUSIC
+
+
+def test_an_act_that_is_refused_does_no_step(client: Client):
+    refused = client.control("press", leg="00000000", digits="1", step={"within": 5})
+
+    assert refused.status_code == 404
+    assert step(client)["call_time"].endswith("00:00.000Z")
+
+
+def test_a_prompt_that_is_cut_leaves_no_due_time(client: Client):
+    listen = {"action": "input", "type": ["dtmf"], "dtmf": {"maxDigits": 1, "timeOut": 10}}
+    menu = [
+        {"action": "talk", "text": "x" * 140, "bargeIn": True},
+        listen,
+        {"action": "talk", "text": "x" * 14},
+    ]
+    leg = client.control("ring", to="442079460000", ncco=menu).json()["uuid"]
+    step(client, within=10)
+    client.control("press", leg=leg, digits="1")
+
+    assert step(client, within=60)["legs"][0]["status"] == "completed"
+    assert step(client)["next_due"] is None
+
+
 def test_a_clock_that_runs_cannot_be_stepped(start: Any):
     refused = start(frozen=False).control("step", within=1)
 

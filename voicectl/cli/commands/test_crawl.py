@@ -106,7 +106,9 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _stages(app: App, scenario: Scenario) -> Iterator[tuple[Callable[[], Stage], Callable[[], str | None]]]:
+def _stages(
+    app: App, scenario: Scenario
+) -> Iterator[tuple[Callable[[], Stage], Callable[[bool], str | None]]]:
     """Run a sandbox and the application for the duration of the ``with`` block.
 
     Yield a function that returns a sandbox without calls, and one that returns why the application has ended or None.
@@ -146,13 +148,12 @@ class _Applications:
             self._running = None
         if self._running is None:
             self._running = self._stack.enter_context(self._bench.start())
-        self._bench.control.post("/sandbox/reset")
         return Stage(self._bench.control, settle=self._app.settle)
 
-    def why_ended(self) -> str | None:
+    def why_ended(self, in_doubt: bool) -> str | None:
         assert self._running is not None  # noqa: S101 (there has been a call)
         try:
-            self._running.check()
+            self._running.check(in_doubt=in_doubt)
         except StartError as exc:
             return exc.message
         return None

@@ -27,7 +27,8 @@ class Explorer:
 
     Args:
         new_stage: A function that returns a sandbox without calls.
-        why_ended: A function that returns why the application has ended, or None if it runs.
+        why_ended: A function that returns why the application has ended, or None if it runs. Its argument is True
+            if something went wrong in the call.
         depth: The greatest number of acts in one call.
         progress: A function that is called after each call with the map so far.
     """
@@ -35,7 +36,7 @@ class Explorer:
     def __init__(
         self,
         new_stage: Callable[[], Stage],
-        why_ended: Callable[[], str | None],
+        why_ended: Callable[[bool], str | None],
         *,
         to: str,
         caller: str,
@@ -120,8 +121,6 @@ class Explorer:
         return bool(new)
 
     def _wrong(self, stage: Stage) -> Iterator[str]:
-        if (reason := self._why_ended()) is not None:
-            yield reason
-            return
-        for failure in checks.found(stage, with_webhooks=True):
-            yield failure.message
+        failures = [failure.message for failure in checks.found(stage, with_webhooks=True)]
+        reason = self._why_ended(bool(failures))
+        yield from failures if reason is None else [reason]

@@ -174,9 +174,17 @@ class Running:
         if self.process is not None:
             self.process.kill()
 
-    def check(self) -> None:
-        """Raise :class:`StartError` if the application has ended."""
-        status = None if self.process is None else self.process.status
+    def check(self, *, in_doubt: bool = False) -> None:
+        """Raise :class:`StartError` if the application has ended.
+
+        Args:
+            in_doubt: True if a webhook failed. An application that accepts no connections then is given a moment to
+                end, because its connections are closed before its process is over.
+        """
+        if self.process is None:
+            return
+        is_ending = in_doubt and self.process.status is None and not _is_ready(self, None)
+        status = self.process.wait(END_SECONDS) if is_ending else self.process.status
         if status is not None:
             raise StartError(f"The application has ended with {described(status)}.")
 

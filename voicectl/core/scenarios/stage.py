@@ -81,7 +81,7 @@ class Leg:
 
 
 class Stage:
-    """A frozen sandbox during one test.
+    """A frozen sandbox during one test. It forgets the calls of earlier tests first.
 
     Args:
         settle: How long the application must have been quiet before time passes, in seconds of real time.
@@ -104,7 +104,7 @@ class Stage:
         self.now = 0.0
         self.settled = 0
         self.unsettled = 0
-        self.look()
+        self._act("reset", {})
 
     def ring(self, fields: dict[str, Any]) -> Leg:
         """Let somebody call the application, and return the leg of the caller."""
@@ -116,9 +116,7 @@ class Stage:
         Raises:
             InputError: The sandbox refuses the action.
         """
-        reply: dict[str, Any] = self._control.post(f"/sandbox/{what}", fields)
-        self.look()
-        return reply
+        return self._act(what, fields)
 
     def hang_up(self, leg: Leg) -> None:
         """Let a party hang up, if it can."""
@@ -163,8 +161,20 @@ class Stage:
                 yield other
 
     def _step(self, *, within: float) -> None:
-        body = {"within": within, "since": self._cursor, "settle": self._settle}
-        found = self._control.post("/sandbox/step", body, timeout=STEP_SECONDS)
+        self._read(self._control.post("/sandbox/step", self._how(within=within), timeout=STEP_SECONDS))
+
+    def _act(self, what: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Do something, and then the same as :meth:`look`. Both take one request."""
+        body = fields | {"step": self._how(within=0)}
+        found = self._control.post(f"/sandbox/{what}", body, timeout=STEP_SECONDS)
+        self._read(found["step"])
+        reply: dict[str, Any] = found["reply"]
+        return reply
+
+    def _how(self, *, within: float) -> dict[str, Any]:
+        return {"within": within, "since": self._cursor, "settle": self._settle}
+
+    def _read(self, found: dict[str, Any]) -> None:
         if self._start is None:
             self._start = datetime.fromisoformat(found["call_time"]).timestamp()
         self.now = self.since_start(found["call_time"])

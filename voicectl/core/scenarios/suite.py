@@ -90,14 +90,13 @@ class Station:
         try:
             application = self._ready()
             mark = application.mark()
-            self._bench.control.post("/sandbox/reset")
             directory = self._scenario.path.absolute().parent
             surroundings = Surroundings(application, directory, self._bench.environ, self._stop)
             stage = Stage(self._bench.control, settle=self._scenario.app.settle)
             Player(test, stage, surroundings, result).run()
             result.output = application.output_since(mark)
             self._keep(result, stage, self._bench)
-            application.check()
+            application.check(in_doubt=result.has_failed)
         except VoicectlError as exc:
             if self._stop.is_set():
                 raise Stopped from exc

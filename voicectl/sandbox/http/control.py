@@ -21,7 +21,7 @@ from voicectl.sandbox.bodies import BodyTooLarge, Json, UnreadableBody, is_json,
 from voicectl.sandbox.destinations import without_password
 from voicectl.sandbox.http import parties
 from voicectl.sandbox.http.front import refusal
-from voicectl.sandbox.http.stepping import step
+from voicectl.sandbox.http.stepping import Handler, step, then_step
 from voicectl.sandbox.log import KEPT
 from voicectl.sandbox.parsing.fields import Fields, Invalid
 from voicectl.sandbox.platform import Sandbox
@@ -29,9 +29,6 @@ from voicectl.sandbox.problems import refused_control
 from voicectl.sandbox.telephony.exchange import ExchangeError, LegTooEarly
 from voicectl.sandbox_proof import MAX_NONCE, proof
 from voicectl.times import rfc3339
-
-Handler = Callable[[Sandbox, Request, Fields], Awaitable[Response]]
-
 
 LOG_SECONDS = 2.0
 """How long a request for the log waits for unfinished webhook requests, in seconds on the host clock.
@@ -45,20 +42,20 @@ def routes(sandbox: Sandbox) -> list[Route]:
     return [
         Route(path, _endpoint(sandbox, do), methods=[method])
         for method, path, do in (
+            ("POST", "/sandbox/step", step),  # first, since it is used most
             ("GET", "/sandbox/status", _status),
             ("GET", "/sandbox/identity", _identity),
-            ("POST", "/sandbox/reset", _reset),
+            ("POST", "/sandbox/reset", then_step(_reset)),
             ("POST", "/sandbox/stop", _stop),
             ("GET", "/sandbox/log", _log),
-            ("POST", "/sandbox/ring", parties.ring),
-            ("POST", "/sandbox/answer", parties.answer),
-            ("POST", "/sandbox/press", parties.press),
-            ("POST", "/sandbox/say", parties.say),
-            ("POST", "/sandbox/hangup", parties.hangup),
+            ("POST", "/sandbox/ring", then_step(parties.ring)),
+            ("POST", "/sandbox/answer", then_step(parties.answer)),
+            ("POST", "/sandbox/press", then_step(parties.press)),
+            ("POST", "/sandbox/say", then_step(parties.say)),
+            ("POST", "/sandbox/hangup", then_step(parties.hangup)),
             ("GET", "/sandbox/hear/{leg}", parties.hear),
             ("GET", "/sandbox/remark/{leg}", parties.remark),
             ("POST", "/sandbox/advance", _advance),
-            ("POST", "/sandbox/step", step),
             ("POST", "/sandbox/faults", _add_fault),
             ("GET", "/sandbox/faults", _list_faults),
             ("DELETE", "/sandbox/faults", _clear_faults),

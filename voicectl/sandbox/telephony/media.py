@@ -12,6 +12,7 @@ from typing import Any
 
 from voicectl.sandbox.telephony import events
 from voicectl.sandbox.telephony.actions import Record, Webhook
+from voicectl.sandbox.telephony.agenda import Timer
 from voicectl.sandbox.telephony.base import Base
 from voicectl.sandbox.telephony.effects import Kind, SaveRecording, SendSound
 from voicectl.sandbox.telephony.recording import Recording, Track
@@ -372,9 +373,15 @@ class Media:
         type_, id_name = _NOTED[heard.prompt.sound]
         id_ = {id_name: self._base.new_uuid()}
         self._base.note(conversation, type_, leg, **id_, **heard.prompt.content, **heard.prompt.options)
-        heard.on_end = lambda how: self._base.note(conversation, f"{type_}:{how}", leg, **id_)
+        timer = Timer(do=None)
         if heard.until is not None:
-            self._base.agenda.after(heard.prompt.seconds or 0, partial(self._prompt_ends, heard))
+            timer = self._base.agenda.after(heard.prompt.seconds or 0, partial(self._prompt_ends, heard))
+
+        def ended(how: str) -> None:
+            timer.cancel()
+            self._base.note(conversation, f"{type_}:{how}", leg, **id_)
+
+        heard.on_end = ended
 
     def _prompt_ends(self, heard: Heard) -> None:
         if heard.until == self._base.now and heard.on_end is not None:

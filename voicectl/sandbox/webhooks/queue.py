@@ -70,6 +70,7 @@ class WebhookQueue:
         self._receivers: dict[str, _Receiver] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lines: set[asyncio.Task[None]] = set()
+        self._ended = asyncio.Event()
         self._is_closed = False
 
     @property
@@ -110,6 +111,14 @@ class WebhookQueue:
             queued = [len(line) for receiver in self._receivers.values() for line in receiver.lines.values()]
             await asyncio.wait(self._lines, timeout=(max(queued, default=0) + 1) * PATIENCE_SECONDS)
 
+    async def one_answered(self) -> bool:
+        """Wait for the end of any request. Return False at once if all have ended."""
+        if not self.unfinished:
+            return False
+        self._ended.clear()
+        await self._ended.wait()
+        return True
+
     def cancel(self) -> list[asyncio.Task[None]]:
         """Drop all requests that are waiting, and cancel all requests that are in progress.
 
@@ -118,6 +127,7 @@ class WebhookQueue:
         """
         self._is_closed = True
         self._receivers.clear()
+        self._ended.set()
         cancelled = list(self._tasks)
         for task in cancelled:
             task.cancel()
@@ -146,6 +156,7 @@ class WebhookQueue:
 
     def _end(self, name: str, receiver: _Receiver, turn: QueuedRequest) -> None:
         receiver.unfinished -= 1
+        self._ended.set()
         if not turn.is_awaited:
             receiver.gate.release()
         if not receiver.unfinished and self._receivers.get(name) is receiver:

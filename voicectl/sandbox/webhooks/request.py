@@ -10,18 +10,19 @@ import errno
 import json
 import re
 import socket
-import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
+import h11
 import httpx
 
 from voicectl.errors import causes
 from voicectl.sandbox.account.applications import Hook
 from voicectl.sandbox.bodies import MAX_BODY
+from voicectl.sandbox.webhooks.connection import CannotConnect, Connection
 
 Sign = Callable[[bytes], str]
 
@@ -119,7 +120,7 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None, address: str | 
         Unsendable: A field is not valid Unicode, or the URL is not valid.
     """
     try:
-        url = httpx.URL(hook.url)
+        url = _parsed(hook.url)
         if hook.method == "GET":
             pairs = _parameters(url, fields)
             payload, body = compact(_as_object(pairs)), None
@@ -133,8 +134,10 @@ def build(hook: Hook, fields: dict[str, Any], sign: Sign | None, address: str | 
         request = httpx.Request(
             hook.method, url, headers=headers, content=body, extensions={"timeout": {**times, "pool": None}}
         )
-        to = url if address is None else httpx.URL(address)
-        request.url = url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
+        if address is not None:
+            to = _parsed(address)
+            if (to.scheme, to.netloc) != (url.scheme, url.netloc):
+                request.url = url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
     except (httpx.InvalidURL, ValueError) as exc:  # UnicodeError is a ValueError
         raise Unsendable(f"it cannot be sent: {exc}") from exc
     return request
@@ -147,35 +150,41 @@ async def send(request: httpx.Request) -> Reply:
     the reply together take at most the sum of the connect and read time-outs.
     """
     times = request.extensions["timeout"]
-    status, media_type, body = None, "", bytearray()
+    status, connection = None, Connection(request)
     try:
-        async with (
-            asyncio.timeout(times["connect"] + times["read"]),
-            httpx.AsyncHTTPTransport(verify=_tls()) as transport,
-        ):
-            response = await transport.handle_async_request(request)
-            try:
-                status = response.status_code
-                media_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                parts = 0
-                async for part in response.aiter_raw():
-                    body += part
-                    parts += 1
-                    if len(body) > MAX_BODY:
-                        break
-                    if parts % _PARTS_AT_ONCE == 0:
-                        await asyncio.sleep(0)
-            finally:
-                await response.aclose()
-        return Reply(status=status, body=bytes(body[: MAX_BODY + 1]), media_type=media_type)
-    except httpx.ConnectTimeout:
-        return Reply(trouble="Connection timed out.", is_timeout=True)
-    except (TimeoutError, httpx.TimeoutException):
-        return Reply(status=status, trouble=NO_ANSWER.trouble, is_timeout=True)
-    except httpx.ConnectError as exc:
+        async with asyncio.timeout(times["connect"] + times["read"]):
+            response = await connection.ask()
+            status, media_type = response.status_code, _media_type(response.headers)
+            body = await _read(connection)
+        return Reply(status=status, body=body, media_type=media_type)
+    except CannotConnect as exc:
+        if isinstance(exc.__cause__, TimeoutError):
+            return Reply(trouble="Connection timed out.", is_timeout=True)
         return Reply(trouble=_cause(exc, "Connection refused."))
-    except (httpx.HTTPError, OSError, UnicodeError) as exc:
+    except TimeoutError:
+        return Reply(status=status, trouble=NO_ANSWER.trouble, is_timeout=True)
+    except (h11.ProtocolError, OSError) as exc:
         return Reply(status=status, trouble=_cause(exc, "Connection closed."))
+    finally:
+        connection.close()
+
+
+def _media_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    given = next((value for name, value in headers if name == b"content-type"), b"")
+    return given.decode("latin-1").partition(";")[0].strip().lower()
+
+
+async def _read(connection: Connection) -> bytes:
+    """Return the body of a response, or a part of it that is longer than any body may be."""
+    body, parts = bytearray(), 0
+    async for part in connection.body():
+        body += part
+        parts += 1
+        if len(body) > MAX_BODY:
+            break
+        if parts % _PARTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return bytes(body[: MAX_BODY + 1])
 
 
 def compact(value: object) -> bytes:
@@ -201,6 +210,11 @@ def _cause(exc: BaseException, otherwise: str) -> str:
     return otherwise
 
 
+@lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
 def _parameters(url: httpx.URL, fields: dict[str, Any]) -> list[tuple[str, str]]:
     kept = parse_qsl(url.query.decode(), keep_blank_values=True)
     return [pair for pair in kept if pair[0] not in fields] + [
@@ -220,9 +234,3 @@ def _as_object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
     for name, value in pairs:
         found.setdefault(name, []).append(value)
     return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Return a TLS context. All requests share it, because creating a context takes longer than sending a request."""
-    return httpx.create_ssl_context()

@@ -153,6 +153,11 @@ class Webhooks:
         """
         await self._queue.caught_up()
 
+    async def one_answered(self, seconds: float) -> None:
+        """Wait until a request has been answered, or for *seconds* on the host clock if none is in progress."""
+        if not await self._queue.one_answered():
+            await asyncio.sleep(seconds)
+
     async def quiet(self, seconds: float) -> None:
         """Wait until no requests are pending, or until *seconds* have passed on the host clock."""
         with suppress(TimeoutError):
