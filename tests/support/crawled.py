@@ -1,16 +1,20 @@
 """A menu to explore, as a table of states. Run it with a port, and the name of a table or a number of states.
 
-Faults can be planted: two dead ends, a loop, and a key that is offered but not routed.
+Faults can be planted: two dead ends, a loop, and a key that is offered but not routed. One menu has no end, and one
+ends the program, a moment after its connections.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
+KEYS = "0123456789*#"
 PORT, WHAT = int(sys.argv[1]), sys.argv[2]
 BASE = f"http://127.0.0.1:{PORT}"
 GOOD = {
@@ -33,6 +37,10 @@ FAULTY = GOOD | {
     "hours": ("We are open from nine to five. Press 0 to go back, or press 7 for holidays.", "0:main"),
 }
 ENDLESS = ("games", "more")
+DEADLY = {
+    "main": ("Press 1 for the end, or press 2 for another.", "1:end 2:death"),
+    "end": ("Goodbye.", None),
+}
 
 
 def many(count: int) -> dict[str, tuple[str, str | None]]:
@@ -53,29 +61,44 @@ def many(count: int) -> dict[str, tuple[str, str | None]]:
     return found | {"bye": ("Goodbye.", None)}
 
 
-STATES = many(int(WHAT)) if WHAT.isdigit() else {"good": GOOD, "faulty": FAULTY}[WHAT]
+STATES = (
+    many(int(WHAT))
+    if WHAT.isdigit()
+    else {"good": GOOD, "faulty": FAULTY, "deadly": DEADLY, "endless": {}}[WHAT]
+)
 
 
 def ncco(name: str, *before: str, tries: int = 1) -> list[dict[str, Any]]:
     if name == "cut":
         return []
+    if name == "death":
+        die()
     if name == "silent":
         return [{"action": "stream", "streamUrl": [f"{BASE}/hold.wav"], "loop": 0}]
-    text, ways = STATES[name]
+    text, ways = STATES[name] if STATES else (f"{name}. Press 1 to go on.", "")
     talks = [{"action": "talk", "text": part, "bargeIn": ways is not None} for part in (*before, text)]
-    url = f"{BASE}/menu?state={name}&tries={tries}"
+    url = f"{BASE}/menu?state={quote(name)}&tries={tries}"
     listen = {"action": "input", "type": ["dtmf"], "dtmf": {"maxDigits": 1, "timeOut": 3}, "eventUrl": [url]}
     return [*talks, listen] if ways is not None else talks
 
 
 def chosen(query: dict[str, list[str]], digits: str) -> list[dict[str, Any]]:
     name, tries = query["state"][0], int(query["tries"][0])
+    if WHAT == "endless":
+        return ncco(f"{name} {chr(97 + (KEYS.find(digits[:1]) if digits else 12))}")
     ways = dict(way.split(":") for way in (STATES[name][1] or "").split())
     if digits in ways:
         return ncco(ways[digits])
     if tries == 3 and (WHAT != "faulty" or name not in ENDLESS):
         return [{"action": "talk", "text": "Goodbye."}]
     return ncco(name, "Sorry.", tries=tries + 1)
+
+
+def die() -> None:
+    """End as a program does whose memory takes a while to be freed: its connections are closed first."""
+    os.closerange(3, 100)
+    time.sleep(0.1)
+    os._exit(3)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -34,7 +34,7 @@ def test_the_planted_faults_are_found_and_nothing_else(bare: Room) -> None:
     assert ran.exit_code == 13
     found = {(each["kind"], " ".join(each["path"])) for each in json.loads(ran.stdout)["findings"]}
     assert found == {("dead-end", "1 2"), ("dead-end", "1 3"), ("loop", "1 4"), ("unrouted", "2 7")}
-    assert "offers 7, but it is answered as" in ran.stderr
+    assert "offers 7, but it is answered like 1, which is not offered." in ran.stderr
 
 
 def test_a_menu_without_faults_has_no_findings_and_a_map(bare: Room) -> None:
@@ -62,6 +62,32 @@ def test_states_beyond_the_depth_are_left_out_and_this_is_said(bare: Room) -> No
 
     assert json.loads(ran.stdout)["complete"] is False
     assert "Give a greater --depth" in ran.stderr
+
+
+def test_a_menu_that_never_ends_is_given_up(bare: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicectl.core.crawl.explore.MAX_STATES", 20)  # 1 000 take long
+
+    ran = bare(f"test crawl {write(bare.home, 'endless')} --to {TO} --depth 50 -o json")
+
+    found = json.loads(ran.stdout)
+    assert (ran.exit_code, found["findings"], found["complete"]) == (0, [], False)
+    assert 20 <= len(found["states"]) < 40
+
+
+def test_an_application_that_dies_is_started_again_for_the_next_call(bare: Room) -> None:
+    ran = bare(f"test crawl {write(bare.home, 'deadly')} --to {TO} -o json")
+
+    (finding,) = json.loads(ran.stdout)["findings"]
+    assert (finding["kind"], finding["path"]) == ("error", ["2"])
+    assert finding["message"] == "The application has ended with exit status 3."
+    assert json.loads(ran.stdout)["states"][0]["answers"]["3"] == 1
+
+
+def test_a_drawing_that_cannot_be_saved_is_refused_before_any_call(bare: Room) -> None:
+    ran = bare(f"test crawl {write(bare.home, 'good')} --to {TO} --svg {bare.home / 'no' / 'map.svg'}")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "map.svg cannot be written" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,9 +14,9 @@ import typer
 from voicectl.cli import errors
 from voicectl.cli.context import App, current
 from voicectl.cli.output import menu_map
-from voicectl.cli.output.text import remark
+from voicectl.cli.output.text import has_screen, may_color, remark
 from voicectl.cli.output.writer import View
-from voicectl.core.crawl.explore import Explorer
+from voicectl.core.crawl.explore import MAX_STATES, Explorer
 from voicectl.core.crawl.menus import Map
 from voicectl.core.identity.profiles import ProfileStore
 from voicectl.core.scenarios import reading
@@ -75,13 +76,13 @@ def crawl(
         for mistake in exc.mistakes:
             remark(mistake)
         raise
-    with _stages(app, scenario) as (new_stage, why_ended):
-        menu = Explorer(
-            new_stage, why_ended, to=to, caller=caller, depth=depth, progress=lambda _: None
-        ).explore()
-    for path, draw in ((svg, menu_map.svg), (mermaid, menu_map.mermaid)):
-        if path is not None:
-            _write(path, draw(menu))
+    drawings = [(path, draw) for path, draw in ((svg, menu_map.svg), (mermaid, menu_map.mermaid)) if path]
+    for path, _ in drawings:
+        _write(path, "")  # before the calls, which take time
+    with _stages(app, scenario) as (new_stage, why_ended), _shown(app) as show:
+        menu = Explorer(new_stage, why_ended, to=to, caller=caller, depth=depth, progress=show).explore()
+    for path, draw in drawings:
+        _write(path, draw(menu))
     counts = {"state_count": len(menu.states), "finding_count": len(menu.findings)}
     with app.terminal.writer(VIEW, is_many=False) as out:
         out.add(menu.to_json() | counts)
@@ -94,8 +95,23 @@ def _tell(menu: Map) -> None:
     for finding in menu.findings:
         way = " ".join(finding.path)
         remark(f"{finding.kind}: {finding.message}" + (f" Way: {way}." if way else ""))
-    if not menu.is_complete:
+    if len(menu.states) >= MAX_STATES:
+        remark(f"The menu has more than {MAX_STATES} states, at which the exploration ended.")
+    elif not menu.is_complete:
         remark("The menu goes on beyond what was explored. Give a greater --depth to see more.")
+
+
+@contextmanager
+def _shown(app: App) -> Iterator[Callable[[Map], None]]:
+    """Yield a function that shows the progress on a terminal."""
+    if not has_screen(app.environ, sys.stderr):
+        yield lambda _menu: None
+        return
+    from voicectl.cli.output.crawl_progress import CrawlLine  # noqa: PLC0415 (for a terminal only)
+
+    line = CrawlLine(sys.stderr, is_colored=may_color(app.environ, sys.stderr))
+    with line:
+        yield line.show
 
 
 def _write(path: Path, text: str) -> None:

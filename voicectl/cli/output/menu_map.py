@@ -58,7 +58,7 @@ def svg(menu: Map) -> str:
         [
             '<?xml version="1.0" encoding="UTF-8"?>',
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
-            f' font-family="monospace" font-size="12" fill="{_INK}">',
+            f' viewBox="0 0 {width} {height}" font-family="monospace" font-size="12" fill="{_INK}">',
             f"<title>{escape(head)}</title>",
             f'<rect width="100%" height="100%" fill="{_PAPER}"/>',
             f'<text x="{MARGIN}" y="{MARGIN}">{escape(head)}</text>',

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from voicectl.core.scenarios.stage import Stage
 
 MAX_STATES = 1_000
+"""The number of states at which the exploration ends, because the menu may have no end."""
+
 REPEATS = 5
 """The number of times that a prompt may be heard in silence before the menu counts as endless."""
 
@@ -58,7 +60,7 @@ class Explorer:
         waiting = deque([start])
         while waiting:
             state = waiting.popleft()
-            if len(state.path) >= self._depth:
+            if len(state.path) >= self._depth or len(self._map.states) >= MAX_STATES:
                 self._map.is_complete &= not state.acts
                 continue
             for act in state.acts:
@@ -70,13 +72,7 @@ class Explorer:
 
     def _try(self, state: State, act: str) -> None:
         place, is_wrong = self._call((*state.path, act), state)
-        if place.repeats(state):
-            target = state
-        elif place.key not in self._known and len(self._map.states) >= MAX_STATES:
-            self._map.is_complete = False
-            return
-        else:
-            target = self._state((*state.path, act), place)
+        target = state if place.repeats(state) else self._state((*state.path, act), place)
         state.answers[act] = Answer(state=target.number, said=normalized(place.said), is_wrong=is_wrong)
 
     def _state(self, path: tuple[str, ...], place: Place) -> State:

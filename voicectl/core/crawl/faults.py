@@ -97,16 +97,15 @@ def _trapped(menu: Map) -> set[int]:
 def _unrouted(menu: Map) -> Iterator[Finding]:
     seen = set()
     for state in menu.states:
-        others = {
-            (answer.state, answer.said): act
-            for act, answer in state.answers.items()
-            if act in KEYS and act not in state.offers
-        }
+        others: dict[tuple[int, tuple[str, ...]], str] = {}
+        for act, answer in state.answers.items():
+            if act in KEYS and act not in state.offers:
+                others.setdefault((answer.state, answer.said), act)
         for act in sorted(state.offers & state.answers.keys()):
             answer = state.answers[act]
             other = others.get((answer.state, answer.said))
             if other is None or answer.is_wrong or (act, answer.said) in seen:
                 continue
             seen.add((act, answer.said))
-            message = f"{quoted(state)} offers {act}, but it is answered as {other} is, which is not offered."
+            message = f"{quoted(state)} offers {act}, but it is answered like {other}, which is not offered."
             yield Finding(kind="unrouted", state=state.number, path=(*state.path, act), message=message)

@@ -136,7 +136,7 @@ class Map:
     """The states of a menu and its faults.
 
     Attributes:
-        is_complete: False if states beyond the depth, or beyond the greatest number of states, were left out.
+        is_complete: False if there may be more states, beyond the depth or the greatest number of states.
         walks: The number of calls that were made.
     """
 
