@@ -292,7 +292,7 @@ GROUP_HELP = {
       03  help           08  I would like to speak to somebody
       04  operator       09  please call me back tomorrow
 
-    docs/sandbox-choices.md lists what the sandbox does where the platform's documentation is silent.
+    'voicectl help sandbox-choices' lists what the sandbox does where the platform's documentation is silent.
     """,
     "fault": "Make the sandbox misbehave, to test a runbook against failures.",
     "completion": "Print the completion script for a shell.",
@@ -306,6 +306,14 @@ def all_entries(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[t
             yield (*path, name), entry
         else:
             yield from all_entries(entry, (*path, name))
+
+
+def all_groups(tree: Tree = COMMANDS, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield each group of commands as a tuple of its words, such as ``("sandbox", "fault")``."""
+    for name, entry in tree.items():
+        if not isinstance(entry, Entry):
+            yield (*path, name)
+            yield from all_groups(entry, (*path, name))
 
 
 def all_commands() -> Iterator[tuple[str, ...]]:

@@ -49,6 +49,16 @@ def test_the_tree_agrees_with_the_help_of_every_command(bare: Room, tree: dict[s
         assert command["summary"].rstrip(".") in " ".join(shown.split())
 
 
+def test_the_groups_have_the_help_that_they_print(bare: Room, tree: dict[str, Any]) -> None:
+    shown = {
+        name: bare(f"{name} --help").stdout for name in ["", *(each["group"] for each in tree["groups"])]
+    }
+
+    assert {"call", "sandbox", "sandbox fault", "batch store"} < shown.keys()
+    for each in [{"group": "", "help": tree["help"]}, *tree["groups"]]:
+        assert " ".join(each["help"].split()) in " ".join(shown[each["group"]].split())
+
+
 def test_the_options_of_every_command_are_those_of_the_help_topic(bare: Room, tree: dict[str, Any]) -> None:
     named = re.findall(r"^  (-.+?)(?: [A-Z]+)?  ", bare("help options").stdout, re.MULTILINE)
     assert [", ".join(each["options"]) for each in tree["options_of_every_command"]] == named

@@ -16,7 +16,7 @@ from voicectl.cli.options.common import common_options
 from voicectl.cli.options.listing import ListOptions
 from voicectl.cli.output.text import to_json
 from voicectl.cli.output.writer import Format, View
-from voicectl.cli.tree import PROGRAM, all_entries
+from voicectl.cli.tree import GROUP_HELP, PROGRAM, all_entries, all_groups
 
 if TYPE_CHECKING:
     from voicectl.cli.tree import Entry
@@ -37,7 +37,7 @@ def commands(ctx: typer.Context, listing: ListOptions) -> None:
     """List all commands, or print the whole command tree as JSON.
 
     With -o json, the output is one object: every command with its arguments, options, types, defaults and fields;
-    the options that all commands share; the exit statuses; and the error codes.
+    the groups of commands; the options that all commands share; the exit statuses; and the error codes.
 
     Examples:
       $ voicectl commands
@@ -67,6 +67,11 @@ def _tree(entries: dict[str, Entry]) -> dict[str, Any]:
     return {
         "program": PROGRAM,
         "version": __version__,
+        "help": inspect.cleandoc(GROUP_HELP[""]),
+        "groups": [
+            {"group": " ".join(words), "help": inspect.cleandoc(GROUP_HELP[words[-1]])}
+            for words in all_groups()
+        ],
         "commands": [_command(words, entry) for words, entry in entries.items()],
         "options_of_every_command": options,
         "exit_statuses": [{"status": int(status), "meaning": text} for status, text in EXIT_STATUSES.items()],
