@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.room import Room
+from voicectl.cli.commands.help import PAGES
 from voicectl.cli.tree import COMMANDS, SECTIONS
 
 ROOT = Path(__file__).parent.parent.parent.parent
@@ -70,10 +71,22 @@ def test_the_files_topic_names_the_directories_in_use(bare: Room) -> None:
     assert str(bare.state) in shown
 
 
+@pytest.mark.parametrize("topic", PAGES)
+def test_pages_of_the_documentation_are_topics(bare: Room, topic: str) -> None:
+    page = (ROOT / "docs" / f"{topic}.md").read_text()
+    on_terminal = bare(f"help {topic}", terminal=True, env={"COLUMNS": "80", "NO_COLOR": "1"}).stdout
+
+    assert bare(f"help {topic}").stdout == page
+    assert max(map(len, on_terminal.splitlines())) <= 80
+    assert "| --- |" not in on_terminal
+    assert "──" in on_terminal
+
+
 @pytest.mark.parametrize(
     ("line", "meant"),
     [
         ("help option", "help options"),
+        ("help answer-rule", "help answer-rules"),
         ("help cal list", "call"),
         ("help call lits", "call list"),
         ("help ls", "call list"),

@@ -115,7 +115,7 @@ def test_the_help_describes_each_phrase():
     assert len(PHRASES) == 10
     for i, phrase in enumerate(PHRASES):
         assert re.search(rf"\b{i:02}  {phrase}( {{2,}}|$)", text, re.MULTILINE), phrase
-    assert "docs/sandbox-choices.md" in text
+    assert "'voicectl help sandbox-choices'" in text
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from voicectl.cli import pages
 from voicectl.cli.context import App, current
 from voicectl.cli.errors import ERROR_CODES, EXIT_STATUSES
 from voicectl.cli.grammar import root
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 WIDTH = 80
+PAGES = ("answer-rules", "sandbox-choices")
+"""The topics that are pages of the documentation."""
 _DEEP = " " * 6
 
 
@@ -123,20 +127,41 @@ def help_(
 ) -> None:
     """Show help for a command or topic.
 
-    Topics: options (those that all commands share), exit-statuses, environment, files.
+    Topics: options (those that all commands share), exit-statuses, environment, files, answer-rules (the rules of
+    'webhook serve --answer'), sandbox-choices (what the sandbox does where the platform's documentation is silent).
 
     Examples:
       $ voicectl help call create
       $ voicectl help exit-statuses
+      $ voicectl help answer-rules
     """
     app = current(ctx)
     words = words or []
     if len(words) == 1 and words[0] in _TOPICS:
         app.terminal.write(_TOPICS[words[0]](app))
         return
-    if len(words) == 1 and words[0] not in COMMANDS and (near := get_close_matches(words[0], _TOPICS, n=1)):
+    if len(words) == 1 and words[0] in PAGES:
+        _show(pages.read(words[0]), app)
+        return
+    if (
+        len(words) == 1
+        and words[0] not in COMMANDS
+        and (near := get_close_matches(words[0], [*_TOPICS, *PAGES], n=1))
+    ):
         ctx.fail(f"No such command or topic {words[0]!r}. Did you mean '{PROGRAM} help {near[0]}'?")
     root().main([*words, "--help"], prog_name=PROGRAM, standalone_mode=False, obj=app)
+
+
+def _show(page: str, app: App) -> None:
+    """Print a page, laid out if standard output is a terminal, else as it is."""
+    if not app.terminal.has_screen:
+        app.terminal.write(page)
+        return
+    from rich.markdown import Markdown  # noqa: PLC0415 (on a terminal only)
+
+    from voicectl.cli.output.progress import plain_console  # noqa: PLC0415 (as above)
+
+    plain_console(sys.stdout, is_colored=app.terminal.may_color).print(Markdown(page))
 
 
 def _options(_app: App) -> str:

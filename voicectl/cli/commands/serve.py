@@ -50,7 +50,7 @@ def serve(
         typer.Option(
             metavar="FILE",
             help="Answer calls with the NCCO in this JSON file, or by the rules in this TOML file, which"
-            " select an NCCO for each call (see docs/answer-rules.md).",
+            " select an NCCO for each call (see 'voicectl help answer-rules').",
         ),
     ] = None,
     forward_to: Annotated[

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 
 def plain_console(stream: TextIO, *, is_colored: bool) -> Console:
-    """Return a console for a terminal that shows text as it is, without markup or emoji codes."""
+    """Return a console for a terminal that shows text as it is, without markup or emoji codes.
+
+    Args:
+        stream: The terminal.
+        is_colored: True if colors and weights may be used.
+    """
     return Console(
         file=stream,
         force_terminal=True,
-        no_color=not is_colored,
+        color_system="auto" if is_colored else None,
         highlight=False,
         emoji=False,
         markup=False,
