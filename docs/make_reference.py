@@ -95,7 +95,7 @@ def _commands(tree: Tree) -> str:
         names = ", ".join(f"[`{each['command']}`](#{_anchor(each['command'])})" for each in commands)
         parts.append(f"**{title}:** {names}")
     parts += ["## Options of every command", "Before or after the name of a command:"]
-    parts.append(_parameters(tree["options_of_every_command"]))
+    parts.append(_parameters("Option", tree["options_of_every_command"]))
     parts.append(
         "A DURATION is a number with a unit, such as `30s`, `5m`, `2h` or `1h30m`; without a unit, it is in seconds."
         " A TIME is an RFC 3339 timestamp, such as `2026-01-31T07:45:14Z`, or a DURATION before the current time."
@@ -112,7 +112,7 @@ def _commands(tree: Tree) -> str:
             parts += [f"### {each['command']}", f"```text\n{each['usage']}\n```", *_prose(each["help"])]
             for name in ("arguments", "options"):
                 if each[name]:
-                    parts += [f"**{name.title()}**", _parameters(each[name])]
+                    parts.append(_parameters(name.title().removesuffix("s"), each[name]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -126,9 +126,9 @@ def _prose(text: str) -> Iterator[str]:
             yield f"```text\n{block}\n```"
 
 
-def _parameters(parameters: Iterable[Tree]) -> str:
+def _parameters(title: str, parameters: Iterable[Tree]) -> str:
     rows = ((f"`{synopsis(each)}`", _escaped(description(each))) for each in parameters)
-    return _table(("", ""), rows)
+    return _table((title, "Meaning"), rows)
 
 
 def _exit_statuses(tree: Tree) -> str:

@@ -1,4 +1,4 @@
-"""Make the pictures of the README: the screen of ``watch``, with its own sandbox and clock.
+"""Make the pictures of the documentation: the screen of ``watch``, with its own sandbox and clock.
 
 ::
 

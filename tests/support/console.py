@@ -26,8 +26,12 @@ _CHANGING = (
     (re.compile(r"vc-[0-9a-f]{16}"), "<reference>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z|\d{8}T\d{6}Z"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "<time>"),
+    (re.compile(r"(?<=<time>) +\d+(?=  )"), " <number>"),
     (re.compile(r"(?<![\w-])[0-9a-f]{8}(?![\w-])"), "<id>"),
     (re.compile(r" [0-9]+s +"), " <age> "),
+    (re.compile(r"\b\d+ s\b"), "<duration>"),
+    (re.compile(r"size +\d+"), "size <bytes>"),
+    (re.compile(r",? [^,\n]*…$", re.MULTILINE), " …"),
     (re.compile(r"127\.0\.0\.1:\d+"), "<sandbox>"),
 )
 """The parts of an output that differ in each run, and their names."""
@@ -58,7 +62,7 @@ def steps(text: str) -> Iterator[Step]:
                 if command or output:
                     yield Step(terminal, "\n".join(command), "\n".join(output))
                 command, output = [line.removeprefix("$ ")], []
-            elif line.startswith("> "):
+            elif line.startswith("> ") or line == ">":
                 command.append(line[2:])
             else:
                 output.append(line)
