@@ -17,6 +17,9 @@ PAGES = {
 }
 """What a reader types on each page."""
 
+ENDLESS = ("webhook serve", "ivr.py 3000")
+"""The commands that run until Ctrl-C."""
+
 READING = ("webhook list", "conversation events", "batch report")
 SETTLED = 'until [ "$(voicectl sandbox status -o template={webhooks_pending})" = 0 ]; do :; done'
 """Waits until the receiver has stored all events so far, as it has when a reader types the next command."""
@@ -44,22 +47,25 @@ def test_the_commands_of_a_page_print_what_it_shows(page: str, tmp_path: Path) -
 
 
 def perform(step: Step, shell: Shell, port: int) -> str:
-    """Do what the page says in a step, on other ports than the default ones, and return what the terminal shows."""
+    """Do what the page says in a step, on other ports than the usual ones, and return what the terminal shows."""
     expected = len(step.output.splitlines())
-    if not step.command:
+    command = step.command.replace("3000", str(port)).replace("start --detach", "start --detach --port 0")
+    if not command:
         return shell.lines(expected)
-    if "webhook serve" in step.command:
-        shell.type(f"{step.command.replace(':3000', f':{port}')} --port {port}")
+    if "webhook serve" in command:
+        command += f" --port {port}"
+    if any(each in step.command for each in ENDLESS):
+        shell.type(command)
         return shell.lines(expected)
-    if step.command == INTERRUPT:
+    if command == INTERRUPT:
         shell.interrupt()
         shown, status = shell.until_prompt()
     else:
-        if any(each in step.command for each in READING):
+        if any(each in command for each in READING):
             shell.run(SETTLED)
-        shown, status = shell.run(step.command.replace("start --detach", "start --detach --port 0"))
+        shown, status = shell.run(command)
     assert status == 0, f"{step.command}\n{shown}"
-    return shown
+    return shown.replace(str(port), "3000")
 
 
 def received(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Pages of the documentation that commands print: files of ``docs/``, which packages contain as ``voicectl/pages``."""
+"""Pages of the documentation that commands print: files of ``docs/``, in packages of ``voicectl/pages``."""
 
 from __future__ import annotations
 
