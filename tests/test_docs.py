@@ -56,7 +56,7 @@ def perform(step: Step, shell: Shell, port: int) -> str:
         command += f" --port {port}"
     if any(each in step.command for each in ENDLESS):
         shell.type(command)
-        return shell.lines(expected)
+        return shell.lines(expected).replace(str(port), "3000")
     if command == INTERRUPT:
         shell.interrupt()
         shown, status = shell.until_prompt()
