@@ -67,7 +67,7 @@ def _program(tree: Tree) -> str:
 
 def _meaning(variable: Variable) -> str:
     is_fallback = variable.names and variable.others
-    return f"{variable.meaning} Falls back to {variable.others}." if is_fallback else variable.meaning
+    return f"{variable.meaning} Fallback: {variable.others}." if is_fallback else variable.meaning
 
 
 def _command(command: Tree, tree: Tree) -> str:

@@ -120,7 +120,7 @@ def _of_times(
         yield Fault("has expired", FaultKind.EXPIRED)
     if issued is not None and expiry is not None:
         if expiry - issued > tokens.MAX_TTL_SECONDS:
-            yield Fault("is good for more than 24 hours")
+            yield Fault("is valid for more than 24 hours")
         if expiry <= issued:
             yield Fault("expires before it is issued")
     if issued is not None and issued > now + SKEW_SECONDS:

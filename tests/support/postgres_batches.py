@@ -12,7 +12,7 @@ from voicectl.store.postgres import Database
 
 def prepared(url: str) -> str:
     """Create the tables for batches in the database *url* unless they exist, and return the URL."""
-    database = Database(url, "store of batches", postgres_schema.search_path)
+    database = Database(url, "batch store", postgres_schema.search_path)
     with database.within() as link:
         postgres_schema.init(link)
     database.close()

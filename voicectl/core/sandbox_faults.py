@@ -40,7 +40,9 @@ def fault_body(what: str, value: str | None, on: str, **options: Any) -> dict[st
             )
         body["seconds"] = duration(value)
     elif value is not None:
-        raise InputError(f"{what} takes no value.", hint="See 'voicectl sandbox fault add --help'.")
+        raise InputError(
+            f"The fault '{what}' takes no value.", hint="See 'voicectl sandbox fault add --help'."
+        )
     for name, given in options.items():
         if given is not None:
             body[name] = duration(given) if name in _DURATIONS else given
@@ -69,7 +71,8 @@ def parse_fault(text: str) -> dict[str, Any]:
     unknown = named.keys() - {"on", *_NUMBERS, *_DURATIONS}
     if unknown or not 1 <= len(values) <= 2:
         raise InputError(
-            f"{text!r} is not a fault.", hint='Write it as for sandbox fault add: "status 503 --times 1".'
+            f"{text!r} is not a fault.",
+            hint="Write it as you would for 'voicectl sandbox fault add', such as \"status 503 --times 1\".",
         )
     try:
         numbers = {name: read(named[name]) for name, read in _NUMBERS.items() if name in named}

@@ -47,7 +47,8 @@ def open_events(url: str | None, directory: Path, application_id: str) -> EventS
     parts = _URL.fullmatch(url)
     if parts is None:
         raise InputError(
-            "The store is not a PostgreSQL URL.", hint="Write postgresql://USER@HOST:PORT/DATABASE."
+            "The URL of the store is not a PostgreSQL URL.",
+            hint="Write postgresql://USER@HOST:PORT/DATABASE.",
         )
     # Without this check, a part of the password could be read as a host name.
     if parts["authority"].count("@") > 1 or "@" in parts["rest"]:

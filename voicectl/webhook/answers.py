@@ -97,4 +97,4 @@ class Answers:
         for line in reading.warnings[:MAX_LISTED]:
             self._on_trouble(line)
         if (more := len(reading.warnings) - MAX_LISTED) > 0:
-            self._on_trouble(f"... and {more} more warnings")
+            self._on_trouble("... and more warnings" if more > 1 else "... and one more warning")

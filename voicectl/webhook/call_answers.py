@@ -120,7 +120,7 @@ class CallAnswers:
 
     def _reason(self) -> str:
         if self.settings.answers is not None:
-            return "no rule of --answer matches"
+            return "no rule in the --answer file matches"
         if self.app is not None:
             return "your application has no fallback webhook"
         return "neither --answer nor --forward-to is given"

@@ -354,5 +354,5 @@ def _time(claims: dict[str, Any], claim: str, otherwise: float) -> float:
 
 def _malformed() -> SignatureError:
     return SignatureError(
-        "The token is not a JWT: it should have three base64url parts: two JSON objects and a signature."
+        "The token is not a JWT: it should have three base64url parts, namely two JSON objects and a signature."
     )

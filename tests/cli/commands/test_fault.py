@@ -59,7 +59,7 @@ def test_one_fault_can_be_removed(voicectl: Room) -> None:
     ("words", "why"),
     [
         ("webhook-delay", "The fault 'webhook-delay' needs a duration."),
-        ("webhook-drop 3", "webhook-drop takes no value."),
+        ("webhook-drop 3", "The fault 'webhook-drop' takes no value."),
         ("webhook-drop --on createCall", "on: Must be one of any, status,"),
         ("answer-timeout --on status", "on: Must be one of any, answer"),
         ("webhook-dorp", "what: Must be one of status,"),

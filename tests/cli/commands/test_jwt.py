@@ -189,7 +189,7 @@ def test_an_expired_or_future_token_is_shown_as_such(
     ("changes", "faults"),
     [
         ({"iat": NOW + 90_000, "exp": None}, ["was issued in the future"]),
-        ({"exp": NOW + 90_000}, ["is good for more than 24 hours"]),
+        ({"exp": NOW + 90_000}, ["is valid for more than 24 hours"]),
         ({"iat": None}, ["has no iat"]),
         ({"jti": None}, ["has no jti"]),
         ({"jti": ""}, ["has no jti"]),

@@ -34,7 +34,7 @@ def test_an_expectation_of_the_whole_call_that_does_not_hold_fails(bare: Room) -
 
     assert ran.exit_code == 13
     assert "duration <1s was expected" in ran.stderr
-    assert "recordings 2 was expected, and it is 0" in ran.stderr
+    assert "expected recordings 2, but it is 0" in ran.stderr
 
 
 def test_all_mistakes_of_a_file_are_listed_with_their_places(bare: Room) -> None:

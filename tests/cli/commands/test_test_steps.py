@@ -207,7 +207,7 @@ def test_files_share_an_application_and_sequences(bare: Room) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('include = ["menu.call.toml"]', "menu.call.toml:1:12: menu.call.toml includes this file again."),
+        ('include = ["menu.call.toml"]', "menu.call.toml:1:12: Including menu.call.toml forms a cycle."),
         ('include = ["missing.toml"]', "missing.toml cannot be read: No such file or directory."),
         ("[app", "menu.call.toml:1:5: "),
         ("[sequences]\na = [{ include = 'a' }]", "menu.call.toml:2:8: The sequence 'a' includes itself."),

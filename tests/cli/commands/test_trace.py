@@ -816,9 +816,9 @@ def test_of_too_many_legs_only_some_are_requested_which_is_reported(
     ran = room(f"trace {CONVERSATION} -o json")
 
     assert len(ran.json["legs"]) == 14
-    assert "The records of 3 more legs were not requested." in ran.stderr
+    assert "Only 10 of 13 records of other legs were requested." in ran.stderr
     assert len(room.requests("getCall")) <= 10
     monkeypatch.setattr("voicectl.core.timeline.sources.MAX_LEGS", 5)
     few = room(f"trace {CONVERSATION} -o json")
     assert len(few.json["legs"]) == 5
-    assert "9 more legs were left out." in few.stderr
+    assert "Only 5 other legs are shown; 14 were found." in few.stderr

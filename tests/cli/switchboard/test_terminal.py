@@ -371,7 +371,7 @@ def test_the_first_frame_does_not_wait_for_the_api(tmp_path: Path, application: 
     with Silent() as server:
         room = machine(tmp_path, application, server.url)
         with Tty(room, "watch") as tty:
-            tty.until_all("0 live legs", "Asking the API.")
+            tty.until_all("0 live legs", "Waiting for the API.")
             tty.type("q")
             assert tty.end() == 0
     assert_is_given_back(tty)

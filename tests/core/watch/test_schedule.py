@@ -60,7 +60,7 @@ def test_a_steady_interval_stays_the_same_and_trouble_slows_every_one() -> None:
 
 def test_the_status_line_shows_the_state_of_each_source() -> None:
     standing = PollStatus(began=100.0, pause=2.0)
-    assert standing.text(101) == "Asking the API."
+    assert standing.text(101) == "Waiting for the API."
 
     standing.asking = 101.0
     assert not standing.is_bad(103)

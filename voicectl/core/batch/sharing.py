@@ -50,7 +50,7 @@ class ServerClock:
 
 def prepare(url: str, *, is_new: bool) -> bool:
     """Create the tables for batches, or upgrade them; see :func:`voicectl.core.batch.places.prepare`."""
-    database = Database(url, "store of batches", postgres_schema.search_path, postgres_schema.HINTS)
+    database = Database(url, "batch store", postgres_schema.search_path, postgres_schema.HINTS)
     with closing(database), database.within() as link:
         return postgres_schema.init(link) if is_new else postgres_schema.upgrade(link)
 

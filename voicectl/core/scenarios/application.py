@@ -246,7 +246,8 @@ def _wait_a_little(found: Running, deadline: float, app: Application) -> None:
         said = "" if process is None else _said(process.output_since())
         raise StartError(
             f"The application was not ready after {app.start_within:g} s: {what}.{said}",
-            hint="Check that it listens on {port} (also in the variable PORT); see ready and start_within.",
+            hint="Check that it listens on {port}, which is also in the environment variable PORT; see also 'ready'"
+            " and 'start_within' in [app].",
         )
 
 

@@ -144,8 +144,6 @@ def _connects(stage: Stage) -> Iterator[Failure]:
     times = sorted(leg.created_at for leg in stage.legs.values() if leg.direction == "outbound")
     for first, last in zip(times, times[CONNECTS_PER_SECOND:], strict=False):
         if last - first < 1:
-            message = (
-                f"More than {CONNECTS_PER_SECOND} calls were placed within one second, which is refused."
-            )
-            yield Failure(kind="rate", message=message, at=last)
+            many = f"More than {CONNECTS_PER_SECOND} calls were placed within one second"
+            yield Failure(kind="rate", message=f"{many}; the platform refuses this.", at=last)
             return

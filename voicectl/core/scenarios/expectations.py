@@ -32,11 +32,12 @@ def unmet(expect: Expect, leg: Leg | None, stage: Stage) -> Iterator[str]:
 
 def _unmet_by(expect: Expect, leg: Leg, stage: Stage) -> Iterator[str]:
     if expect.status is not None and leg.status != expect.status:
-        yield f"status {expect.status!r} was expected; the call's last status is {leg.status!r}"
+        yield f"expected status {expect.status!r}, but the call's last status is {leg.status!r}"
     if expect.events is not None:
         seen = [entry["status"] for entry in stage.log if _is_status_of(leg, entry)]
         if not _in_order(expect.events, seen):
-            yield f"events {', '.join(expect.events)} were expected in this order; sent were {', '.join(seen)}"
+            sent = ", ".join(seen) or "none"
+            yield f"expected the events {', '.join(expect.events)} in this order, but the application was sent {sent}"
     yield from _outside(expect, {"duration": duration(leg)})
 
 
@@ -45,7 +46,7 @@ def _outside(expect: Expect, counts: Mapping[str, float]) -> Iterator[str]:
     for name, found in counts.items():
         limit: Limit | None = getattr(expect, name)
         if limit is not None and not limit.allows(found):
-            yield f"{name} {limit.text} was expected, and it is {found:g}"
+            yield f"expected {name} {limit.text}, but it is {found:g}"
 
 
 def duration(leg: Leg) -> float:

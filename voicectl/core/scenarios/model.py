@@ -46,7 +46,7 @@ class Application:
     )
     url: str | None = option(
         Text(pattern=r"https?://[^/]+/?", right="a URL such as http://127.0.0.1:3000"),
-        "URL of an application that runs already.",
+        "URL of an application that is already running.",
         default=None,
     )
     ready: str | None = option(
@@ -55,7 +55,7 @@ class Application:
         default=None,
     )
     start_within: float = option(
-        Duration(most=600), "Longest start of the application, in real time.", default=START_SECONDS
+        Duration(most=600), "How long the application may take to start, in real time.", default=START_SECONDS
     )
     cwd: str = option(Text(), "Working directory, relative to this file.", default=".")
     env: dict[str, str] = option(
@@ -65,12 +65,14 @@ class Application:
     )
     restart: bool = option(Flag(), "Start the application anew for each test.", default=False)
     intercept: bool = option(
-        Flag(), "Answer for the platform's own hosts, for applications that name them.", default=False
+        Flag(),
+        "Intercept requests to the platform's own hosts, for applications that have those addresses built in.",
+        default=False,
     )
     settle: float = option(
         Duration(most=60),
-        "How long the application must be quiet before time passes, in real time, if it acts after it has"
-        " answered.",
+        "How long, in real time, the application must send no request before the call clock moves on; for"
+        " applications that act after they have answered a webhook.",
         default=SETTLE_SECONDS,
     )
     answer_url: str | None = option(_URL_OR_PATH, "The application's answer_url.", default=None)
@@ -89,7 +91,8 @@ class Application:
     )
     far_ends: dict[str, str] = option(
         Named(value=Text(pattern="[0-9]{3}", right="three digits, as in 447700900200")),
-        'How other parties behave: { "15551230001" = "200" } is busy, as 447700900200 is.',
+        'How other parties behave, by number: with { "15551230001" = "200" }, 15551230001 is busy, as'
+        " 447700900200 is.",
         default_factory=dict,
     )
 
@@ -128,12 +131,14 @@ class Expect:
     )
     status: str | None = option(Text(), "Last status of the call.", default=None)
     events: tuple[str, ...] | None = option(
-        Many(item=Text()), "Statuses of the call that the application is sent, in this order.", default=None
+        Many(item=Text()), "Call statuses that must be sent to the application, in this order.", default=None
     )
     recordings: Limit | None = option(Comparison(), "Number of recordings.", default=None)
-    legs: Limit | None = option(Comparison(), "Number of legs, the callers' own included.", default=None)
+    legs: Limit | None = option(Comparison(), "Number of legs, including the callers' own.", default=None)
     webhooks_failed: Limit | None = option(
-        Comparison(), "Number of webhooks that failed; instead of failing the test for each.", default=None
+        Comparison(),
+        "Number of webhooks that failed. If it is set, a failed webhook does not by itself fail the test.",
+        default=None,
     )
 
 
@@ -141,7 +146,7 @@ class Expect:
 class Defaults:
     """Settings for all tests of a file."""
 
-    within: float = option(Duration(), "Longest wait of a step.", default=STEP_SECONDS)
+    within: float = option(Duration(), "How long a step may wait.", default=STEP_SECONDS)
     linger: float = option(
         Duration(), "How long callers stay on the line after their last step.", default=LINGER_SECONDS
     )
@@ -170,7 +175,7 @@ class Test:
     steps: tuple[Step, ...] = option(Many(item=StepKind()), "What happens, in order.", default=())
     expect: Expect | None = option(Table(record=Expect), "Conditions on the whole call.", default=None)
     defaults: Defaults | None = option(
-        Table(record=Defaults), "Settings of this test alone, instead of the file's.", default=None
+        Table(record=Defaults), "Settings for this test alone, in place of the file's defaults.", default=None
     )
 
 

@@ -46,11 +46,11 @@ _ROWS = Many(item=Named(value=Anything()), least=1)
 _SECTIONS: dict[str, tuple[Kind, str]] = {
     "include": (
         Many(item=Text()),
-        "Files whose app, defaults, variables and sequences this file takes over.",
+        "Files from which this file inherits app, defaults, variables and sequences.",
     ),
     "app": (Table(record=Application), "The application under test."),
     "defaults": (Table(record=Defaults), "Settings for all tests."),
-    "variables": (Named(value=Anything()), "Values that {name} stands for in this file."),
+    "variables": (Named(value=Anything()), "Variables: {name} in this file stands for the value of name."),
     "sequences": (Named(value=_SEQUENCE), "Steps that tests insert with include."),
     "test": (Many(item=Table(record=Test)), "The tests."),
 }
@@ -172,7 +172,9 @@ def _with_included(path: Path, chain: tuple[Path, ...] = ()) -> list[_File]:
     for at, name in enumerate(_names(file)):
         inner = path.parent / name
         if inner.resolve() in chain:
-            file.problems.add(("include", at), f"{name} includes this file again.", "Remove one of the two.")
+            file.problems.add(
+                ("include", at), f"Including {name} forms a cycle.", "Remove one of the includes."
+            )
             continue
         try:
             files += _with_included(inner, chain)
@@ -180,7 +182,7 @@ def _with_included(path: Path, chain: tuple[Path, ...] = ()) -> list[_File]:
             file.problems.add(("include", at), exc.message)
     for inner_file in files:
         if "test" in inner_file.raw:
-            inner_file.problems.add(("test",), "A file that is included cannot contain tests.")
+            inner_file.problems.add(("test",), "An included file cannot contain tests.")
     return [*files, file]
 
 
@@ -198,7 +200,7 @@ def _parse(path: Path) -> _File:
     except OSError as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror}.", hint="Check the path.") from exc
     if len(content) > MAX_BYTES:
-        raise InputError(f"{path} is over 1 MiB.", hint="Split it, and name all files.")
+        raise InputError(f"{path} is over 1 MiB.", hint="Split it, and give the names of all the parts.")
     try:
         text = content.decode()
         raw = tomllib.loads(text)
@@ -241,7 +243,7 @@ class _Reader:
         self._refuse_twins(own, tests)
         given = {name for file in self._files for name in file.section("app")}
         if len(given & {"run", "url"}) != 1:
-            own.problems.add(("app",), "The application needs run or url, and not both.")
+            own.problems.add(("app",), "The application needs either run or url, but not both.")
         return Scenario(path=own.path, app=app or Application(), tests=tuple(tests))
 
     def _count(self, own: _File) -> int:
@@ -266,7 +268,7 @@ class _Reader:
         raw = own.raw["test"][at]
         place = ("test", at)
         if not isinstance(raw, dict):
-            own.problems.add(place, "A test is a table.")
+            own.problems.add(place, "A test must be a table.")
             return
         rows: tuple[Mapping[str, Any], ...] = ({},)
         if "each" in raw:
@@ -290,7 +292,7 @@ class _Reader:
         if test is None:
             return None
         if sum((test.call is not None, bool(test.callers), test.create is not None)) != 1:
-            own.problems.add(place, "A test has one of call, callers and create.")
+            own.problems.add(place, "A test must have exactly one of call, callers and create.")
         self._check_parties(own, test, steps)
         return replace(test, steps=tuple(steps), defaults=test.defaults or defaults)
 

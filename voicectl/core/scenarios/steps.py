@@ -130,7 +130,7 @@ class Say(Awaited):
     """Say something as soon as the application listens for it."""
 
     verb = "say"
-    say: str = option(Text(right="words to say"), "The words, which speech recognition will understand.")
+    say: str = option(Text(right="words to say"), "The words, as speech recognition will understand them.")
     at_once: bool = option(Flag(), "Speak now, even if the application does not listen.", default=False)
 
 
@@ -179,7 +179,7 @@ class Muted(Awaited):
     """Wait until the party is muted, or is no longer muted."""
 
     verb = "muted"
-    muted: bool = option(Flag(), "True if no one should hear the party.")
+    muted: bool = option(Flag(), "True to wait until the party is muted, false to wait until it is not.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +258,7 @@ class StepKind:
     def read(self, value: Any, path: Path, problems: Problems) -> Any:
         """Return *value* as a step."""
         if not isinstance(value, dict):
-            problems.add(path, "A step is a table.", 'Write { hear = "welcome" }, for example.')
+            problems.add(path, "A step must be a table.", 'Write { hear = "welcome" }, for example.')
             return None
         verbs = [name for name in value if name in STEPS]
         if len(verbs) != 1:
@@ -271,7 +271,9 @@ class StepKind:
 
     def _refuse(self, value: dict[str, Any], verbs: Sequence[str], path: Path, problems: Problems) -> None:
         if verbs:
-            problems.add((*path, verbs[1]), f"A step has one verb, and this one has {' and '.join(verbs)}.")
+            problems.add(
+                (*path, verbs[1]), f"A step must have exactly one verb; this one has {' and '.join(verbs)}."
+            )
             return
         unknown = next(iter(value), None)
         place = path if unknown is None else (*path, unknown)

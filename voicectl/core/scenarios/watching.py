@@ -54,9 +54,7 @@ def muted(driver: Driver, step: Muted, leg: Leg) -> None:
 
 def moved(driver: Driver, step: Moved, leg: Leg) -> None:
     """Wait until the party is in another conversation, unless an earlier step has waited for this move."""
-    _await_entry(
-        driver, step, lambda entry: entry["kind"] == "transfer" and entry["uuid"] == leg.uuid, "moves"
-    )
+    _await_entry(driver, step, lambda entry: entry["kind"] == "transfer" and entry["uuid"] == leg.uuid)
 
 
 def event(driver: Driver, step: Event, leg: Leg) -> None:
@@ -70,12 +68,10 @@ def event(driver: Driver, step: Event, leg: Leg) -> None:
             return False
         return all(_same(_at(body, path), value) for path, value in step.event.items())
 
-    _await_entry(driver, step, is_wanted, "events")
+    _await_entry(driver, step, is_wanted)
 
 
-def _await_entry(
-    driver: Driver, step: Awaited, is_wanted: Callable[[Mapping[str, Any]], bool], what: str
-) -> None:
+def _await_entry(driver: Driver, step: Awaited, is_wanted: Callable[[Mapping[str, Any]], bool]) -> None:
     """Wait for an entry of the sandbox's log for which no earlier step has waited."""
 
     def position() -> int | None:
@@ -86,7 +82,7 @@ def _await_entry(
     if found is None:
         seen = [entry["event"] for entry in driver.stage.log if entry["kind"] == "webhook"]
         raise StepFailed(
-            f"not seen within {driver.within(step):g} s. Other {what}: {_listed(seen[-MAX_LISTED:])}."
+            f"not seen within {driver.within(step):g} s. Events sent: {_listed(seen[-MAX_LISTED:])}."
         )
     driver.used.add(found)
 

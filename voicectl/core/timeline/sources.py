@@ -294,7 +294,7 @@ class Gatherer:
         legs = [each for each in self._found.legs if each != own]
         if len(legs) > MAX_LEGS:
             self._drop(set(legs[MAX_LEGS:]))
-            self._miss("legs", f"{len(legs) - MAX_LEGS} more legs were left out.")
+            self._miss("legs", f"Only {MAX_LEGS} other legs are shown; {len(legs)} were found.")
         ids = self._found.ids()
         for leg in legs[:MAX_LEGS]:
             self._read_leg(ids[leg])
@@ -307,7 +307,7 @@ class Gatherer:
         for leg in asked[:MAX_ASKED]:
             self._ask_leg(ids[leg])
         if len(asked) > MAX_ASKED:
-            self._miss("api", f"The records of {len(asked) - MAX_ASKED} more legs were not requested.")
+            self._miss("api", f"Only {MAX_ASKED} of {len(asked)} records of other legs were requested.")
 
     def _leave_apart(self, own: str) -> None:
         """Drop the legs that were in the conversations of the leg *own*, but not at the same time as *own*.

@@ -129,7 +129,7 @@ class PollStatus:
             how = "Rate limited: no data from the API" if self.is_limited else "The API has not responded"
             return f"{how} for {silent:.0f} s{why}"
         if self.answered is None:
-            return "Asking the API."
+            return "Waiting for the API."
         return f"Updated {now - self.answered:.0f} s ago; updates every {self.pause:.3g} s."
 
     def events_text(self, now: float) -> str:

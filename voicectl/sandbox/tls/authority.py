@@ -95,7 +95,7 @@ class Authority:
         except (TypeError, UnsupportedAlgorithm) as exc:
             raise ValueError("The key cannot be read.") from exc
         if not isinstance(key, ec.EllipticCurvePrivateKey) or certificate.public_key() != key.public_key():
-            raise ValueError("The key and the certificate do not belong together.")
+            raise ValueError("The key and the certificate do not match.")
         return cls(key, certificate, now)
 
     def to_pem(self) -> bytes:

@@ -255,7 +255,7 @@ def check_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name[:120]!r} is not a name for a batch.",
+            f"{name[:120]!r} is not a valid batch name.",
             hint="Use at most 100 letters, digits, dots, underscores and hyphens, such as outage-17.",
         )
     return name

@@ -97,7 +97,7 @@ class Jobs:
         """
         if self._is_ended:
             error = StoreError(
-                "The queue of jobs cannot be read any more.", hint="Check that the server is running."
+                "The job queue can no longer be read.", hint="Check that the server is running."
             )
             error.is_temporary = True
             raise error

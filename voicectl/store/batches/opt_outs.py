@@ -62,6 +62,6 @@ class OptOuts:
 
     def _unusable(self, exc: OSError) -> StoreError:
         return StoreError(
-            f"The list of people not to be called {self._path} cannot be used: {reason(exc, self._path)}.",
-            hint="No call is made while it is unknown who must not be called. Correct the problem.",
+            f"The opt-out list {self._path} cannot be used: {reason(exc, self._path)}.",
+            hint="No call is made until the opt-out list can be read. Correct the problem.",
         )

@@ -77,7 +77,7 @@ class PostgresBatch:
         self._jobs = jobs
         self._token: str | None = None
         self._engine: int | None = None
-        self._database = Database(url, "store of batches", postgres_schema.prepare, postgres_schema.HINTS)
+        self._database = Database(url, "batch store", postgres_schema.prepare, postgres_schema.HINTS)
 
     @property
     def id(self) -> int:
@@ -431,7 +431,7 @@ class PostgresBatch:
             if not self._ask(link, "SELECT FROM workers WHERE token = %s FOR KEY SHARE", self._token):
                 raise LeaseLost(
                     "Another process has taken over the calls of this process.",
-                    hint="No further call is made here. Begin again: voicectl batch work NAME --store URL",
+                    hint="No further call is made here. Start another worker: voicectl batch work NAME --store URL",
                 )
             yield link
 

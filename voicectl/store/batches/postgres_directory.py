@@ -31,7 +31,7 @@ class PostgresBatches:
         self._url = url
         self._lists = SqliteBatches(directory)
         self._application = application_id
-        self._database = Database(url, "store of batches", postgres_schema.prepare, postgres_schema.HINTS)
+        self._database = Database(url, "batch store", postgres_schema.prepare, postgres_schema.HINTS)
 
     @property
     def database(self) -> Database:

@@ -60,7 +60,7 @@ class PostgresJournal:
     def __init__(self, url: str, application_id: str) -> None:
         self._application = application_id
         self._lock = threading.Lock()
-        self._database = Database(url, "journal of batches", postgres_schema.prepare, postgres_schema.HINTS)
+        self._database = Database(url, "batch journal", postgres_schema.prepare, postgres_schema.HINTS)
 
     def check(self) -> None:
         """Check that the database can be used."""

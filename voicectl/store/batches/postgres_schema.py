@@ -150,7 +150,7 @@ def prepare(link: Link) -> None:
         )
     if found[0] < SCHEMA_VERSION or _parts(found[1]) < _parts(_engine()):
         raise StoreError(
-            "The tables for batches in this database are of an older version.",
+            "The tables for batches in this database were created by an older version of voicectl.",
             hint="Stop all workers, and then upgrade the tables: voicectl batch store upgrade --store URL",
         )
 

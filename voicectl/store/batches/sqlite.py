@@ -77,7 +77,7 @@ class SqliteBatch:
                 where = f"process {held.pid}" if held.host == me.host else f"a process on {held.host}"
                 raise GuardError(
                     f"This batch is being run by {where}.",
-                    hint="See how far it is: voicectl batch status NAME. To stop it: voicectl batch stop NAME",
+                    hint="To see its progress: voicectl batch status NAME. To stop it: voicectl batch stop NAME",
                 )
             self._db.execute(
                 "UPDATE batch SET holder = ?, token = ?, stop = ''", (json.dumps(asdict(me)), me.token)
@@ -300,7 +300,7 @@ class SqliteBatch:
             if self._token is None or token != self._token:
                 raise LeaseLost(
                     "Another process has taken over this batch.",
-                    hint="No further call is made here. See how far it is: voicectl batch status NAME",
+                    hint="No further call is made here. To see its progress: voicectl batch status NAME",
                 )
             yield
 
