@@ -23,13 +23,11 @@ def connected(driver: Driver, step: Connected, leg: Leg) -> None:
     def is_connected() -> bool:
         return leg.is_up and any(other.number == number for other in driver.stage.beside(leg))
 
-    others = (each for each in driver.stage.legs.values() if each is not leg)
-    _await(
-        driver,
-        step,
-        is_connected,
-        lambda: f"Other legs: {_listed(f'{each.number} ({each.status})' for each in others)}.",
-    )
+    def others() -> str:
+        found = [each for each in driver.stage.legs.values() if each is not leg]
+        return f"Other legs: {_listed(f'{each.number} ({each.status})' for each in found)}."
+
+    _await(driver, step, is_connected, others)
 
 
 def in_room(driver: Driver, step: InRoom, leg: Leg) -> None:
