@@ -21,7 +21,7 @@ from voicectl.core.scenarios.kinds import (
 from voicectl.core.scenarios.matching import BadPattern, pattern
 from voicectl.core.scenarios.model import DIALECT, Application, Defaults, Scenario, Test
 from voicectl.core.scenarios.places import places
-from voicectl.core.scenarios.steps import Fault, HearMatching, Include, Step, StepKind
+from voicectl.core.scenarios.steps import ENDPOINT, Fault, HearMatching, Include, Step, StepKind
 from voicectl.errors import InputError, VoicectlError
 
 if TYPE_CHECKING:
@@ -299,7 +299,7 @@ class _Reader:
     def _check_parties(self, own: _File, test: Test, steps: list[Step]) -> None:
         for step in steps:
             name = step.as_
-            if name is not None and name not in test.callers and not name.isdigit():
+            if name is not None and name not in test.callers and not re.fullmatch(ENDPOINT, name):
                 own.problems.add((*step.at, "as"), f"There is no caller {name!r}.", "Add it to callers.")
 
     def _steps(

@@ -80,6 +80,11 @@ class Leg:
         return self.status in FINAL
 
 
+def address(number: str) -> str:
+    """Return a number or another endpoint, such as ``app:alice``, as the sandbox names the party: ``alice``."""
+    return number.removeprefix("+").removeprefix("app:").removeprefix("vbc:")
+
+
 class Stage:
     """A frozen sandbox during one test. It forgets the calls of earlier tests first.
 
@@ -144,9 +149,9 @@ class Stage:
         return round(datetime.fromisoformat(moment).timestamp() - (self._start or 0), 3)
 
     def of(self, number: str) -> Leg | None:
-        """Return the latest leg of the party at *number*, or None."""
-        wanted = number.removeprefix("+")
-        found = [leg for leg in self.legs.values() if leg.number == wanted]
+        """Return the latest leg on which the application called the party at *number*, or None."""
+        wanted = address(number)
+        found = [leg for leg in self.legs.values() if leg.number == wanted and leg.direction == "outbound"]
         return found[-1] if found else None
 
     def beside(self, leg: Leg) -> Iterator[Leg]:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 WORDS = Text(right="words to hear")
 KEYS = Text(pattern=r"[0-9*#p]+", right="keys: 0-9, *, # and p (a pause)", may_be_number=True)
+ENDPOINT = r"\+?[0-9]{3,15}|(?:sips?|wss?|app|vbc):\S+"
 NUMBER = Text(
-    pattern=r"\+?[0-9]{3,15}|(?:sips?|wss?|app|vbc):\S+",
+    pattern=ENDPOINT,
     right="a number or another endpoint",
     may_be_number=True,
 )
@@ -59,7 +60,7 @@ class Step:
 
     as_: str | None = option(
         Text(right="a caller's name, or a number"),
-        "The party who acts or hears: a name from callers, or the number of another party.",
+        "The party who acts or hears: a name from callers, or the number of someone the application called.",
         default=None,
     )
     at: Path = ()

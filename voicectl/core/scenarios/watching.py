@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voicectl.core.scenarios.driver import StepFailed
+from voicectl.core.scenarios.stage import address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ MAX_LISTED = 10
 
 def connected(driver: Driver, step: Connected, leg: Leg) -> None:
     """Wait until the party shares a conversation with another party."""
-    number = step.connected.removeprefix("+")
+    number = address(step.connected)
 
     def is_connected() -> bool:
         return leg.is_up and any(other.number == number for other in driver.stage.beside(leg))
