@@ -90,7 +90,7 @@ def error(
             hint = f"Try again in {asked:.0f} s." if asked else "Try again in a minute."
             limited = said.error(
                 RateLimitedError,
-                f"{host} still refuses requests as too many: {said}.",
+                f"{host} is still rate limiting requests: {said}.",
                 f"Nothing was changed. {hint}",
             )
             limited.retry_after = asked

@@ -53,7 +53,7 @@ class Repeat(Enum):
     NEVER = "a phone rings twice, or a person hears something twice: never repeated"
     HANGUP = "none, and it must succeed: repeated for 20 s"
     HARMLESS = "none: repeated twice within 3 s"
-    CALLER = "it may overwrite another change: repeated only by the caller, after a look"
+    CALLER = "it may overwrite another change: repeated only by the caller, after a check"
 
 
 class Request(NamedTuple, Generic[T]):

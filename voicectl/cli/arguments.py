@@ -188,7 +188,7 @@ def check_room(name: str, *, hint: str = "Give the name of a room, such as suppo
         InputError: *name* is empty or not printable, or looks like a conversation id or a leg argument.
     """
     if not name.strip() or not name.isprintable() or name in ("-", LAST):
-        raise InputError(f"{name!r} is not a valid room name.", hint="Use a word, such as support-17.")
+        raise InputError(f"{name!r} is not a valid room name.", hint="Use a name such as support-17.")
     if name.strip().upper().startswith("CON-"):
         raise InputError(
             "A room is joined by its name, not by its conversation id.",

@@ -87,7 +87,7 @@ COMMANDS: Tree = {
         "report": Entry("batch:report", "List every person in a batch, with the outcome.", ":PERSON"),
         "work": Entry(
             "batch_work:work",
-            "Run a batch on this machine, too, that was started with 'batch run --store'.",
+            "Join a batch that was started with 'batch run --store', and help run it from this machine.",
             ":SUMMARY",
         ),
         "store": {
@@ -255,7 +255,7 @@ GROUP_HELP = {
     "call": "Create calls and show them.",
     "conversation": "Show conversations, speak or play audio to them, and record them. Name a conversation by its"
     " room name or by its id (CON-...).",
-    "batch": "Call many people, follow the progress, and report who was reached.",
+    "batch": "Call many people, track the progress, and report who was reached.",
     "store": "Prepare a PostgreSQL database for batches that several machines run together.",
     "test": "Test an application that answers calls, on a sandbox.",
     "ncco": "Check call flows (NCCOs, Nexmo Call Control Objects).",

@@ -76,7 +76,7 @@ def expected(profile: Profile, profiles: ProfileStore) -> ExpectedSandbox:
     if not secret:
         raise ConfigError(
             f"The profile {profile.name} has no signature secret, so its sandbox cannot prove its identity.",
-            hint=f"Create the profile anew: voicectl profile remove {profile.name}, then voicectl sandbox start",
+            hint=f"Create the profile again: voicectl profile remove {profile.name}, then voicectl sandbox start",
         )
     return ExpectedSandbox(profile.application_id, secret.strip())
 

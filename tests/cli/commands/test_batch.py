@@ -337,7 +337,7 @@ class TestPace:
         ran = run(room, "--talk Hello -p strict")
 
         assert ran.rows == [["rejected", "1"]]
-        assert ran.stderr.count("The batch goes on when the limit allows it.") == 1
+        assert ran.stderr.count("The batch will continue when the limit allows it.") == 1
         with closing(open_batch(room, "a")) as store:
             (person,) = store.people()
         assert person.attempts[0].asked_at >= dialled_at + 3600

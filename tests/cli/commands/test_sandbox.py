@@ -395,7 +395,7 @@ def test_an_empty_leg_is_refused(party: Room, words: str) -> None:
     ran = party(f"sandbox {words}")
 
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert "leg is empty" in ran.stderr
+    assert "LEG argument is empty" in ran.stderr
 
 
 @pytest.mark.parametrize("verb", ["press {leg} 1", "say {leg} Hi"])
@@ -669,7 +669,7 @@ def test_a_port_of_another_sandbox_is_left_alone(room: Room) -> None:
     ran = room.process(f"sandbox start --port {room.url.rpartition(':')[2]}")
 
     assert ran.exit_code == 2
-    assert "Another sandbox uses this port" in ran.stderr
+    assert "Another sandbox is using this port" in ran.stderr
     assert "sandbox stop" not in ran.stderr
     assert room("sandbox status", env={"VOICECTL_SANDBOX": room.url}).exit_code == 0
 

@@ -34,7 +34,7 @@ def test_the_planted_faults_are_found_and_nothing_else(bare: Room) -> None:
     assert ran.exit_code == 13
     found = {(each["kind"], " ".join(each["path"])) for each in json.loads(ran.stdout)["findings"]}
     assert found == {("dead-end", "1 2"), ("dead-end", "1 3"), ("loop", "1 4"), ("unrouted", "2 7")}
-    assert "offers 7, but it is answered like 1, which is not offered." in ran.stderr
+    assert "offers 7, but the response to it is the same as to 1, which is not offered." in ran.stderr
 
 
 def test_a_menu_without_faults_has_no_findings_and_a_map(bare: Room) -> None:

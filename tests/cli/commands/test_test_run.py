@@ -146,7 +146,10 @@ def test_an_application_that_acts_after_its_reply_is_waited_for(room: Room) -> N
         ran = room(f"test run {path}")
         return [ran.rows[0][0], ran.stderr.splitlines()[-1]]
 
-    assert run("700ms") == ["passed", "1 passed. The application acted 1 times after it had answered."]
+    assert run("700ms") == [
+        "passed",
+        "1 passed. Requests that the application sent after it had answered all webhooks: 1.",
+    ]
 
 
 def test_other_parties_behave_as_the_file_says(room: Room) -> None:

@@ -133,7 +133,7 @@ def stop(
         batch.set_stop(Stop.HANG_UP if hang_up_ else Stop.STOP)
         legs = reports.live_legs(batch) if hang_up_ else []
         if not reports.has_process(batch.info(), app.clock.time()):
-            remark("No process runs this batch.")
+            remark("No process is running this batch.")
             for uuid in legs:
                 _hang_up(app, uuid, statuses)
         _show(app, batch)

@@ -124,9 +124,7 @@ def run(
             stack.callback(batch.close)
         else:
             left = batch.totals()
-            _confirm(
-                app, f"Go on with batch {name} {app.consent.where()}", (f"To be called: {left.waiting}.",)
-            )
+            _confirm(app, f"Continue batch {name} {app.consent.where()}", (f"To be called: {left.waiting}.",))
         update = _Update(new=new, loaded=loaded, is_accepted=accept_new_list, most=limits.max_people)
         go(app, place, batch, settings, screen, prepare=update.apply)
 
@@ -236,8 +234,9 @@ class _Update:
         for line in found.examples:
             remark(f"  {line}")
         if not self.is_accepted or columns != info.columns:
+            what = "list has" if columns == info.columns else "columns have"
             raise InputError(
-                f"The {'list' if columns == info.columns else 'columns'} of this batch changed since it was started:"
+                f"The {what} changed since the batch was started:"
                 f" {found.added} added, {found.removed} removed, {found.changed} changed.",
                 hint="No call was made. Use the old list, or 'batch resume', or --accept-new-list, which adds only"
                 " the people who are new.",

@@ -40,7 +40,7 @@ def work(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name of the batch.", show_default=False)],
     store: Url,
 ) -> None:
-    """Run a batch on this machine, too, that was started with 'batch run --store'.
+    """Join a batch that was started with 'batch run --store', and help run it from this machine.
 
     All workers together keep to the batch's rate and limits, and no person is called by two of them. If a worker
     ends, the others take over its calls within a minute. If the database cannot be reached, the worker waits for it.
@@ -84,7 +84,7 @@ def _check_running(info: BatchInfo) -> None:
         why = f"is paused: {info.pause}" if info.pause else "was stopped"
         raise GuardError(
             f"The batch {info.name} {why}.",
-            hint=f"Go on with it: voicectl batch resume {info.name} --store URL",
+            hint=f"Continue it: voicectl batch resume {info.name} --store URL",
         )
 
 

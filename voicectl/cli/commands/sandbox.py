@@ -283,8 +283,8 @@ def _start_detached(app: App, port: int, options: Options, *, tls: bool) -> None
 
 
 def _cannot_listen(exc: PortTaken) -> VoicectlError:
-    hint = "Choose another with --port, or stop the program that uses it."
+    hint = "Choose another with --port, or stop the program that is using it."
     with suppress(VoicectlError):
         SandboxControl(f"http://127.0.0.1:{exc.port}", source="--port").identity(timeout=LOOK_SECONDS)
-        hint = "Another sandbox uses this port: choose another one with --port."
+        hint = "Another sandbox is using this port: choose another port with --port."
     return InputError(f"Port {exc.port} cannot be used: {exc.strerror}.", hint=hint)

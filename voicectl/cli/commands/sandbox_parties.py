@@ -61,7 +61,7 @@ LOG = View(
 
 def _check_leg(text: str) -> str:
     if not text.strip():
-        raise InputError("The leg is empty.", hint=f"Give {ID_FORMS}.")
+        raise InputError("The LEG argument is empty.", hint=f"Give {ID_FORMS}.")
     return text.strip()
 
 

@@ -98,7 +98,7 @@ def _tell(menu: Map) -> None:
     if len(menu.states) >= MAX_STATES:
         remark(f"The menu has more than {MAX_STATES} states, at which the exploration ended.")
     elif not menu.is_complete:
-        remark("The menu goes on beyond what was explored. Give a greater --depth to see more.")
+        remark("The menu continues beyond what was explored. Give a larger --depth to see more.")
 
 
 @contextmanager

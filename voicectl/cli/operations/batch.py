@@ -145,14 +145,16 @@ def go(
         try:
             running.run()
         except Interrupted:
-            remark(f"The batch is not done. Go on with: voicectl batch resume {info.name}")
+            remark(f"The batch is not finished. To continue it: voicectl batch resume {info.name}")
             raise
         finally:
             counts = report.outcomes(running.parts.ledger.tally.totals(people))
             for outcome, count in () if is_lines else counts.items():
                 out.add({"outcome": outcome, "people": count})
     if counts.keys() & {Outcome.IN_DOUBT, Outcome.NOT_CALLED}:
-        remark(f"Some people were not called, or are in doubt. See: voicectl batch report {info.name}")
+        remark(
+            f"Some people were not called, or their calls are in doubt. See: voicectl batch report {info.name}"
+        )
         raise typer.Exit(errors.PARTIAL)
 
 

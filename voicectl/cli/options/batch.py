@@ -157,7 +157,7 @@ class MessageOptions:
         if not keys:
             return {}
         if any(key not in KEYS or len(key) != 1 for key in keys) or len(set(keys)) < len(keys):
-            raise InputError("--confirm-key and --opt-out-key must be two different keys of a phone.")
+            raise InputError("--confirm-key and --opt-out-key must be two different phone keys.")
         public_url = self.public_url or lease.running_url(app.state_directory, app.target.application_id)
         if self.talk is None or public_url is None:
             raise InputError(

@@ -81,7 +81,7 @@ class EndpointOptions:
         for name, value in map(parse_header, self.given.get("header", ())):
             if name.lower() == "x-":
                 raise InputError(
-                    f"--header {name} names no header.",
+                    f"--header {name} has no header name after X-.",
                     hint="Write NAME=VALUE: the platform puts X- before the name.",
                 )
             if name.lower() == _USER_TO_USER.lower():

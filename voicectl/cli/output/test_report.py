@@ -99,6 +99,9 @@ def _summary(results: Sequence[Result], count: int) -> str:
         parts.append(f"{count - len(results)} not run")
     settled = sum(result.settled for result in results)
     unsettled = sum(result.unsettled for result in results)
-    late = f" The application acted {settled} times after it had answered" if settled or unsettled else ""
-    late += f", and did not become quiet {unsettled} times." if unsettled else "." if late else ""
+    late = ""
+    if settled or unsettled:
+        late += f" Requests that the application sent after it had answered all webhooks: {settled}."
+    if unsettled:
+        late += f" Times that it failed to become quiet: {unsettled}."
     return f"{', '.join(parts) or 'No tests'}.{late}"

@@ -101,8 +101,9 @@ class Message:
             used = next((name for name in columns if name and f"{{{name}}}" in text), None)
             if used is not None:
                 raise InputError(
-                    f"{show(path)} has the column {used!r}; only the text of a talk action may have one.",
-                    hint="The list comes from elsewhere, so its values may only be spoken.",
+                    f"{show(path)} contains the column {used!r}; only the text of a talk action may contain a"
+                    " column.",
+                    hint="Values from the list are not trusted, so they may only be spoken.",
                 )
 
 

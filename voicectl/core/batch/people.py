@@ -158,7 +158,7 @@ class PeopleList:
                 self._check_names(names)
                 yield begins, dict.fromkeys(names, "")
             elif len(row) != len(names):
-                fault = f"the row has {len(row)} fields, and the header {len(names)}"
+                fault = f"the row has {len(row)} fields, but the header has {len(names)}"
                 yield begins, BadRow(line=begins, column=None, fault=fault)
             else:
                 found = dict(zip(names, row, strict=True))

@@ -67,10 +67,10 @@ class Plan:
             more = ", ..." if self.duplicates > len(self.first_duplicates) else ""
             yield f"Left out as duplicates: {self.duplicates}: {shown}{more}."
         if self.dials > 1:
-            yield f"Each call rings {self.dials} phones, which all count against the rate."
+            yield f"Each call rings {self.dials} phones, all of which count towards the rate limit."
         yield (
-            f"At {self.settings.rate:g} per second, all are called once in {_duration(self.seconds)} or more"
-            f"{'; ' + str(self.settings.attempts) + ' attempts each' if self.settings.attempts > 1 else ''}."
+            f"At {self.settings.rate:g} per second, calling everyone once takes at least {_duration(self.seconds)}"
+            f"{'; up to ' + str(self.settings.attempts) + ' attempts each' if self.settings.attempts > 1 else ''}."
         )
         if self.cost is not None:
             yield f"The cost is at most EUR {self.cost:.2f}."

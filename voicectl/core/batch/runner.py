@@ -365,7 +365,7 @@ class Runner:
                 self._hold(exc.retry_after or REFUSED_HOLD_SECONDS)
             case GuardError():
                 if not self._is_limited:
-                    self.parts.remark(f"{exc.message} The batch goes on when the limit allows it.")
+                    self.parts.remark(f"{exc.message} The batch will continue when the limit allows it.")
                 self._is_limited = True
                 self._hold(HOURLY_HOLD_SECONDS)
                 return
@@ -388,7 +388,7 @@ class Runner:
             self._flush()
             self.parts.ledger.refresh()
         if stop is not Stop.NO and self._stopped is Stop.NO:
-            self.parts.remark("The batch is asked to stop. Calls under way are followed until they end.")
+            self.parts.remark("The batch was asked to stop. Calls under way are followed until they end.")
         self._stopped = stop
         if stop is not Stop.NO and self._mode is _Mode.CALL:
             self._mode = _Mode.FINISH
@@ -404,7 +404,7 @@ class Runner:
         if self._mode is _Mode.CALL:
             self._mode = _Mode.FINISH
         self.parts.store.set_pause(reason)
-        self.parts.remark(f"The batch pauses: {reason}. Calls under way are followed until they end.")
+        self.parts.remark(f"The batch is pausing: {reason}. Calls under way are followed until they end.")
 
     def _fail(self, exc: VoicectlError) -> None:
         """Begin nothing new, finish what is in flight, and end with *exc*."""

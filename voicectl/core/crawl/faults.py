@@ -107,5 +107,6 @@ def _unrouted(menu: Map) -> Iterator[Finding]:
             if other is None or answer.is_wrong or (act, answer.said) in seen:
                 continue
             seen.add((act, answer.said))
-            message = f"{quoted(state)} offers {act}, but it is answered like {other}, which is not offered."
+            same = f"the response to it is the same as to {other}, which is not offered"
+            message = f"{quoted(state)} offers {act}, but {same}."
             yield Finding(kind="unrouted", state=state.number, path=(*state.path, act), message=message)
