@@ -21,6 +21,7 @@ from tests.support.bots import Bot, echo, saying
 from tests.support.certificates import Authority
 from tests.support.clock import FakeClock
 from tests.support.servers import Listener
+from tests.support.waiting import eventually
 from voicectl.sandbox.destinations import Destinations
 from voicectl.sandbox.recordings.audio import mix
 
@@ -89,6 +90,7 @@ class TestConnecting:
     def test_the_first_message_contains_the_content_type_and_the_headers(self, client: Client, bot: Bot):
         meet(client, bot.url, 8000, headers={"caller": "447700900456", "order": {"id": 17}, "event": "mine"})
 
+        eventually(lambda: bot.events)
         assert bot.events == [
             {
                 "event": "websocket:connected",
