@@ -37,6 +37,10 @@ FAULTY = GOOD | {
     "hours": ("We are open from nine to five. Press 0 to go back, or press 7 for holidays.", "0:main"),
 }
 ENDLESS = ("games", "more")
+BROKEN = {
+    "main": ("Press 1 for music, or press 2 for more of it.", "1:lost 2:lost 3:end 4:end"),
+    "end": GOOD["date"],
+}
 DEADLY = {
     "main": ("Press 1 for the end, or press 2 for another.", "1:end 2:death"),
     "end": ("Goodbye.", None),
@@ -64,7 +68,7 @@ def many(count: int) -> dict[str, tuple[str, str | None]]:
 STATES = (
     many(int(WHAT))
     if WHAT.isdigit()
-    else {"good": GOOD, "faulty": FAULTY, "deadly": DEADLY, "endless": {}}[WHAT]
+    else {"good": GOOD, "faulty": FAULTY, "deadly": DEADLY, "broken": BROKEN, "endless": {}}[WHAT]
 )
 
 
@@ -73,6 +77,8 @@ def ncco(name: str, *before: str, tries: int = 1) -> list[dict[str, Any]]:
         return []
     if name == "death":
         die()
+    if name == "lost":
+        return [{"action": "stream", "streamUrl": [f"{BASE}/lost.wav"]}, *ncco("main")]
     if name == "silent":
         return [{"action": "stream", "streamUrl": [f"{BASE}/hold.wav"], "loop": 0}]
     text, ways = STATES[name] if STATES else (f"{name}. Press 1 to go on.", "")
@@ -106,16 +112,16 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        self.answer(ncco("main"))
+        self.answer(ncco("main"), 404 if self.path == "/lost.wav" else 200)
 
     def do_POST(self) -> None:
         event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         parts = urlsplit(self.path)
         self.answer(chosen(parse_qs(parts.query), event["dtmf"]["digits"]) if parts.path == "/menu" else [])
 
-    def answer(self, body: Any) -> None:
+    def answer(self, body: Any, status: int = 200) -> None:
         content = json.dumps(body).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

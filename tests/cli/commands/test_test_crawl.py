@@ -64,6 +64,25 @@ def test_states_beyond_the_depth_are_left_out_and_this_is_said(bare: Room) -> No
     assert "Give a greater --depth" in ran.stderr
 
 
+@pytest.mark.parametrize("table", ["faulty", "broken"])
+def test_the_map_does_not_depend_on_the_number_of_jobs(bare: Room, table: str) -> None:
+    path = write(bare.home, table)
+
+    one, many = (bare(f"test crawl {path} --to {TO} -o json --jobs {jobs}") for jobs in (1, 4))
+
+    assert one.exit_code == many.exit_code == 13
+    assert json.loads(one.stdout) == json.loads(many.stdout)
+
+
+def test_an_error_is_found_once_however_many_applications_make_it(bare: Room) -> None:
+    ran = bare(f"test crawl {write(bare.home, 'broken')} --to {TO} -o json")
+
+    (finding,) = json.loads(ran.stdout)["findings"]
+    assert finding["kind"] == "error"
+    assert "404" in finding["message"]
+    assert "127.0.0.1" not in finding["message"]
+
+
 def test_a_menu_that_never_ends_is_given_up(bare: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicectl.core.crawl.explore.MAX_STATES", 20)  # 1 000 take long
 

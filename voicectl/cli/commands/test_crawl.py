@@ -16,18 +16,20 @@ from voicectl.cli.context import App, current
 from voicectl.cli.output import menu_map
 from voicectl.cli.output.text import has_screen, may_color, remark
 from voicectl.cli.output.writer import View
+from voicectl.core.crawl.caller import Caller
 from voicectl.core.crawl.explore import MAX_STATES, Explorer
 from voicectl.core.crawl.menus import Map
 from voicectl.core.identity.profiles import ProfileStore
 from voicectl.core.scenarios import reading
-from voicectl.core.scenarios.application import Running, StartError
 from voicectl.core.scenarios.model import CALLER, Scenario
 from voicectl.core.scenarios.reading import ScenarioError
-from voicectl.core.scenarios.stage import Stage
-from voicectl.core.scenarios.suite import Bench
 from voicectl.errors import InputError
 
 MAX_DEPTH = 50
+JOBS = 4
+"""The number of calls at once. While one waits for the application, others go on: four take half the time of one."""
+
+MAX_JOBS = 64
 VIEW = View(
     columns=("to", "state_count", "walks", "complete", "finding_count"), more=("states", "findings"), id="to"
 )
@@ -48,6 +50,15 @@ def crawl(
     depth: Annotated[
         int, typer.Option(metavar="N", min=1, max=MAX_DEPTH, help="Press keys at most N times in one call.")
     ] = 8,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=MAX_JOBS,
+            help="Make up to N calls at once, each job with its own sandbox and application.",
+        ),
+    ] = JOBS,
     svg: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also save the map in this file, as SVG.")
     ] = None,
@@ -79,8 +90,10 @@ def crawl(
     drawings = [(path, draw) for path, draw in ((svg, menu_map.svg), (mermaid, menu_map.mermaid)) if path]
     for path, _ in drawings:
         _write(path, "")  # before the calls, which take time
-    with _stages(app, scenario) as (new_stage, why_ended), _shown(app) as show:
-        menu = Explorer(new_stage, why_ended, to=to, caller=caller, depth=depth, progress=show).explore()
+    fields = {"to": to, "from": caller}
+    count = jobs if scenario.app.url is None else 1  # there is only one of an application that runs already
+    with _callers(app, scenario, fields, count=count) as callers, _shown(app) as show:
+        menu = Explorer(to, callers, depth=depth, progress=show).explore()
     for path, draw in drawings:
         _write(path, draw(menu))
     counts = {"state_count": len(menu.states), "finding_count": len(menu.findings)}
@@ -122,54 +135,19 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _stages(
-    app: App, scenario: Scenario
-) -> Iterator[tuple[Callable[[], Stage], Callable[[bool], str | None]]]:
-    """Run a sandbox and the application for the duration of the ``with`` block.
-
-    Yield a function that returns a sandbox without calls, and one that returns why the application has ended or None.
-    """
+def _callers(app: App, scenario: Scenario, fields: dict[str, str], *, count: int) -> Iterator[list[Caller]]:
+    """Yield callers for the duration of the ``with`` block, each with a sandbox and an application."""
     # The sandbox is slow to load, and is not needed if the file has a mistake.
     from voicectl.cli.private_sandbox import stored_identity  # noqa: PLC0415
     from voicectl.cli.scenario_bench import open_bench  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="voicectl-") as directory:
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="voicectl-"))
         profiles = ProfileStore(Path(directory) / "config")
         stored_identity(profiles)
-        with (
-            open_bench(scenario, app.environ, app.clock, profiles=profiles) as bench,
-            _Applications(scenario, bench) as applications,
-        ):
-            yield applications.new_stage, applications.why_ended
-
-
-class _Applications:
-    """The application, which is started anew once it has ended."""
-
-    def __init__(self, scenario: Scenario, bench: Bench) -> None:
-        self._app = scenario.app
-        self._bench = bench
-        self._stack = ExitStack()
-        self._running: Running | None = None
-
-    def __enter__(self) -> _Applications:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def new_stage(self) -> Stage:
-        if self._running is not None and (self._app.restart or self._running.has_ended):
-            self._stack.close()
-            self._running = None
-        if self._running is None:
-            self._running = self._stack.enter_context(self._bench.start())
-        return Stage(self._bench.control, settle=self._app.settle)
-
-    def why_ended(self, in_doubt: bool) -> str | None:
-        assert self._running is not None  # noqa: S101 (there has been a call)
-        try:
-            self._running.check(in_doubt=in_doubt)
-        except StartError as exc:
-            return exc.message
-        return None
+        callers = []
+        for _ in range(count):
+            bench = stack.enter_context(open_bench(scenario, app.environ, app.clock, profiles=profiles))
+            callers.append(Caller(scenario.app, bench, fields))
+            stack.callback(callers[-1].close)
+        yield callers

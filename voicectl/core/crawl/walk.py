@@ -22,10 +22,15 @@ AUDIO = ("audio", "music")
 
 
 class Walk:
-    """A call on *stage* from its start."""
+    """A call on *stage* from its start.
 
-    def __init__(self, stage: Stage, fields: dict[str, str]) -> None:
+    Args:
+        base: The base URL of the application, which is left out of what is heard because its port changes.
+    """
+
+    def __init__(self, stage: Stage, fields: dict[str, str], *, base: str) -> None:
         self._stage = stage
+        self._base = base
         self._leg: Leg = stage.ring(fields)
         self._heard = 0
         self._read = 0
@@ -82,4 +87,5 @@ class Walk:
 
     def _place(self, kind: Kind) -> Place:
         said = " ".join(f"[{each.text}]" if each.kind in AUDIO else each.text for each in self._new())
+        said = said.replace(self._base, "")
         return Place(kind=kind, said=said, takes_keys="dtmf" in self._leg.listens)
