@@ -61,7 +61,7 @@ def test_states_beyond_the_depth_are_left_out_and_this_is_said(bare: Room) -> No
     ran = bare(f"test crawl {write(bare.home, 'good')} --to {TO} --depth 1 -o json")
 
     assert json.loads(ran.stdout)["complete"] is False
-    assert "Give a greater --depth" in ran.stderr
+    assert "Give a larger --depth" in ran.stderr
 
 
 @pytest.mark.parametrize("table", ["faulty", "broken"])
