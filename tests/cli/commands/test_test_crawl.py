@@ -64,6 +64,14 @@ def test_states_beyond_the_depth_are_left_out_and_this_is_said(bare: Room) -> No
     assert "Give a larger --depth" in ran.stderr
 
 
+def test_text_that_is_not_a_number_is_refused_before_anything_starts(bare: Room) -> None:
+    ran = bare(f"test crawl {write(bare.home, 'good')} --to abc")
+
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "'abc' is not a phone number" in ran.stderr
+    assert "sandbox" not in ran.stderr
+
+
 @pytest.mark.parametrize("table", ["faulty", "broken"])
 def test_the_map_does_not_depend_on_the_number_of_jobs(bare: Room, table: str) -> None:
     path = write(bare.home, table)

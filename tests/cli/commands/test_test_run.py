@@ -14,6 +14,7 @@ import pytest
 from tests.support.ports import free_block
 from tests.support.room import Room
 from tests.support.scenarios import APP, MENU, SALES, one_test, write
+from tests.support.tty import Tty
 from tests.support.waiting import eventually
 from voicectl.clock import SystemClock
 
@@ -112,6 +113,17 @@ def test_a_terminal_shows_each_test_as_it_ends(room: Room) -> None:
 
     assert f"1/2 passed  {path}: sales" in shown
     assert f"2/2 failed  {path}: wrong" in shown
+
+
+def test_the_ladder_of_a_failed_test_fits_the_terminal(room: Room) -> None:
+    path = write(room.home, one_test("{ hear = 'nothing', within = '3s' }"))
+
+    with Tty(room, f"test run {path}", columns=70) as tty:
+        text = tty.until("1 failed.")
+
+    completed = next(line for line in text.splitlines() if "completed, duration" in line)
+    assert "disconnected_by" in completed
+    assert "sip_code 200 (event)" not in completed  # it is below, in the same column
 
 
 def test_an_application_that_runs_already_is_used(room: Room) -> None:

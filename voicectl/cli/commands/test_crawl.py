@@ -24,6 +24,7 @@ from voicectl.core.scenarios import reading
 from voicectl.core.scenarios.model import CALLER, Scenario
 from voicectl.core.scenarios.reading import ScenarioError
 from voicectl.errors import InputError
+from voicectl.voice import endpoint
 
 MAX_DEPTH = 50
 JOBS = 4
@@ -81,6 +82,7 @@ def crawl(
     """
     app = current(ctx)
     app.consent.refuse_dry_run()
+    endpoint.parse(to)  # refuses anything else before the sandbox starts
     try:
         scenario = reading.read(file)
     except ScenarioError as exc:

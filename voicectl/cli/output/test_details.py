@@ -11,10 +11,15 @@ if TYPE_CHECKING:
 
 OUTPUT_LINES = 20
 WIDTH = 100
+INDENT = "  "
 
 
-def details(result: Result) -> Iterator[str]:
-    """Yield lines that say what a failed test expected, what was heard, and what the application wrote."""
+def details(result: Result, *, width: int = WIDTH) -> Iterator[str]:
+    """Yield lines that say what a failed test expected, what was heard, and what the application wrote.
+
+    Args:
+        width: The width of the ladder, in characters.
+    """
     for failure in result.failures:
         where = f"{failure.where}: " if failure.where else ""
         first, *more = failure.message.splitlines()
@@ -25,13 +30,13 @@ def details(result: Result) -> Iterator[str]:
     for sound in result.heard:
         cut = " (cut off)" if sound.was_cut else ""
         yield f"  {sound.at:7.2f} s  {sound.party}  {sound.kind}  {sound.text}{cut}"
-    yield from _ladder(result)
+    yield from _ladder(result, width - len(INDENT))
     if result.output:
         yield "Output of the application:"
     yield from (f"  {line}" for line in result.output[-OUTPUT_LINES:])
 
 
-def _ladder(result: Result) -> Iterator[str]:
+def _ladder(result: Result, width: int) -> Iterator[str]:
     """Yield the ladder of the calls: their events in order, with a lane for each leg."""
     from voicectl.cli.output.ladder import ladder  # noqa: PLC0415 (for failed tests only)
     from voicectl.cli.output.ladder_text import draw  # noqa: PLC0415
@@ -39,4 +44,6 @@ def _ladder(result: Result) -> Iterator[str]:
 
     if result.log:
         yield "Calls:"
-        yield from (f"  {line}".rstrip() for line in draw(ladder(*traced(result.log)), WIDTH).splitlines())
+        yield from (
+            f"{INDENT}{line}".rstrip() for line in draw(ladder(*traced(result.log)), width).splitlines()
+        )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
-from voicectl.cli.output.test_details import details
-from voicectl.cli.output.text import remark
+from voicectl.cli.output.test_details import INDENT, WIDTH, details
+from voicectl.cli.output.text import is_terminal, remark
 from voicectl.cli.output.writer import View
 
 if TYPE_CHECKING:
@@ -56,8 +58,8 @@ class Report:
         self._out.flush()
         if result.has_failed:
             remark(f"{result.outcome}: {result.file}: {result.name}")
-            for line in details(result):
-                remark(f"  {line}")
+            for line in details(result, width=_width() - len(INDENT)):
+                remark(f"{INDENT}{line}")
 
     def __exit__(
         self, _type: type[BaseException] | None, _exc: BaseException | None, _traceback: TracebackType | None
@@ -68,6 +70,10 @@ class Report:
             from voicectl.cli.output import junit  # noqa: PLC0415 (for this option only)
 
             junit.write(self._junit, self._results, self._items)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if is_terminal(sys.stderr) else WIDTH
 
 
 def _record(result: Result) -> dict[str, Any]:
