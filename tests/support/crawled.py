@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 KEYS = "0123456789*#"
 PORT, WHAT = int(sys.argv[1]), sys.argv[2]
 BASE = f"http://127.0.0.1:{PORT}"
+ANSWER_SECONDS = float(os.environ.get("ANSWER_SECONDS", "0"))
 GOOD = {
     "main": (
         "Welcome to ACME. For sales, press 1. For hours, press 2, or press star for the date.",
@@ -120,6 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(chosen(parse_qs(parts.query), event["dtmf"]["digits"]) if parts.path == "/menu" else [])
 
     def answer(self, body: Any, status: int = 200) -> None:
+        time.sleep(ANSWER_SECONDS)
         content = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
