@@ -51,6 +51,10 @@ def test_every_page_is_on_the_site_and_in_its_navigation(site: Path) -> None:
         assert f'href="./{name}"' in home or page.stem == "index", name
 
 
+def test_all_blocks_are_laid_out(site: Path) -> None:
+    assert [path.name for path in site.glob("*.html") if "```" in path.read_text()] == []
+
+
 def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     pages = [path.read_text() for path in site.glob("*.html")]
     styles = "".join(path.read_text() for path in site.rglob("*.css"))

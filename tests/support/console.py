@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 INTERRUPT = "^C"
 
-_BLOCK = re.compile(r"^```console ?(.*?)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r'^```console(?: title="(.*?)")?\n(.*?)^```', re.MULTILINE | re.DOTALL)
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _CHANGING = (
     (re.compile(rf"{_UUID}|[0-9a-f]{{32}}"), "<id>"),
@@ -42,7 +42,7 @@ class Step:
     """Something that a reader types into a terminal, and what the terminal then shows.
 
     Attributes:
-        terminal: The name of the terminal, which follows ``console`` at the beginning of the block.
+        terminal: The name of the terminal, which is the title of the block.
         command: The command, :data:`INTERRUPT`, or an empty string if nothing is typed.
         output: The lines that are shown.
     """

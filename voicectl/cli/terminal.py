@@ -76,7 +76,7 @@ class Terminal:
 
     @property
     def may_color(self) -> bool:
-        """True if colors and weights may be written to standard output."""
+        """True if colors and styles such as bold may be written to standard output."""
         return may_color(self._environ, sys.stdout)
 
     @property

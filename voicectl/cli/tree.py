@@ -80,7 +80,9 @@ COMMANDS: Tree = {
         "run": Entry("batch_run:run", "Call many people, each at most once per attempt.", ":SUMMARY"),
         "list": Entry("batch:list_", "List the application's batches.", ":BATCH"),
         "status": Entry("batch:status", "Show the progress of a batch.", ":BATCH"),
-        "stop": Entry("batch:stop", "Stop a batch: within one second, no more calls are started.", ":BATCH"),
+        "stop": Entry(
+            "batch:stop", "Stop a batch: no new calls are started after one second at most.", ":BATCH"
+        ),
         "resume": Entry(
             "batch_run:resume", "Continue a batch that was paused, stopped or interrupted.", ":SUMMARY"
         ),

@@ -1,4 +1,4 @@
-"""A small voice application: a menu by keys, to try call-flow tests on.
+"""A small voice application, a keypad menu, on which to try call-flow tests.
 
 Start it with a port: ``python3 ivr.py 3000``. The platform requests ``/answer`` when somebody calls, and sends the
 keys that the caller presses to ``/key``; the responses are NCCOs.

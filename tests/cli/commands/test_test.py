@@ -33,7 +33,7 @@ def test_an_expectation_of_the_whole_call_that_does_not_hold_fails(bare: Room) -
     ran = bare(f"test run {path}")
 
     assert ran.exit_code == 13
-    assert "duration <1s was expected" in ran.stderr
+    assert "expected duration <1s" in ran.stderr
     assert "expected recordings 2, but it is 0" in ran.stderr
 
 

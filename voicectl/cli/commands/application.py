@@ -54,8 +54,8 @@ class WebhookMethod(StrEnum):
 
 
 def _method_option(webhook: str, default: WebhookMethod) -> Any:
-    text = f"HTTP method of the {webhook} webhook (default for a new webhook: {default})."
-    return typer.Option(case_sensitive=False, help=text)
+    text = f"HTTP method of the {webhook} webhook: GET or POST (default for a new webhook: {default})."
+    return typer.Option(case_sensitive=False, metavar="METHOD", help=text)
 
 
 AnswerMethod = Annotated[WebhookMethod | None, _method_option("answer", WebhookMethod.GET)]

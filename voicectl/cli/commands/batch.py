@@ -84,7 +84,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the batch
 def list_(ctx: typer.Context, store: BatchStoreUrl = None) -> None:
     """List the application's batches.
 
-    Examples:
+    Example:
       $ voicectl batch list
     """
     app = current(ctx)
@@ -103,7 +103,7 @@ def status(ctx: typer.Context, name: Name, store: BatchStoreUrl = None) -> None:
 
     The state is 'running', 'stopping', 'paused', 'stopped', 'interrupted' (its process has ended) or 'done'.
 
-    Examples:
+    Example:
       $ voicectl batch status "$BATCH"
     """
     app = current(ctx)
@@ -117,11 +117,11 @@ def stop(
     hang_up_: Annotated[bool, typer.Option("--hang-up", help="Also end the calls under way.")] = False,
     store: BatchStoreUrl = None,
 ) -> None:
-    """Stop a batch: within one second, no more calls are started.
+    """Stop a batch: no new calls are started after one second at most.
 
     Calls under way continue unless --hang-up is given. To continue later, use 'batch resume'.
 
-    Examples:
+    Example:
       $ voicectl batch stop "$BATCH"
     """
     app = current(ctx)

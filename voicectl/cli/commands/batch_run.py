@@ -75,8 +75,9 @@ def run(
     """Call many people, each at most once per attempt.
 
     The whole list is checked before the first call. Numbers that are listed more than once, even if they are written
-    differently, are called only once. The first person is called alone. If the command is interrupted, run it again:
-    it continues, and does not repeat any call that was made or may have been made.
+    differently, are called only once. The first call is made alone; the others follow once a call has succeeded. If
+    the command is interrupted, run it again: it continues, and does not repeat any call that was made or may have
+    been made.
 
     A person counts as reached if the outcome is 'answered': a person, not a machine, answered. If voicectl cannot
     find out whether it was a person, the outcome is 'unverified'; 'webhook serve' makes this rarer. If the API's
@@ -141,7 +142,7 @@ def resume(
     The command keeps the settings and the list with which the batch was started, and does not repeat any call that
     was made or may have been made. Outcomes and exit statuses are those of 'batch run'.
 
-    Examples:
+    Example:
       $ voicectl batch resume "$BATCH"
     """
     app = current(ctx)

@@ -46,7 +46,7 @@ def work(
     ends, the others take over its calls within a minute. If the database cannot be reached, the worker waits for it.
     The command ends when the batch does. Outcomes and exit statuses are those of 'batch run'.
 
-    Examples:
+    Example:
       $ voicectl batch work "$BATCH" --store "$STORE"
     """
     app = current(ctx)
@@ -93,7 +93,7 @@ def store_init(ctx: typer.Context, store: Url) -> None:
 
     The tables are in a schema of their own, voicectl_batches. If they exist, nothing is changed.
 
-    Examples:
+    Example:
       $ voicectl batch store init --store "$STORE"
     """
     _prepare(current(ctx), store, is_new=True)
@@ -104,7 +104,7 @@ def store_upgrade(ctx: typer.Context, store: Url) -> None:
 
     Stop all workers first. If the tables are up to date, nothing is changed.
 
-    Examples:
+    Example:
       $ voicectl batch store upgrade --store "$STORE"
     """
     _prepare(current(ctx), store, is_new=False)

@@ -19,11 +19,11 @@ _STATUSES = {"credentials": errors.CREDENTIALS, "network": errors.UNREACHABLE, "
 def doctor(ctx: typer.Context) -> None:
     """Check the set-up, from the private key to the API.
 
-    This command checks the key, the application id, file permissions, DNS, connection and TLS, this machine's
-    clock, the rate limiter, the journal and the event store, and sends one small API request. For each check, it
-    prints one line, which says how to fix the problem if the check failed. The exit status is 3 if the credentials
-    are missing, malformed or refused. It is 7 if the API cannot be reached, and 1 if the only problem is that local
-    files cannot be used.
+    This command checks the key, the application id, file permissions, DNS, the connection, TLS, this machine's clock,
+    the rate limiter, the journal and the event store, and sends one small API request. For each check, it prints one
+    line, which says how to fix the problem if the check failed. The exit status is 3 if the credentials are missing,
+    malformed or refused. It is 7 if the API cannot be reached, and 1 if the only problem is that local files cannot
+    be used.
 
     Example:
       $ voicectl doctor

@@ -119,7 +119,7 @@ def help_(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[COMMAND|TOPIC]...",
+            metavar="[COMMAND|TOPIC...]",
             help="A command (one or more words), or a topic.",
             show_default=False,
         ),

@@ -69,7 +69,7 @@ def schema(ctx: typer.Context) -> None:
     'ncco lint' also checks what a schema cannot express: rules that span several actions, SSML, and deprecated
     or unknown values.
 
-    Examples:
+    Example:
       $ voicectl ncco schema > ncco.schema.json
     """
     current(ctx).terminal.write(to_json(make_schema(), indent=2) + "\n")

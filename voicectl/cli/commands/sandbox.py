@@ -143,7 +143,7 @@ def start(
     region also has an address of its own, on one of the next six ports, which serves only that region's calls:
     'sandbox status --fields regions' lists them. The sandbox runs until Ctrl-C or 'sandbox stop'.
 
-    With --tls it also serves HTTPS, for programs that use nothing else. Its certificates come from a certificate
+    With --tls, it also serves HTTPS, for programs that accept only HTTPS. Its certificates come from a certificate
     authority of its own, whose key stays in the configuration directory. 'sandbox env' makes programs in your shell
     trust it.
 

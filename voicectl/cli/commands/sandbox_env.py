@@ -20,7 +20,7 @@ def env(ctx: typer.Context) -> None:
     They set VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_API_HOST and the account's secrets. If the sandbox was
     started with --tls, VONAGE_API_HOST is its HTTPS address, and SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE
     and NODE_EXTRA_CA_CERTS name files that hold the certificates trusted so far and the sandbox's own. Before
-    anything is printed, the sandbox must prove that it is yours.
+    anything is printed, the sandbox proves that it is yours.
 
     Example:
       $ eval "$(voicectl sandbox env)"

@@ -99,10 +99,10 @@ def ring(
 ) -> None:
     """Make an inbound call, as a caller would.
 
-    The call reaches the application to which the number is linked; if it is not linked, the sandbox's own
-    application. The call runs the NCCO given with --ncco. Without --ncco, the sandbox fetches an NCCO from the
-    application's answer_url, as the platform does, passing on the SIP headers; if there is no answer_url, the call
-    joins the room 'lobby'.
+    The call reaches the application to which the number is linked; if the number is not linked, the call reaches the
+    sandbox's own application. The call runs the NCCO given with --ncco. Without --ncco, the sandbox fetches an NCCO
+    from the application's answer_url, as the platform does, passing on the SIP headers; if there is no answer_url,
+    the call joins the room 'lobby'.
 
     Example:
       $ voicectl sandbox ring --to 442079460000 --from 447700900001
@@ -163,7 +163,7 @@ def say(
     leg: Party,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The words to say.", show_default=False)],
 ) -> None:
-    """Say something as the person on a leg; the other parties hear it, and it is recognized and recorded.
+    """Say something as the person on a leg; the other parties hear it, and it is recognised and recorded.
 
     Example:
       $ voicectl sandbox say "$LEG" 'I would like to speak to sales'
@@ -227,7 +227,7 @@ def log(
 ) -> None:
     """List requests, webhooks, the parties' actions and changes to legs.
 
-    The 'what' field summarizes each entry; -o jsonl shows the entries in full. --limit N lists the newest N.
+    The 'what' field summarises each entry; -o jsonl shows the entries in full. --limit N lists the newest N.
 
     Examples:
       $ voicectl sandbox log

@@ -64,7 +64,7 @@ def run(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Also save what the parties heard, as WAV, and the ladders of the calls, as SVG.",
+            help="Also save what the parties heard, as WAV, and the ladder diagrams of the calls, as SVG.",
         ),
     ] = None,
 ) -> None:
@@ -152,7 +152,7 @@ def _items(scenarios: list[Scenario], chosen: str | None, repeat: int) -> list[I
 def schema(ctx: typer.Context) -> None:
     """Print the JSON Schema for scenario files, for use in an editor.
 
-    Examples:
+    Example:
       $ voicectl test schema > call.schema.json
     """
     current(ctx).terminal.write(to_json(reading.schema(), indent=2) + "\n")

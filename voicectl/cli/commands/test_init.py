@@ -44,8 +44,8 @@ def init(
 ) -> None:
     """Write a first scenario file, and a small application to try it on.
 
-    The files are ivr.call.toml, with three tests, and ivr.py, a menu by keys that needs only Python. Change them, or
-    let the section [app] start your own application. If one of the files exists, nothing is written.
+    The files are ivr.call.toml, with three tests, and ivr.py, a keypad menu that needs only Python. Change them, or
+    have the [app] section start your own application. If one of the files exists, nothing is written.
 
     Examples:
       $ voicectl test init

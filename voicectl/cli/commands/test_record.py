@@ -26,12 +26,14 @@ def record(
         str | None,
         typer.Argument(metavar="LEG", help=f"The leg, live or ended: {LEG_FORMS}.", show_default=False),
     ] = None,
-    last: Annotated[bool, typer.Option("--last", help="Take the call that was made last.")] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Use the most recent call to the application.")
+    ] = False,
     run: Annotated[
         str | None,
         typer.Option(
             metavar="COMMAND",
-            help="Let the scenario start the application with this command, in which {port} stands for a port.",
+            help="Let the scenario start the application with this command, in which {port} stands for a free port.",
         ),
     ] = None,
     url: Annotated[
@@ -45,10 +47,11 @@ def record(
     'hangup'. The scenario expects what the caller heard, and does what the caller did.
 
     For a call on the platform, the scenario is made from the events that 'webhook serve' stored: the keys pressed,
-    the words recognised and, if RTC events were sent, the texts spoken. Give --run or --url, as events do not name
+    the words recognised and, if RTC events were sent, the text spoken. Give --run or --url, as events do not name
     the application.
 
-    Read the scenario before you keep it: names, numbers and dates that differ in each call are expected as they were.
+    Read the scenario before you keep it: names, numbers and dates that differ from call to call are expected exactly
+    as they were in this call.
 
     Examples:
       $ voicectl -p sandbox test record --last --url http://127.0.0.1:3000

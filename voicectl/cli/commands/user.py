@@ -77,7 +77,7 @@ def create(
 
     The request is never retried. If the API does not respond, the outcome is unknown and the exit status is 12.
 
-    Examples:
+    Example:
       $ voicectl user create alice --display-name "Alice Jones"
     """
     app = current(ctx)
@@ -116,7 +116,7 @@ def remove(ctx: typer.Context, user: User) -> None:
 
     If another program deletes the user at the same moment, the outcome is 'already'.
 
-    Examples:
+    Example:
       $ voicectl user remove alice
     """
     app = current(ctx)

@@ -62,7 +62,7 @@ def watch(
     legs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LEG]...",
+            metavar="[LEG...]",
             help=f"Watch only these legs: {LEGS_FORMS}.",
             show_default=False,
             callback=lambda words: check_once(words or []),

@@ -171,7 +171,7 @@ def replay(
     """Resend stored events to a URL of your choice.
 
     Events are sent in order, one after another, with the method, query and body that were received, and without a
-    signature unless you add --sign. Requests for an NCCO, and RTC events, are sent only if you name them by id or
+    signature unless you add --sign. Requests for an NCCO, and RTC events, are sent only if you select them by id or
     --kind. Recording events belong to no leg: select them with --conversation. TIME is an RFC 3339 timestamp or a
     relative time: 10m means 10 minutes ago. The exit status is 7 if no event arrived, and 10 if only some did.
 

@@ -110,7 +110,7 @@ class MessageOptions:
         str | None,
         typer.Option(
             metavar="KEY",
-            help="Never call people again, in any batch, if they press this key; needs what --confirm-key needs.",
+            help="Never call people again, in any batch, if they press this key; needs --talk and 'webhook serve'.",
         ),
     ] = None
     public_url: Annotated[
@@ -218,7 +218,7 @@ class PeopleOptions:
             min=1,
             max=MAX_ATTEMPTS,
             metavar="N",
-            help="Call each person at most this many times (default 1; with --second-column 2).",
+            help="Call each person at most this many times (default 1; or 2 with --second-column).",
         ),
     ] = None
     retry_on: Annotated[
@@ -297,7 +297,7 @@ class LimitOptions:
     ] = None
     price_per_minute: Annotated[
         str | None,
-        typer.Option(metavar="EUR", help="The highest price per minute, from which --max-cost is checked."),
+        typer.Option(metavar="EUR", help="Highest price per minute, used to check --max-cost."),
     ] = None
 
     def settings(self, app: App) -> dict[str, Any]:

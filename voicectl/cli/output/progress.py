@@ -27,7 +27,7 @@ def plain_console(stream: TextIO, *, is_colored: bool) -> Console:
 
     Args:
         stream: The terminal.
-        is_colored: True if colors and weights may be used.
+        is_colored: True if colors and styles such as bold may be used.
     """
     return Console(
         file=stream,

@@ -1,4 +1,4 @@
-"""The colors and weights of text on a terminal: one style for each status, and the escape sequences for a style.
+"""The colors and styles of text on a terminal: one style for each status, and the escape sequences for a style.
 
 Red means that something is wrong or missing, yellow means that something is still undecided, and green means that
 something works.

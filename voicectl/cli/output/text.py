@@ -78,7 +78,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def may_color(environ: Mapping[str, str], stream: TextIO | None) -> bool:
-    """Return True if colors and weights may be written to *stream*."""
+    """Return True if colors and styles such as bold may be written to *stream*."""
     if environ.get("CLICOLOR_FORCE", "0") not in ("", "0"):
         return True
     return not environ.get("NO_COLOR") and has_screen(environ, stream)

@@ -282,7 +282,7 @@ class Desk:
     def start(self, action: Action) -> Future[None]:
         """Run an action in a thread of its own. The future is done when the action has ended.
 
-        The process can exit meanwhile.
+        It does not keep the process from exiting.
         """
         self.actions.append(action)
         ended: Future[None] = Future()

@@ -143,7 +143,7 @@ class Follower:
 
 
 def _groups(attempts: Sequence[Attempt]) -> Iterator[list[Attempt]]:
-    """Yield the attempts, oldest first, in groups that began within a minute of each other."""
+    """Yield the attempts, oldest first, in groups. Those of a group began at most a minute after its first."""
     group: list[Attempt] = []
     for each in sorted(attempts, key=lambda attempt: attempt.asked_at):
         if group and each.asked_at - group[0].asked_at > WINDOW_SECONDS:

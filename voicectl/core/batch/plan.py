@@ -42,7 +42,7 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        """The least time in which all people can be called once, in seconds."""
+        """The shortest time in which all people can be called once, in seconds."""
         return self.people * self.dials / self.settings.rate
 
     @property

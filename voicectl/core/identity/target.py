@@ -88,7 +88,7 @@ class Target:
 
     @property
     def hosts(self) -> Hosts:
-        """The hosts that may have the application's legs and files."""
+        """The hosts that can hold the application's legs and files."""
         standing = hosts.stand_ins(self.base_url, self.regions) if self.is_rehearsal else {}
         return Hosts(
             base_url=self.base_url,

@@ -160,7 +160,7 @@ class Media:
         return is_taken
 
     def listens(self, leg: Leg) -> list[str]:
-        """Return what the party on *leg* can do with effect: press keys (``dtmf``), or speak (``speech``)."""
+        """Return the kinds of input from the party on *leg* that would have an effect now: ``dtmf``, ``speech``."""
         if not leg.is_up:
             return []
         inputs, is_heard = leg.audio.inputs, self._is_heard(leg)

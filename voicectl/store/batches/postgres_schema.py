@@ -174,7 +174,7 @@ def init(link: Link) -> bool:
 
 
 def upgrade(link: Link) -> bool:
-    """Bring the schema up to date. Return False if it is.
+    """Bring the schema up to date, and return True. Return False if it already was.
 
     Raises:
         StoreError: The schema is missing or newer than this program.
