@@ -88,7 +88,11 @@ FAILING = {
         "The party is in 'support'.",
     ),
     "muted": (["{ muted = true, within = '1s' }"], "The party is not muted."),
-    "no such event": (["{ event = { status = 'busy' }, within = '2s' }"], "not seen within 2 s"),
+    "no such event": (
+        ["{ event = { status = 'busy' }, within = '2s' }"],
+        "not seen within 2 s. Events sent: ",
+    ),
+    "an event instead of another": (["{ event = { status = 'busy' }, within = '2s' }"], ", answered."),
     "another exit status": (["{ run = 'voicectl mute 00000000', exit = 0 }"], "exit status 4 instead of 0"),
     "no such command": (["{ run = 'no-such-command' }"], "no-such-command cannot be run"),
     "a regular expression that explodes": (

@@ -79,11 +79,18 @@ def _await_entry(driver: Driver, step: Awaited, is_wanted: Callable[[Mapping[str
 
     found = driver.wait_for(position, driver.within(step))
     if found is None:
-        seen = [entry["event"] for entry in driver.stage.log if entry["kind"] == "webhook"]
+        seen = [_title(entry) for entry in driver.stage.log if entry["kind"] == "webhook"]
         raise StepFailed(
             f"not seen within {driver.within(step):g} s. Events sent: {_listed(seen[-MAX_LISTED:])}."
         )
     driver.used.add(found)
+
+
+def _title(entry: Mapping[str, Any]) -> str:
+    """Return the status or the type of a webhook's event, or else the name of the webhook."""
+    body = entry.get("body")
+    fields = body if isinstance(body, dict) else {}
+    return str(fields.get("status") or fields.get("type") or entry["event"])
 
 
 def _await(driver: Driver, step: Awaited, is_so: Callable[[], bool], instead: Callable[[], str]) -> None:
