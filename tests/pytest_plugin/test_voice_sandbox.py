@@ -88,12 +88,15 @@ def test_a_failure_shows_the_line_of_the_test_and_the_calls(
         def test_unknown_step(voice_sandbox):
             voice_sandbox.ring("442079460000").step(heer="welcome")
 
+        def test_a_sequence(voice_sandbox):
+            voice_sandbox.ring("442079460000").step(include="log in")
+
         def test_a_mistake_of_the_application_that_no_line_looks_for(voice_sandbox, ivr, monkeypatch):
             monkeypatch.setattr(ivr, "FAULT", "audio")
             voice_sandbox.ring("442079460000").press("4")
     """)
 
-    found.assert_outcomes(failed=3)
+    found.assert_outcomes(failed=4)
     found.stdout.fnmatch_lines(
         [
             '>       call.hears("welcome to nowhere")',
@@ -102,6 +105,7 @@ def test_a_failure_shows_the_line_of_the_test_and_the_calls(
             "*Welcome to ACME.*",
             "*1 answered (event)",
             "*There is no step 'heer'. Did you mean 'hear'?",
+            "*Sequences are only in scenario files.*",
             "*missing.wav*404*",
         ]
     )

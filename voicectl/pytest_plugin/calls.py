@@ -12,7 +12,7 @@ from voicectl.core.scenarios.kinds import Duration, Table
 from voicectl.core.scenarios.model import CALLER, LINGER_SECONDS, Call
 from voicectl.core.scenarios.results import Result
 from voicectl.core.scenarios.run import perform, record
-from voicectl.core.scenarios.steps import StepKind
+from voicectl.core.scenarios.steps import Include, StepKind
 from voicectl.errors import VoicectlError
 from voicectl.pytest_plugin.failing import failure, printable, read
 
@@ -93,6 +93,10 @@ class Party:
         """Perform any step of a scenario file: ``step(muted=True, within="5s")``."""
         __tracebackhide__ = True
         step = read(StepKind(), keys)
+        if isinstance(step, Include):
+            raise failure(
+                "include: Sequences are only in scenario files. Write a function instead.", pytrace=True
+            )
         attempt(lambda: perform(self._driver, step, self._leg))
 
     @property
