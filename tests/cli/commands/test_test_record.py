@@ -151,6 +151,25 @@ def test_people_who_press_by_themselves_do_so_again(walked: Walked) -> None:
     assert walked.test().exit_code == 0
 
 
+def test_what_the_application_orders_becomes_steps_unless_it_is_refused(walked: Walked) -> None:
+    leg = walked.ring()
+    walked.walk(leg, "3", "press 3", "4")
+    walked.do(f"mute {leg}")
+    walked.do(f"move {leg} bridge")
+    walked.walk(leg, "2")
+    walked.do("sandbox fault add status 400 --on updateCall --times 1")
+    assert walked.room(f"unmute {leg}").exit_code == 5
+    walked.walk(leg, "2", "hangup")
+
+    steps = steps_of(walked.record(leg))
+
+    assert [step for step in steps if "muted" in step or "in_room" in step] == [
+        {"in_room": "support"},
+        {"muted": True},
+        {"in_room": "bridge"},
+    ]
+
+
 def test_several_callers_in_a_room(walked: Walked) -> None:
     first = walked.ring()
     walked.walk(first, "3", "press 3", "4")

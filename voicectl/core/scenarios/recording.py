@@ -152,7 +152,8 @@ def _act(entry: dict[str, Any]) -> Fact:
 def _orders(entry: dict[str, Any], legs: set[str]) -> Iterator[Fact]:
     """Yield what the application ordered for a leg with an entry of the log: a room to join, or muting."""
     leg = entry.get("uuid") or str(entry.get("path", "")).rpartition("/")[2]
-    if leg not in legs:
+    was_refused = entry["kind"] == "request" and (entry["status"] or 500) >= 400
+    if leg not in legs or was_refused:
         return
     at, body = _time(entry["call_time"]), strict_json.fields(entry.get("body"))
     for action in (entry.get("ncco") or (), strict_json.fields(body.get("destination")).get("ncco") or ()):
