@@ -93,6 +93,10 @@ FAILING = {
         "not seen within 2 s. Events sent: ",
     ),
     "an event instead of another": (["{ event = { status = 'busy' }, within = '2s' }"], ", answered."),
+    "somebody who is not called": (
+        ["{ as = '447700900008', hear = 'hello', within = '3s' }"],
+        "there was no call with 447700900008 within 3 s.",
+    ),
     "another exit status": (["{ run = 'voicectl mute 00000000', exit = 0 }"], "exit status 4 instead of 0"),
     "no such command": (["{ run = 'no-such-command' }"], "no-such-command cannot be run"),
     "a regular expression that explodes": (
@@ -142,6 +146,17 @@ def test_a_step_fails(outcomes: dict[str, dict[str, Any]], name: str) -> None:
 
     assert found["outcome"] == "failed"
     assert FAILING[name][1] in found["message"]
+
+
+def test_a_step_waits_as_long_as_it_says_until_its_party_is_called(bare: Room) -> None:
+    steps = (
+        "{ press = '1', within = '5s' }",
+        "{ as = '447700900002', connected = '447700900001', within = '5s' }",
+    )
+
+    found = results(bare, one_test(*steps, more="defaults = { within = '500ms' }"))
+
+    assert found["a test"]["failures"] == []
 
 
 def test_two_callers_talk_in_a_room(bare: Room) -> None:

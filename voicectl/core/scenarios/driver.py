@@ -97,33 +97,35 @@ class Driver:
         """Return how long *step* may wait, in seconds."""
         return self.defaults.within if step.within is None else step.within
 
-    def party(self, name: str | None) -> Leg:
+    def party(self, name: str | None, within: float | None = None) -> Leg:
         """Return the leg of a party. A caller who has not called yet calls now.
 
         Args:
             name: The name of a caller, the number of another party, or None for the first party of the test.
+            within: How long to wait until the application calls the party, in seconds, or None for the default.
 
         Raises:
             StepFailed: There is no call with the party.
         """
+        within = self.defaults.within if within is None else within
         if name is None and not self._calls:
-            return self._called()
+            return self._called(within)
         name = next(iter(self._calls)) if name is None else name
         if name in self._callers:
             return self._callers[name]
         if name in self._calls:
             self._callers[name] = leg = self._ring(self._calls[name])
             return leg
-        leg_of = self.wait_for(lambda: self.stage.of(name), self.defaults.within)
+        leg_of = self.wait_for(lambda: self.stage.of(name), within)
         if leg_of is None:
-            raise StepFailed(f"there is no call with {name}.")
+            raise StepFailed(f"there was no call with {name} within {within:g} s.")
         return leg_of
 
-    def _called(self) -> Leg:
+    def _called(self, within: float) -> Leg:
         """Return the leg of the party whom the application called first."""
-        leg = self.wait_for(lambda: next(iter(self.stage.legs.values()), None), self.defaults.within)
+        leg = self.wait_for(lambda: next(iter(self.stage.legs.values()), None), within)
         if leg is None:
-            raise StepFailed(f"the application made no call within {self.defaults.within:g} s.")
+            raise StepFailed(f"the application made no call within {within:g} s.")
         return leg
 
     def _ring(self, call: Call) -> Leg:

@@ -9,6 +9,7 @@ from voicectl.core.scenarios.driver import Driver, StepFailed
 from voicectl.core.scenarios.model import Expect
 from voicectl.core.scenarios.results import Failure, Sound
 from voicectl.core.scenarios.steps import (
+    Awaited,
     Connected,
     Event,
     Fault,
@@ -142,8 +143,9 @@ def perform(driver: Driver, step: Step, leg: Leg | None = None) -> None:
     Raises:
         StepFailed: The step failed. The message begins with the step.
     """
+    within = step.within if isinstance(step, Awaited) else None
     try:
-        _DO[type(step)](driver, step, driver.party(step.as_) if leg is None else leg)
+        _DO[type(step)](driver, step, driver.party(step.as_, within) if leg is None else leg)
     except StepFailed as exc:
         raise StepFailed(f"{shown(step)}: {exc}") from exc
 
