@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import wave
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -16,7 +17,10 @@ from tests.support.room import Room
 from tests.support.scenarios import APP, MENU, SALES, one_test, write
 from tests.support.tty import Tty
 from tests.support.waiting import eventually
+from voicectl.cli.scenario_bench import open_bench
 from voicectl.clock import SystemClock
+from voicectl.core.scenarios.reading import read_all
+from voicectl.core.scenarios.suite import Item, Suite
 
 GREETED = one_test("{ hear = 'welcome' }", "{ hangup = true }", name="greeted")
 WRONG = one_test("{ hear = 'goodbye', within = '2s' }", name="wrong")
@@ -64,6 +68,17 @@ def test_tests_are_repeated_and_shared_among_jobs(room: Room) -> None:
     found = outcomes(room, f"{path} --repeat 3 --jobs 3")
 
     assert found == {f"{name} ({at}/3)": "passed" for at in (1, 2, 3) for name in ("greeted", "sales")}
+
+
+def test_the_log_of_a_test_is_kept_only_for_the_details_of_its_failure(room: Room) -> None:
+    (scenario,) = read_all([write(room.home, GREETED, WRONG)])
+    items = [Item(scenario=scenario, test=test, name=test.name) for test in scenario.tests]
+    opening = partial(open_bench, environ=room.environ, clock=room.clock)
+
+    with Suite(items, opening).running() as results:
+        kept = {result.name: bool(result.log) for result in results}
+
+    assert kept == {"greeted": False, "wrong": True}
 
 
 def test_the_ids_of_a_run_follow_from_its_seed(room: Room) -> None:

@@ -66,7 +66,7 @@ class Result:
         call_seconds: How long it took on the call clock.
         heard: What the parties heard, in order.
         output: The application's last lines of output during the test.
-        log: The sandbox's log of the test.
+        log: The sandbox's log of a test that failed.
         settled: How often the application acted only after it had answered, and how often that wait was cut short.
     """
 

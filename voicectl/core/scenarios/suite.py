@@ -102,6 +102,8 @@ class Station:
                 raise Stopped from exc
             result.add(Failure(kind="application", message=exc.message))
             result.outcome = Outcome.ERROR
+        if not result.has_failed:
+            result.log = []  # large, and shown for failures only
         result.seconds = round(time.perf_counter() - began, 3)
         return result
 
