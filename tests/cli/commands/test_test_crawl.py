@@ -22,8 +22,7 @@ def write(directory: Path, table: str) -> Path:
     path = directory / "menu.call.toml"
     run = f'run = ["{sys.executable}", "{MENU.name}", "{{port}}", "{table}"]'
     path.write_text(
-        f'[app]\n{run}\nanswer_url = "/answer"\nevent_url = "/event"\n\n'
-        f'[[test]]\nname = "rings"\ncall = {{ to = "{TO}" }}\nsteps = [{{ hangup = true }}]\n'
+        f'[app]\n{run}\nanswer_url = "/answer"\nevent_url = "/event"\n'  # a file without tests
     )
     return path
 

@@ -129,8 +129,11 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def read(path: Path) -> Scenario:
+def read(path: Path, *, needs_tests: bool = True) -> Scenario:
     """Read one scenario file.
+
+    Args:
+        needs_tests: False to accept a file that only describes the application.
 
     Raises:
         InputError: The file, or one that it includes, cannot be read.
@@ -139,7 +142,7 @@ def read(path: Path) -> Scenario:
     files = _with_included(path)
     own = files[-1]
     reader = _Reader(files)
-    scenario = reader.scenario(own)
+    scenario = reader.scenario(own, needs_tests=needs_tests)
     if mistakes := [mistake for file in files for mistake in file.mistakes()]:
         raise ScenarioError(mistakes)
     return scenario
@@ -233,22 +236,24 @@ class _Reader:
         for file in files:
             self._variables |= file.section("variables")
 
-    def scenario(self, own: _File) -> Scenario:
+    def scenario(self, own: _File, *, needs_tests: bool) -> Scenario:
         app = self._merged("app", Table(record=Application))
         defaults = self._merged("defaults", Table(record=Defaults)) or Defaults()
         for file in self._files:
             for name in file.section("sequences"):
                 self._steps(file, ("sequences", name), self._variables, chain=(name,))
-        tests = [test for at in range(self._count(own)) for test in self._tests(own, at, defaults)]
+        tests = [
+            test for at in range(self._count(own, needs_tests)) for test in self._tests(own, at, defaults)
+        ]
         self._refuse_twins(own, tests)
         given = {name for file in self._files for name in file.section("app")}
         if len(given & {"run", "url"}) != 1:
             own.problems.add(("app",), "The application needs either run or url, but not both.")
         return Scenario(path=own.path, app=app or Application(), tests=tuple(tests))
 
-    def _count(self, own: _File) -> int:
+    def _count(self, own: _File, needs_tests: bool) -> int:
         found = own.raw.get("test", [])
-        if not isinstance(found, list) or not found:
+        if not isinstance(found, list) or (needs_tests and not found):
             own.problems.add(("test",), "There is no test.", "Add one that begins with [[test]].")
             return 0
         return len(found)
