@@ -108,6 +108,7 @@ STATE = (
     ("  notes", "the log of actions on legs, for 'trace' and '--undo';"),
     ("  listed, rooms", "the legs and rooms it listed last, for shell completion;"),
     ("  batches/", "the batches: their people, attempts and outcomes;"),
+    ("  unwritten/", "outcomes waiting to be written to a batch's database;"),
     ("  opt-outs", "people who asked not to be called again;"),
     ("  pace", "the state of the rate limiter, which all voicectl processes share;"),
     ("  clock-offset", "how far this machine's clock is off."),

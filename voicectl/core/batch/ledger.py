@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from voicectl.core.batch import attempts as rules
 from voicectl.core.batch.alarm import Alarm
 from voicectl.core.batch.attempts import Outcome
+from voicectl.errors import VoicectlError
 from voicectl.store.batches.records import AttemptState, Begun, Changes, PersonChange, Totals, price
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from decimal import Decimal
 
     from voicectl.clock import Clock
     from voicectl.store.batches.records import Attempt, BatchStore, Limits, WaitingPerson
+    from voicectl.store.batches.spool import Spool
 
 OVER = "over"
 WAITING = "waiting"
@@ -90,6 +93,7 @@ class Ledger:
         on_change: A function that is called with every change.
         opt_out: A function that is called with the number of a person who asks not to be called again. It must have
             recorded the number when it returns.
+        spool: Where changes are kept that cannot be written, or None if the store is on this machine, too.
     """
 
     store: BatchStore
@@ -97,6 +101,7 @@ class Ledger:
     budget: rules.Budget
     on_change: Callable[[Change], None]
     opt_out: Callable[[str], None]
+    spool: Spool | None = None
     tally: Tally = field(init=False)
     alarm: Alarm = field(default_factory=Alarm, init=False)
     _changes: Changes = field(default_factory=lambda: Changes(at=0.0), init=False)
@@ -113,9 +118,9 @@ class Ledger:
 
     def begin(self, person: WaitingPerson, attempt: Attempt, limits: Limits) -> Begun:
         """Record an attempt before its request is sent, unless it must not be made now."""
-        changes, self._changes = self._changes, Changes(at=0.0)
-        changes.at = self.clock.time()
-        begun = self.store.begin(person, attempt, changes, limits)
+        changes = self._take()
+        with self._spooling(changes):
+            begun = self.store.begin(person, attempt, changes, limits)
         if begun is not Begun.YES:
             return begun
         self.tally.waiting -= 1
@@ -129,12 +134,24 @@ class Ledger:
             self._changes.attempts.append(each)
             self._tell(each)
 
+    def note(self, attempt: Attempt) -> None:
+        """Record what has been learnt about an attempt whose state has not changed."""
+        self._record([attempt])
+
     def flush(self) -> None:
         """Write the changes that have not been written yet."""
-        changes, self._changes = self._changes, Changes(at=0.0)
+        changes = self._take()
         if changes:
-            changes.at = self.clock.time()
+            with self._spooling(changes):
+                self.store.record(changes)
+
+    def catch_up(self) -> None:
+        """Write the changes that earlier runs on this machine could not write."""
+        if self.spool is None:
+            return
+        for changes in self.spool.changes():
             self.store.record(changes)
+        self.refresh()
 
     def found(self, attempt: Attempt) -> Attempt:
         """Record that the call of an attempt in doubt exists, and return the attempt as it is now."""
@@ -220,6 +237,25 @@ class Ledger:
         """Uncount a person who was in doubt when an earlier run ended."""
         if attempt.outcome == Outcome.IN_DOUBT:
             self.tally.settle(Outcome.IN_DOUBT, -1)
+
+    def _take(self) -> Changes:
+        """Return the changes that are to be written now."""
+        changes, self._changes = self._changes, Changes(at=0.0)
+        changes.at = self.clock.time()
+        return changes
+
+    @contextmanager
+    def _spooling(self, changes: Changes) -> Iterator[None]:
+        """Keep *changes* on this machine if the ``with`` block cannot write them."""
+        try:
+            yield
+        except VoicectlError:
+            if self.spool is not None:
+                with suppress(
+                    OSError, VoicectlError
+                ):  # the calls are in the journal, and their outcomes in the API
+                    self.spool.put(changes)
+            raise
 
     def _record(self, attempts: Iterable[Attempt] = (), people: Iterable[PersonChange] = ()) -> None:
         self._changes.attempts += attempts

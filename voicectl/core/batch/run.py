@@ -17,6 +17,7 @@ from voicectl.core.calls.in_doubt import LostCallFinder
 from voicectl.core.calls.regions import RegionFinder
 from voicectl.core.history import History
 from voicectl.interrupts import Interrupts
+from voicectl.store.batches.spool import Spool
 from voicectl.store.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
@@ -122,9 +123,10 @@ def runner(
         budget=settings.budget,
         on_change=on_change,
         opt_out=lambda number: place.opt_outs.add(number, name, clock.time()),
+        spool=_spool(name, store, resources) if store.is_shared else None,
     )
     message = Message(settings, columns)
-    readers = _readers(resources, place, results, remark)
+    readers = _readers(resources, place, results, remark, asks_for_keys=settings.asks_for_keys)
     under_way = CallsUnderWay(
         ledger=ledger, settings=settings, message=message, clock=clock, readers=readers, remark=remark
     )
@@ -147,6 +149,10 @@ def runner(
         remark=remark,
     )
     return Runner(name, parts)
+
+
+def _spool(name: str, store: BatchStore, resources: Resources) -> Spool:
+    return Spool(resources.state_directory, f"{name} {store.info().created_at}")
 
 
 def _placers(resources: Resources, place: Place, results: Results) -> Workers[CallPlacer]:

@@ -139,6 +139,7 @@ class Runner:
         parts = self.parts
         with parts.interrupts.shield():
             try:
+                parts.ledger.catch_up()
                 self._recover()
                 parts.ledger.flush()
                 while not self._is_over():
@@ -198,15 +199,18 @@ class Runner:
         return not self._queue and self.parts.store.next_due_at() is None
 
     def _close(self) -> None:
-        """Give the lease up, and end the threads."""
+        """End the threads, record their last results, and give the lease up."""
+        self.parts.placers.close(LEAVE_SECONDS)
+        self.parts.readers.close(LEAVE_SECONDS)
+        with suppress(VoicectlError):  # reported already
+            self._collect(0.0)
+            self.parts.ledger.flush()
         for attempt in self._flying.values():
             self.parts.remark(
                 f"The outcome of the call to {attempt.to} was not recorded: {attempt.reference}"
             )
         with suppress(VoicectlError):  # another process takes over a lease whose process has ended
             self.parts.store.release_lease()
-        self.parts.placers.close(LEAVE_SECONDS)
-        self.parts.readers.close(LEAVE_SECONDS)
 
     def _flush(self) -> None:
         """Write what was collected. If that fails, report the calls under way, which the journal has, too."""

@@ -13,7 +13,7 @@ import json
 import socket
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,14 @@ ROWS_AT_ONCE = 2000
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 _WAITING = 'SELECT id, "to", second, fields, attempts, due_at FROM people WHERE batch = %s'
 _IS_OPEN = "state <> 'over' AND outcome IS NULL"
+_UPDATE = f"""
+UPDATE attempts SET {UPDATED} WHERE batch = %(batch)s AND reference = %(reference)s AND (
+    state <> 'over' OR %(is_over)s AND outcome = 'unverified' AND NOT EXISTS (
+        SELECT FROM attempts AS later
+        WHERE later.batch = %(batch)s AND later.person = attempts.person AND later.number > attempts.number
+    )
+)
+"""
 _PRICES = "coalesce(sum(price::numeric) FILTER (WHERE price ~ '^[0-9]+([.][0-9]+)?$'), 0)"
 
 
@@ -370,12 +378,7 @@ class PostgresBatch:
         return bool(spent + limits.call_bound * (open_ + 1) <= limits.max_cost)
 
     def _write(self, link: Link, changes: Changes) -> None:
-        for each in changes.attempts:
-            link.execute(
-                f"INSERT INTO attempts ({COLUMNS}, batch, worker) VALUES ({PLACES}, %s, %s)"
-                f" ON CONFLICT (batch, person, number) DO UPDATE SET {UPDATED}",
-                [*values_of(each), self._id, self._token],
-            )
+        superseded = {each.person for each in changes.attempts if not self._update(link, each)}
         if any(each.state is AttemptState.OVER and each.outcome != "failed" for each in changes.attempts):
             link.execute(
                 "UPDATE batches SET has_succeeded = TRUE WHERE id = %s AND NOT has_succeeded", [self._id]
@@ -391,6 +394,8 @@ class PostgresBatch:
                 [self._id, attempt.person],
             )
         for change in changes.people:
+            if change.person in superseded:
+                continue
             link.execute(
                 "UPDATE people SET outcome = %s, detail = %s, due_at = %s, settled_at = %s, is_queued = FALSE"
                 " WHERE batch = %s AND id = %s",
@@ -403,6 +408,15 @@ class PostgresBatch:
                     change.person,
                 ],
             )
+
+    def _update(self, link: Link, attempt: Attempt) -> bool:
+        """Write an attempt as it is now, or return False if another process has recorded what became of it.
+
+        A process that was cut off may know more than the one that inherited the attempt and could not find out who
+        answered. Its outcome counts, unless the person has been called again.
+        """
+        values = asdict(attempt) | {"batch": self._id, "is_over": attempt.state is AttemptState.OVER}
+        return bool(link.execute(_UPDATE, values).rowcount)
 
     def _workers(self, link: Link) -> list[Holder]:
         rows = self._ask(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ATTEMPT = tuple(each.name for each in fields(Attempt))
 COLUMNS = ", ".join(f'"{name}"' for name in ATTEMPT)
 PLACES = ", ".join(["%s"] * len(ATTEMPT))
-UPDATED = ", ".join(f'"{name}" = excluded."{name}"' for name in ATTEMPT if name != "asked_at")
+UPDATED = ", ".join(f'"{name}" = %({name})s' for name in ATTEMPT if name != "asked_at")
 """The columns of an attempt that may change. Its time remains that of its turn, by the server's clock."""
 
 
