@@ -10,12 +10,14 @@ import pytest
 
 from tests.conftest import StartRoom
 from tests.support.batch_runs import processes
-from tests.support.batches import called, crowd, write_list
+from tests.support.batches import called, crowd, serving, statuses, write_list
+from tests.support.ports import free_block
 from tests.support.postgres import Postgres
 from tests.support.postgres_batches import execute, prepared
 from tests.support.room import PERSON, Room
 from tests.support.waiting import PATIENCE_SECONDS, eventually
 from voicectl import times
+from voicectl.clock import SystemClock
 from voicectl.store.batches.postgres_journal import PostgresJournal
 
 PEOPLE = 200
@@ -139,6 +141,29 @@ def test_a_worker_waits_for_a_database_that_is_away(
     assert child.returncode == 0
     assert set(called(room).values()) == {1}
     assert len(called(room)) == 60
+
+
+def test_a_key_that_is_pressed_while_the_database_is_away_is_remembered(
+    start_room: StartRoom, store: str, postgres: Postgres
+) -> None:
+    room = start_room(clock=SystemClock(), speed=5)
+    person, port = "447700900190", free_block(1)  # presses 9
+    keys = f"--confirm-key 1 --opt-out-key 9 --store {store} --yes"
+
+    with serving(room, f"--port {port} --set-urls http://127.0.0.1:{port} --store {store}"):
+        with room.spawn(f"batch run {write_list(room, person)} --id a --talk 'Press one' {keys}") as child:
+            eventually(lambda: statuses(room) == {"answered"})
+            postgres.kill()
+            child.communicate(timeout=PATIENCE_SECONDS)
+            assert child.returncode == 1
+        eventually(lambda: statuses(room) == {"completed"})
+        postgres.start()
+        assert room.process(f"batch resume a --store {store}").exit_code == 0
+
+    assert outcomes(room, store) == {person: "opted-out"}
+    again = room.process(f"batch run {write_list(room, person)} --id b --talk Hi --store {store} --yes")
+    assert again.rows == [["opted-out", "1"]], again.stderr
+    assert called(room) == {person: 1}
 
 
 def test_a_call_in_doubt_is_settled_in_the_database(start_room: StartRoom, store: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from voicectl.clock import SystemClock
@@ -92,3 +93,22 @@ def called(room: Room) -> Counter[str]:
     """Return how often the sandbox was asked to call each number."""
     assert room.sandbox is not None
     return Counter(leg.to.get("number", "") for leg in room.sandbox.exchange.legs.values())
+
+
+def statuses(room: Room) -> set[str]:
+    """Return the statuses of the sandbox's calls."""
+    assert room.sandbox is not None
+    return {leg.status for leg in room.sandbox.exchange.legs.values()}
+
+
+@contextmanager
+def serving(room: Room, options: str) -> Iterator[None]:
+    """Run ``webhook serve``."""
+    with room.spawn(f"webhook serve {options}", stdout=subprocess.DEVNULL) as child:
+        try:
+            assert child.stderr is not None
+            next(line for line in child.stderr if b"Receiving at " in line)
+            yield
+        finally:
+            child.terminate()
+            child.communicate()

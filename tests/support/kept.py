@@ -81,6 +81,10 @@ class EventfulClock(FakeClock):
         """Run a function the given number of seconds from now."""
         self._happenings.append((self.passed + seconds, happen))
 
+    def when(self, holds: Callable[[], bool], happen: Callable[[], object]) -> None:
+        """Run a function once *holds* returns True."""
+        self.after(0.1, lambda: happen() if holds() else self.when(holds, happen))
+
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
         due = [each for each in self._happenings if each[0] <= self.passed]

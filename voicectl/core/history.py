@@ -116,11 +116,16 @@ class History:
     Args:
         open_: A function that opens the event store. It is called when the store is first used.
         on_trouble: A function that is called with a warning when the store fails.
+        is_needed: True if nothing can replace the events. Then the store's errors are raised instead, and the store
+            is used again.
     """
 
-    def __init__(self, open_: Callable[[], EventStore], on_trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self, open_: Callable[[], EventStore], on_trouble: Callable[[str], None], *, is_needed: bool = False
+    ) -> None:
         self._open = open_
         self._on_trouble = on_trouble
+        self._is_needed = is_needed
         self._events: EventStore | None = None
         self._has_failed = False
 
@@ -199,6 +204,8 @@ class History:
                 self._events = self._open()
             return list(self._events.find(query))
         except VoicectlError as exc:
+            if self._is_needed:
+                raise
             self._has_failed = True
             self._on_trouble(f"warning: continuing without the event store: {exc.message}")
             return []

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import signal
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
 
 from tests.conftest import StartRoom
-from tests.support.batches import called, make, open_batch, outcomes, state, write_list
+from tests.support.batches import called, make, open_batch, outcomes, serving, state, statuses, write_list
 from tests.support.kept import EventfulClock, keep, status
 from tests.support.ports import free_block
 from tests.support.room import BUSY, DECLINES, PERSON, RINGS, Ran, Room
@@ -52,19 +51,6 @@ def add_profile(room: Room, application: str, base_url: str, guards: str) -> Non
         f" --from 447700900000 {guards}"
     )
     assert added.exit_code == 0, added.stderr
-
-
-@contextmanager
-def serving(room: Room, options: str) -> Iterator[None]:
-    """Run ``webhook serve``."""
-    with room.spawn(f"webhook serve {options}", stdout=subprocess.DEVNULL) as child:
-        try:
-            assert child.stderr is not None
-            next(line for line in child.stderr if b"Receiving at " in line)
-            yield
-        finally:
-            child.terminate()
-            child.communicate()
 
 
 def test_everybody_is_called_once_and_the_outcomes_are_counted(room: Room) -> None:
@@ -423,6 +409,22 @@ class TestMachines:
 
         assert outcomes(room, "a") == {"447700900501": outcome}
 
+    def test_a_verdict_outlives_the_process_that_saw_it(self, start_room: StartRoom) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        write_list(room, VOICEMAIL)
+
+        def interrupt() -> None:
+            signal.raise_signal(signal.SIGINT)
+
+        clock.when(lambda: statuses(room) == {"machine"}, lambda: clock.after(3, interrupt))
+        assert run(room, "--talk Hello --on-machine leave-message").exit_code == 130
+        assert outcomes(room, "a") == {VOICEMAIL: None}
+        clock.sleep(300)  # the record of the call no longer shows the verdict
+        room("batch resume a")
+
+        assert outcomes(room, "a") == {VOICEMAIL: "machine"}
+
     def test_without_detection_an_answer_counts(self, room: Room) -> None:
         write_list(room, "447700900501")
 
@@ -492,6 +494,49 @@ class TestKeys:
         run(room, "--talk Hi --confirm-key 1 --public-url http://127.0.0.1:9")
 
         assert outcomes(room, "a") == {PERSON: outcome}
+
+    def test_a_key_counts_even_if_its_event_is_stored_after_the_call(self, start_room: StartRoom) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        keep(room, status("ringing"))
+        write_list(room, PERSON)
+        attempts: list[Attempt] = []
+
+        def note() -> None:
+            with closing(open_batch(room, "a")) as store:
+                attempts.extend(store.open_attempts())
+
+        def press() -> None:
+            pressed = {"uuid": attempts[0].uuid, "dtmf": {"digits": "9"}}
+            keep(room, pressed, path=f"/webhooks/batch/{attempts[0].token}".encode())
+
+        clock.after(6, note)
+        clock.when(lambda: statuses(room) == {"completed"}, lambda: clock.after(4, press))
+        run(room, "--talk Hi --opt-out-key 9 --public-url http://127.0.0.1:9")
+
+        assert outcomes(room, "a") == {PERSON: "opted-out"}
+
+    def test_keys_are_read_again_once_the_event_store_can_be_used(self, start_room: StartRoom) -> None:
+        clock = EventfulClock()
+        room = start_room(clock=clock)
+        keep(room, status("ringing"))
+        write_list(room, PERSON)
+        events, away = state(room) / "events.db", state(room) / "away"
+        events.rename(away)
+        events.write_text("not a database" * 99)
+
+        def press() -> None:
+            away.rename(events)
+            with closing(open_batch(room, "a")) as store:
+                (attempt,) = store.open_attempts()
+            pressed = {"uuid": attempt.uuid, "dtmf": {"digits": "9"}}
+            keep(room, pressed, path=f"/webhooks/batch/{attempt.token}".encode())
+
+        clock.after(6, press)
+        ran = run(room, "--talk Hi --opt-out-key 9 --public-url http://127.0.0.1:9")
+
+        assert "cannot be followed for now" in ran.stderr
+        assert outcomes(room, "a") == {PERSON: "opted-out"}
 
 
 class TestPauses:

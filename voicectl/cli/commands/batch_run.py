@@ -20,6 +20,7 @@ from voicectl.cli.options.batch import (
     PeopleOptions,
     Rate,
     check_rate,
+    check_receiver,
     settings_of,
 )
 from voicectl.cli.output.text import remark
@@ -101,6 +102,7 @@ def run(
     app.target.policy.check_dialled(ncco.dialled(settings.ncco))
     place = place_of(app, store)
     if store is None:
+        check_receiver(app, settings)
         app.journal.check()
     screen = Screen(app.target.policy, people.exclude, place.opt_outs)
     with ExitStack() as stack:

@@ -166,11 +166,6 @@ class MessageOptions:
                 hint="Add --talk TEXT, which should name the keys. Run 'voicectl webhook serve --set-urls URL', or"
                 " add --public-url URL.",
             )
-        if app.history is None:
-            raise InputError(
-                "No receiver has run on this machine, so the keys that people press would be lost.",
-                hint="Start it first: voicectl webhook serve",
-            )
         url = lease.check_public_url(public_url)
         app.target.check_reach(url)
         return {"confirm_key": self.confirm_key, "opt_out_key": self.opt_out_key, "public_url": url}
@@ -341,6 +336,19 @@ def check_rate(app: App, rate: float | None) -> float:
 def settings_of(app: App, message: MessageOptions, people: PeopleOptions, limits: LimitOptions) -> Settings:
     """Return the settings of a batch. The errors are those of the options' own methods."""
     return Settings(**message.settings(app), **people.settings(), **limits.settings(app))
+
+
+def check_receiver(app: App, settings: Settings) -> None:
+    """Check that a receiver has run on this machine if people are asked to press a key.
+
+    Raises:
+        InputError: It has not.
+    """
+    if settings.asks_for_keys and app.history is None:
+        raise InputError(
+            "No receiver has run on this machine, so the keys that people press would be lost.",
+            hint="Start it first: voicectl webhook serve",
+        )
 
 
 def _timer(option: str, value: str | None, most: int) -> int | None:

@@ -118,14 +118,14 @@ class Sighting:
 
     Attributes:
         keys: The keys that the person pressed when asked, in order.
-        was_machine: True if the call was seen before with the verdict that a machine answered, which an ended call's
-            record no longer shows.
+        detection: The result of machine detection (``human`` or ``machine``) with which the call was seen before, or
+            None. The record of an ended call no longer shows it.
         answered_seconds: How long the call has been seen answered, or None if it has not been seen so.
     """
 
     call: Call
     keys: str = ""
-    was_machine: bool = False
+    detection: str | None = None
     answered_seconds: float | None = None
 
 
@@ -143,14 +143,22 @@ def number_for(person: WaitingPerson) -> str:
 def is_machine(sighting: Sighting) -> bool:
     """Return True if machine detection has recognised a machine."""
     call = sighting.call
-    return sighting.was_machine or CallStatus.MACHINE in call.reported | {call.status}
+    return sighting.detection == CallStatus.MACHINE or CallStatus.MACHINE in call.reported | {call.status}
 
 
 def is_person(sighting: Sighting) -> bool:
     """Return True if machine detection has recognised a person, or would have recognised a machine by now."""
     return not is_machine(sighting) and (
-        HUMAN in sighting.call.reported or (sighting.answered_seconds or 0.0) >= VERDICT_SECONDS
+        HUMAN in sighting.call.reported | {sighting.detection}
+        or (sighting.answered_seconds or 0.0) >= VERDICT_SECONDS
     )
+
+
+def detection(sighting: Sighting) -> str | None:
+    """Return the result of machine detection, as far as it is known: ``human``, ``machine`` or None."""
+    if is_machine(sighting):
+        return CallStatus.MACHINE
+    return HUMAN if is_person(sighting) else None
 
 
 def outcome_of(
@@ -174,7 +182,7 @@ def outcome_of(
         return Outcome.MACHINE
     if call.status != CallStatus.COMPLETED:
         return _BY_STATUS.get(CallStatus(call.status), Outcome.UNVERIFIED)
-    if not call.was_answered and sighting.answered_seconds is None:
+    if not call.was_answered and sighting.answered_seconds is None and sighting.detection is None:
         return Outcome.NO_ANSWER
     return Outcome.ANSWERED if is_person(sighting) or not has_detection else Outcome.UNVERIFIED
 

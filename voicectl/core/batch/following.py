@@ -46,10 +46,12 @@ class Seen:
     Attributes:
         call: The call, or None if the platform has no record of it.
         keys: The keys that the person pressed when the message asked for one.
+        is_end_reported: True if an event reports the end of the call, so that no earlier event is missing.
     """
 
     call: Call | None
     keys: str = ""
+    is_end_reported: bool = False
 
 
 class Follower:
@@ -90,11 +92,14 @@ class Follower:
             is_known, record = uuid in records, records.get(uuid)
             reported = None if self._history is None else self._history.leg(uuid)
             keys = "" if self._history is None else self._history.keys(uuid, each.token)
+            is_end_reported = reported is not None and reported.state.is_final
             if record is not None:
                 call = record if self._history is None else self._history.merged(record, reported)
-                found[each.reference] = Seen(call=call, keys=keys)
+                found[each.reference] = Seen(call=call, keys=keys, is_end_reported=is_end_reported)
             elif reported is not None:
-                found[each.reference] = Seen(call=reported.alone(), keys=keys)
+                found[each.reference] = Seen(
+                    call=reported.alone(), keys=keys, is_end_reported=is_end_reported
+                )
             elif is_known:
                 found[each.reference] = Seen(call=None)
         return found

@@ -82,7 +82,7 @@ class Message:
         talk = flow[0]
         if language := row.get(LANGUAGE, "").strip():
             talk["language"] = language
-        if settings.confirm_key or settings.opt_out_key:
+        if settings.asks_for_keys:
             listening: Action = {
                 "action": "input",
                 "type": ["dtmf"],

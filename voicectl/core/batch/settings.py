@@ -96,6 +96,11 @@ class Settings:
         return self.hours.opens_at(now, zone(own or self.timezone or "UTC"))
 
     @property
+    def asks_for_keys(self) -> bool:
+        """True if people are asked to press a key."""
+        return bool(self.confirm_key or self.opt_out_key)
+
+    @property
     def call_bound(self) -> Decimal | None:
         """The greatest price of one call, or None if no price is known."""
         if self.price_per_minute is None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from voicectl.core.batch.workers import Done, Workers
     from voicectl.store.batches.records import Attempt
     from voicectl.store.journal import Intent
+    from voicectl.voice.call import Call
 
 LOOK_SECONDS = 1.0
 """The time between two passes over all calls, in seconds."""
@@ -33,6 +34,12 @@ YOUNG_SECONDS = 120.0
 
 DOUBT_PAUSES = (2.0, 3.0, 3.0)
 """How long after a response was lost, and then after each search, the call is looked for again, in seconds."""
+
+KEY_SECONDS = 10.0
+"""How long after the end of a call the events about its keys may arrive, in seconds.
+
+``webhook serve`` keeps events on disk while their database is away, and stores them a second after it is back.
+"""
 
 SILENCE_SECONDS = 5.0
 LOOK, SEARCH, HANG_UP = "look", "search", "hang up"
@@ -46,7 +53,7 @@ class _Live:
         asks_at: The time, on the monotonic clock, at which the API is asked about the call again.
         answered_at: The time, on the monotonic clock, at which the call was first seen answered.
         seen_at: The time, on the monotonic clock, at which the call was last seen answered.
-        was_machine: True if the call was seen with the verdict that a machine answered.
+        ended_at: The time, on the monotonic clock, at which the call was first seen to be over.
         is_hung_up: True if the call is being hung up.
     """
 
@@ -54,7 +61,7 @@ class _Live:
     asks_at: float
     answered_at: float | None = None
     seen_at: float = 0.0
-    was_machine: bool = False
+    ended_at: float | None = None
     is_hung_up: bool = False
 
 
@@ -178,19 +185,29 @@ class CallsUnderWay:
             live.seen_at = now
         seconds = None if live.answered_at is None else live.seen_at - live.answered_at
         sighting = Sighting(
-            call=seen.call, keys=seen.keys, was_machine=live.was_machine, answered_seconds=seconds
+            call=seen.call, keys=seen.keys, detection=live.attempt.detection, answered_seconds=seconds
         )
-        live.was_machine = rules.is_machine(sighting)
+        if (detection := rules.detection(sighting)) != live.attempt.detection:
+            live.attempt = replace(live.attempt, detection=detection)
+            self.ledger.note(live.attempt)
         outcome = rules.outcome_of(
             sighting,
             has_detection=self.message.detects(live.attempt.to),
             confirm_key=self.settings.confirm_key,
             opt_out_key=self.settings.opt_out_key,
         )
-        if outcome is not None:
-            self._settle(_ended(live.attempt, sighting), outcome, _detail(seen.call.raw))
-        elif rules.is_machine(sighting) and not self.settings.leaves_message:
+        if outcome is not None and not self._may_hear_of_key(live, seen, outcome):
+            self._settle(_ended(live.attempt, seen.call), outcome, _detail(seen.call.raw))
+        elif outcome is None and rules.is_machine(sighting) and not self.settings.leaves_message:
             self._end_call(live)
+
+    def _may_hear_of_key(self, live: _Live, seen: Seen, outcome: Outcome) -> bool:
+        """Return True if an event may still arrive that the person has pressed a key."""
+        if not self.settings.asks_for_keys or outcome not in (Outcome.ANSWERED, Outcome.UNVERIFIED):
+            return False
+        now = self.clock.monotonic()
+        live.ended_at = now if live.ended_at is None else live.ended_at
+        return not seen.is_end_reported and now - live.ended_at < KEY_SECONDS
 
     def _end_call(self, live: _Live) -> None:
         if live.is_hung_up or live.attempt.uuid is None:
@@ -236,13 +253,9 @@ def in_doubt(attempt: Attempt) -> Attempt:
     return replace(attempt, state=AttemptState.IN_DOUBT)
 
 
-def _ended(attempt: Attempt, sighting: Sighting) -> Attempt:
+def _ended(attempt: Attempt, call: Call) -> Attempt:
     """Return an attempt with what the platform reports about its call."""
-    detection = "machine" if rules.is_machine(sighting) else "human" if rules.is_person(sighting) else None
-    raw = sighting.call.raw
-    return replace(
-        attempt, detection=detection, duration=sighting.call.duration, price=_text(raw.get("price"))
-    )
+    return replace(attempt, duration=call.duration, price=_text(call.raw.get("price")))
 
 
 def _detail(raw: dict[str, Any]) -> str | None:
