@@ -142,7 +142,7 @@ class Bearer:
         off = self._difference
         clock = f"This machine's clock is {_duration(abs(off))} {'slow' if off > 0 else 'fast'}"
         if abs(off) > MAX_OFFSET_SECONDS:
-            return f"{clock}: set it."
+            return f"{clock}. Set the clock."
         key = "Check that the private key belongs to this application."
         return f"{key} {clock}; voicectl has already allowed for this." if self.offset else key
 

@@ -49,7 +49,7 @@ _LEGS = "/v1/calls/"
 class Repeat(Enum):
     """The effect of sending a request twice, which determines whether and how the request is retried."""
 
-    READ = "none, it is a read: up to three tries"
+    READ = "none (it is a read): up to three tries"
     NEVER = "a phone rings twice, or a person hears something twice: never repeated"
     HANGUP = "none, and it must succeed: repeated for 20 s"
     HARMLESS = "none: repeated twice within 3 s"

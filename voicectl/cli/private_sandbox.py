@@ -83,7 +83,7 @@ def _report_refusals(sandbox: Sandbox) -> None:
         times = "" if count == 1 else f", {count} times"
         remark(f"The proxy refused {to or 'a connection'}: {reason}{times}.")
     if len(refused) > MAX_REPORTED:
-        remark(f"The proxy refused {len(refused) - MAX_REPORTED} other targets.")
+        remark(f"Other targets that the proxy refused: {len(refused) - MAX_REPORTED}.")
 
 
 def _stop_started(profiles: ProfileStore, environ: Mapping[str, str], url: str) -> None:

@@ -80,7 +80,7 @@ def test_a_number_is_called_once_however_it_is_written(room: Room) -> None:
     ran = run(room)
 
     assert called(room) == {PERSON: 1}
-    assert f"Left out as duplicates: 2: {PERSON} (line 3), {PERSON} (line 4)." in ran.stderr
+    assert f"Duplicates left out: 2; {PERSON} (line 3), {PERSON} (line 4)." in ran.stderr
 
 
 def test_nobody_is_called_if_any_row_is_bad(room: Room) -> None:

@@ -198,7 +198,7 @@ def test_if_the_members_cannot_be_read_it_says_why_mute_is_unknown(voicectl: Roo
     assert (some.exit_code, none.exit_code, quiet.exit_code) == (0, 0, 0)
     assert {row[5] for row in none.rows} == {"-"}
     assert none.stderr.startswith(
-        "For 2 of 2 legs, it is unknown whether they are muted, because the member records could not be read: "
+        "Legs for which it is unknown whether they are muted: 2 of 2. Their member records could not be read: "
     )
     assert quiet.stderr == ""
 

@@ -135,7 +135,7 @@ def test_every_other_host_is_refused_and_reported(bare: Room) -> None:
     reason = "not a host of the platform on port 443"
     assert f"The proxy refused example.org:443: {reason}, 3 times." in remarks
     assert f"The proxy refused [2001:db8::1]:80: {reason}." in remarks
-    assert "The proxy refused 2 other targets." in remarks
+    assert "Other targets that the proxy refused: 2." in remarks
 
 
 def test_this_machine_is_reached_as_ever(bare: Room, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_it_writes_nothing_if_a_file_exists(bare: Room, name: str) -> None:
     ran = bare.process(["test", "init", "flows", "--ci", "gitlab"])
 
     assert (ran.exit_code, ran.stdout) == (2, "")
-    assert f"flows/{name} exists. Nothing was written." in ran.stderr
+    assert f"flows/{name} already exists. Nothing was written." in ran.stderr
     assert contents(bare.home / "flows") == {name: b"mine"}
 
 

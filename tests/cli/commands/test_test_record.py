@@ -282,7 +282,7 @@ class TestFromKeptWebhooks:
         ran = voicectl("test record --last")
 
         assert ran.exit_code == 2
-        assert "There are no stored events of this application." in ran.stderr
+        assert "There are no stored events for this application." in ran.stderr
 
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip())

@@ -120,7 +120,7 @@ def run(
             return
         plan = _plan(settings, new, loaded)
         if batch is None:
-            question = f"Call {plan.people} people as batch {name} {app.consent.where()}"
+            question = f"Call {_people(plan.people)} as batch {name} {app.consent.where()}"
             _confirm(app, question, plan.lines(), plan.people, limits.max_people)
             _keep(app, name, settings, new, loaded)
             batch = place.open(name)
@@ -303,12 +303,16 @@ def _keep(app: App, name: str, settings: Settings, new: NewBatch, loaded: Loaded
     )
 
 
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
 def _show_requests(
     app: App, name: str, settings: Settings, new: NewBatch, loaded: Loaded, message: Message
 ) -> None:
     """Show the plan, and the first requests as curl."""
     plan = _plan(settings, new, loaded)
-    remark(f"Would call {plan.people} people as batch {name}:")
+    remark(f"Would call {_people(plan.people)} as batch {name}:")
     for line in plan.lines():
         remark(line)
     with app.consent.writer(SUMMARY, is_many=True):

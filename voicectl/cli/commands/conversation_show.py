@@ -169,7 +169,7 @@ def _participants(
     unknown = sum(leg.member is None for leg in found.legs)
     if faults and unknown:
         remark(
-            f"For {unknown} of {len(found.legs)} legs, it is unknown whether they are muted, because the member"
+            f"Legs for which it is unknown whether they are muted: {unknown} of {len(found.legs)}. Their member"
             f" records could not be read: {faults[0].message}"
         )
     return found

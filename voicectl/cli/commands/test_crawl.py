@@ -111,7 +111,7 @@ def _tell(menu: Map) -> None:
         way = " ".join(finding.path)
         remark(f"{finding.kind}: {finding.message}" + (f" Way: {way}." if way else ""))
     if len(menu.states) >= MAX_STATES:
-        remark(f"The menu has more than {MAX_STATES} states, at which the exploration ended.")
+        remark(f"The exploration stopped at {MAX_STATES} states; the menu may have more.")
     elif not menu.is_complete:
         remark("The menu continues beyond what was explored. Give a larger --depth to see more.")
 

@@ -61,7 +61,8 @@ def init(
     }
     if there := next((path for path in chosen if path.exists()), None):
         raise InputError(
-            f"{there} exists. Nothing was written.", hint="Choose another directory: voicectl test init DIR"
+            f"{there} already exists. Nothing was written.",
+            hint="Choose another directory: voicectl test init DIR",
         )
     with app.terminal.writer(VIEW, is_many=True) as out:
         for path, template in chosen.items():

@@ -66,13 +66,13 @@ def record(
     if not found.callers:
         raise InputError(
             "The application made this call itself. Only calls to the application can be recorded.",
-            hint="Write a test with 'create', the request that makes the application call: see call-flow tests.",
+            hint="Write a test with 'create', which asks the application to make the call.",
         )
     app.terminal.write(written(found, name=name, run=run, url=url))
     if found.status is None:
         remark("The call has not ended. The scenario covers what happened so far.")
     if not any("hear" in step for step in found.steps):
-        remark("No text that was spoken is known. Add 'hear' steps.")
+        remark("It is not known what was spoken in the call. Add 'hear' steps.")
 
 
 def _recording(app: App, leg: str | None, *, is_last: bool) -> Recording:
@@ -87,7 +87,7 @@ def _recording(app: App, leg: str | None, *, is_last: bool) -> Recording:
     events = app.event_store
     if events is None:
         raise InputError(
-            "There are no stored events of this application.",
+            "There are no stored events for this application.",
             hint="Run 'voicectl webhook serve' while somebody calls; or record a call in the sandbox: -p sandbox",
         )
     if leg is None:

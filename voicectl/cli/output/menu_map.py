@@ -53,7 +53,7 @@ def svg(menu: Map) -> str:
     boxes = _boxes(menu)
     width = max(box.x for box in boxes.values()) + WIDTH + MARGIN
     height = max(box.y + box.height for box in boxes.values()) + MARGIN
-    head = f"Menu at {clean(menu.to)}: {len(menu.states)} states, {len(menu.findings)} findings"
+    head = f"Menu at {clean(menu.to)}: states: {len(menu.states)}, findings: {len(menu.findings)}"
     return "\n".join(
         [
             '<?xml version="1.0" encoding="UTF-8"?>',

@@ -109,5 +109,5 @@ def _summary(results: Sequence[Result], count: int) -> str:
     if settled or unsettled:
         late += f" Requests that the application sent after it had answered all webhooks: {settled}."
     if unsettled:
-        late += f" Times that it failed to become quiet: {unsettled}."
+        late += f" Times that it was still sending requests when the wait for it ended: {unsettled}."
     return f"{', '.join(parts) or 'No tests'}.{late}"

@@ -111,7 +111,7 @@ def _read_hearing(parts: App, call: Call, together: Sequence[Call], detail: Deta
         check=parts.interrupts.check,
         on_fault=faults.append,
     )
-    detail.troubles += [f"A member could not be read: {faults[0].message}"] if faults else []
+    detail.troubles += [f"A member record could not be read: {faults[0].message}"] if faults else []
     detail.marks = {
         leg_key(leg.call.uuid): Marks(muted=leg.muted, earmuffed=leg.earmuffed)
         for leg in found.legs

@@ -65,7 +65,7 @@ class Plan:
         if self.duplicates:
             shown = ", ".join(f"{to} (line {line})" for line, to in self.first_duplicates)
             more = ", ..." if self.duplicates > len(self.first_duplicates) else ""
-            yield f"Left out as duplicates: {self.duplicates}: {shown}{more}."
+            yield f"Duplicates left out: {self.duplicates}; {shown}{more}."
         if self.dials > 1:
             yield f"Each call rings {self.dials} phones, all of which count towards the rate limit."
         yield (

@@ -179,7 +179,6 @@ def _readers(
 ) -> Workers[Follower]:
     """Return threads that read what became of calls. Each has connections and stores of its own."""
     has_events = place.url is not None or resources.history is not None
-    is_needed = place.url is not None or asks_for_keys  # only events report keys
 
     def connect(closing: ExitStack) -> Follower:
         own = _sessions(resources, closing)
@@ -187,9 +186,9 @@ def _readers(
             own, resources.profiles, resources.action_log, events=lambda: None, on_found=remark
         )
         api = VoiceApi(own.home, regions)
-        history = (
-            History(lambda: resources.events(place.url), remark, is_needed=is_needed) if has_events else None
-        )
+        history = None
+        if has_events:  # only events report keys
+            history = History(lambda: resources.events(place.url), remark, is_needed=asks_for_keys)
         finder = LostCallFinder(api, _journal(place, closing), place.clock, history)
         return Follower(api, place.clock, history, finder)
 

@@ -163,7 +163,7 @@ class Runner:
         if self._pause_reason:
             raise GuardError(
                 f"The batch {self.name} paused: {self._pause_reason}.",
-                hint=f"Correct the cause, and then continue: voicectl batch resume {self.name}",
+                hint=f"Fix the cause, and then continue: voicectl batch resume {self.name}",
             )
 
     def _recover(self) -> None:

@@ -82,7 +82,7 @@ class Caller:
         """Return the application, which is started if it does not run or must start anew for each call."""
         with self._lock:
             if self._is_closed:
-                raise StartError("The application was ended.")
+                raise StartError("The application was stopped.")
             if self._running is not None and (self._app.restart or self._running.has_ended):
                 self._stack.close()
                 self._running = None

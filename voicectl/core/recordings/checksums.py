@@ -194,7 +194,7 @@ def taken(path: Path, why: str) -> GuardError:
         why: The part of the error message that follows the path, for example ``is not a regular file``.
     """
     return GuardError(
-        f"{path} {why}.", hint="Nothing was overwritten. Move it away, or choose another --dir."
+        f"{path} {why}.", hint="Nothing was overwritten. Move it elsewhere, or choose another --dir."
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicectl.errors import LeaseLost
 from voicectl.store.batches import postgres_lists, postgres_report, postgres_schema
-from voicectl.store.batches.postgres_report import COLUMNS, PLACES, UPDATED, attempt_of, values_of
+from voicectl.store.batches.postgres_report import COLUMNS, PLACES, UPDATE, attempt_of, values_of
 from voicectl.store.batches.process import is_gone
 from voicectl.store.batches.records import (
     Attempt,
@@ -54,14 +54,6 @@ ROWS_AT_ONCE = 2000
 NOW = "extract(epoch FROM clock_timestamp())::float8"
 _WAITING = 'SELECT id, "to", second, fields, attempts, due_at FROM people WHERE batch = %s'
 _IS_OPEN = "state <> 'over' AND outcome IS NULL"
-_UPDATE = f"""
-UPDATE attempts SET {UPDATED} WHERE batch = %(batch)s AND reference = %(reference)s AND (
-    state <> 'over' OR %(is_over)s AND outcome = 'unverified' AND NOT EXISTS (
-        SELECT FROM attempts AS later
-        WHERE later.batch = %(batch)s AND later.person = attempts.person AND later.number > attempts.number
-    )
-)
-"""
 _PRICES = "coalesce(sum(price::numeric) FILTER (WHERE price ~ '^[0-9]+([.][0-9]+)?$'), 0)"
 
 
@@ -416,7 +408,7 @@ class PostgresBatch:
         answered. Its outcome counts, unless the person has been called again.
         """
         values = asdict(attempt) | {"batch": self._id, "is_over": attempt.state is AttemptState.OVER}
-        return bool(link.execute(_UPDATE, values).rowcount)
+        return bool(link.execute(UPDATE, values).rowcount)
 
     def _workers(self, link: Link) -> list[Holder]:
         rows = self._ask(

@@ -19,6 +19,16 @@ PLACES = ", ".join(["%s"] * len(ATTEMPT))
 UPDATED = ", ".join(f'"{name}" = %({name})s' for name in ATTEMPT if name != "asked_at")
 """The columns of an attempt that may change. Its time remains that of its turn, by the server's clock."""
 
+UPDATE = f"""
+UPDATE attempts SET {UPDATED} WHERE batch = %(batch)s AND reference = %(reference)s AND (
+    state <> 'over' OR %(is_over)s AND outcome = 'unverified' AND NOT EXISTS (
+        SELECT FROM attempts AS later
+        WHERE later.batch = %(batch)s AND later.person = attempts.person AND later.number > attempts.number
+    )
+)
+"""
+"""Writes an attempt unless another process has recorded what became of it."""
+
 
 def people(link: Link, batch: int, *, after: int, limit: int) -> list[PersonRecord]:
     """Return the people of a batch, with all attempts, whose ids follow *after*."""
