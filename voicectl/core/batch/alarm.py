@@ -42,9 +42,17 @@ class Alarm:
         """Note a call that did not fail. Callers should not note calls that were busy or not answered."""
         self._alike, self._cause = 0, ""
 
+    def began(self) -> None:
+        """Note a call that is requested."""
+        self.made += 1
+        self._check_doubts()
+
     def lost(self) -> None:
         """Note a call that remains in doubt."""
         self.doubts += 1
+        self._check_doubts()
+
+    def _check_doubts(self) -> None:
         if self.made >= LEAST_CALLS and self.doubts > MAX_SHARE_IN_DOUBT * self.made:
             self._raise(f"{self.doubts} of {self.made} calls are in doubt")
 

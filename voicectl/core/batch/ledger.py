@@ -124,7 +124,7 @@ class Ledger:
         if begun is not Begun.YES:
             return begun
         self.tally.waiting -= 1
-        self.alarm.made += 1
+        self.alarm.began()
         self._tell(attempt)
         return begun
 
