@@ -676,7 +676,7 @@ class TestLists:
 
         ran = run(room, "--talk Goodbye")
         assert ran.exit_code == 2
-        assert "--ncco" in ran.stderr
+        assert "other settings: --talk or --ncco." in ran.stderr
         assert run(room, "--talk Hello --rate 2").exit_code == 0
 
 

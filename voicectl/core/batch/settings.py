@@ -140,7 +140,10 @@ class Settings:
         own, other = self.to_json(), asked.to_json()
         changed = sorted(name for name in own if name not in PACING and own[name] != other[name])
         if changed:
-            options = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in changed)
+            options = ", ".join(
+                "--talk or --ncco" if name == "ncco" else f"--{name.strip('_').replace('_', '-')}"
+                for name in changed
+            )
             raise InputError(
                 f"The batch was started with other settings: {options}.",
                 hint="Give the same options as before, or use 'voicectl batch resume NAME'. For other calls, begin a"
